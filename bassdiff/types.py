@@ -1,0 +1,81 @@
+"""The shapes and protocols that every room of the house shares.
+
+Shape letters, used in every docstring and trailing shape comment:
+  B batch   N samples   T latent frames   C latent channels   K noise levels
+Arrays are channels-last: latents are `[B, T, C]`, waveforms `[B, N]`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, TypeAlias
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+Array: TypeAlias = jax.Array
+PyTree: TypeAlias = Any
+
+
+class InputError(ValueError):
+    """Bad input, usage or configuration.
+
+    The message is one sentence that names the thing and its remedy; the command
+    line prints it without a traceback and exits with 2.
+    """
+
+
+class Cond(struct.PyTreeNode):
+    """What the denoiser is conditioned on.
+
+    Attributes:
+      mix: `[B, T, C]` normalised latents of the mix.
+      keep: `[B]` float, 1 where the mix may be used and 0 where it is dropped.
+        Dropout in training and the unconditional branch of guidance share it.
+      frames: `[B]` int32, how many leading frames of each row are real.
+    """
+
+    mix: Array
+    keep: Array
+    frames: Array
+
+    def null(self) -> Cond:
+        """The same batch without its mix: the unconditional branch of guidance."""
+        return self.replace(keep=jnp.zeros_like(self.keep))
+
+    def mask(self) -> Array:
+        """`[B, T, 1]` float32, 1 on real frames and 0 on padding."""
+        index = jnp.arange(self.mix.shape[1], dtype=jnp.int32)
+        return (index[None, :] < self.frames[:, None]).astype(jnp.float32)[..., None]
+
+
+class Denoise(Protocol):
+    """`D(x, sigma, cond) -> x0`: the clean estimate, `[B, T, C]` float32.
+
+    `x` is `[B, T, C]` at noise level `sigma` `[B]`, so x = z + sigma * noise.
+    """
+
+    def __call__(self, x: Array, sigma: Array, cond: Cond) -> Array: ...
+
+
+class Guidance(Protocol):
+    """Wraps a `Denoise` into another. Its numbers are pytree leaves: no knob recompiles."""
+
+    def __call__(self, denoise: Denoise) -> Denoise: ...
+
+
+class Solver(Protocol):
+    """One step of an ODE or SDE from `sigma` to `sigma_next`, with its own state."""
+
+    def init(self, x: Array) -> PyTree: ...
+
+    def step(
+        self,
+        denoise: Denoise,
+        x: Array,
+        state: PyTree,
+        sigma: Array,
+        sigma_next: Array,
+        cond: Cond,
+        key: Array,
+    ) -> tuple[Array, PyTree]: ...
