@@ -1,0 +1,1 @@
+"""Where pairs of a mix and its bass come from."""

@@ -1,0 +1,158 @@
+"""What a song is before it sounds: beats, chords and the notes of every part.
+
+Composed songs, MIDI files and lead sheets all become a `Song`; only `render` turns one
+into audio.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import NamedTuple
+
+import numpy as np
+
+# Pitch classes above the root, by chord quality.
+QUALITIES: dict[str, tuple[int, ...]] = {
+    "maj": (0, 4, 7),
+    "min": (0, 3, 7),
+    "dim": (0, 3, 6),
+    "aug": (0, 4, 8),
+    "sus2": (0, 2, 7),
+    "sus4": (0, 5, 7),
+    "5": (0, 7),
+    "maj6": (0, 4, 7, 9),
+    "min6": (0, 3, 7, 9),
+    "7": (0, 4, 7, 10),
+    "maj7": (0, 4, 7, 11),
+    "min7": (0, 3, 7, 10),
+    "minmaj7": (0, 3, 7, 11),
+    "dim7": (0, 3, 6, 9),
+    "hdim7": (0, 3, 6, 10),
+    "sus4(b7)": (0, 5, 7, 10),
+}
+
+
+class Note(NamedTuple):
+    """One note: times in seconds from the start of the song, MIDI pitch and velocity."""
+
+    start_seconds: float
+    end_seconds: float
+    pitch: int
+    velocity: int
+
+
+class Bend(NamedTuple):
+    """From this moment on the part sounds `semitones` away from its notes."""
+
+    start_seconds: float
+    semitones: float
+
+
+class Chord(NamedTuple):
+    """A harmony held for a while.
+
+    Attributes:
+      start_seconds: where it begins.
+      end_seconds: where it ends.
+      root: pitch class 0..11, 0 = C.
+      quality: a key of `QUALITIES`.
+      bass: pitch class of the lowest note; it differs from `root` in an inversion.
+    """
+
+    start_seconds: float
+    end_seconds: float
+    root: int
+    quality: str
+    bass: int
+
+    @property
+    def pitch_classes(self) -> tuple[int, ...]:
+        """The chord's pitch classes, root first."""
+        return tuple((self.root + interval) % 12 for interval in QUALITIES[self.quality])
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """What one instrument plays.
+
+    Attributes:
+      stem: the stem it is rendered into; several parts may share one.
+      program: General MIDI program 0..127 (for drums: the kit).
+      is_drum: whether pitches are General MIDI percussion keys.
+      notes: sorted by start.
+      bends: sorted by start; empty where the part never bends.
+    """
+
+    stem: str
+    program: int
+    is_drum: bool
+    notes: tuple[Note, ...]
+    bends: tuple[Bend, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Song:
+    """A score with a beat grid in seconds.
+
+    Attributes:
+      name: unique within its source.
+      beat_seconds: `[num_beats]` float64, increasing.
+      bar_seconds: `[num_bars]` float64, the downbeats, increasing.
+      chords: in order, without overlap; empty where the harmony is not annotated.
+      parts: every part; at least one has the stem "bass".
+    """
+
+    name: str
+    beat_seconds: np.ndarray
+    bar_seconds: np.ndarray
+    chords: tuple[Chord, ...]
+    parts: tuple[Part, ...]
+
+    @property
+    def tempo_bpm(self) -> float:
+        """The median tempo in beats a minute."""
+        return float(60.0 / np.median(np.diff(self.beat_seconds)))
+
+    @property
+    def end_seconds(self) -> float:
+        """When the last note ends."""
+        return max(note.end_seconds for part in self.parts for note in part.notes)
+
+    @property
+    def stem_names(self) -> tuple[str, ...]:
+        """Names of the stems in order of first appearance."""
+        return tuple(dict.fromkeys(part.stem for part in self.parts))
+
+    def stem(self, name: str) -> tuple[Part, ...]:
+        """The parts that are rendered into stem `name`."""
+        return tuple(part for part in self.parts if part.stem == name)
+
+    def transposed(self, semitones: int) -> Song:
+        """The song `semitones` higher; drums stay as they are.
+
+        Notes that would leave MIDI's 0..127 are folded back by octaves.
+        """
+        if semitones == 0:
+            return self
+
+        def move(pitch: int) -> int:
+            pitch += semitones
+            while pitch > 127:
+                pitch -= 12
+            while pitch < 0:
+                pitch += 12
+            return pitch
+
+        parts = tuple(
+            part
+            if part.is_drum
+            else dataclasses.replace(
+                part, notes=tuple(n._replace(pitch=move(n.pitch)) for n in part.notes)
+            )
+            for part in self.parts
+        )
+        chords = tuple(
+            c._replace(root=(c.root + semitones) % 12, bass=(c.bass + semitones) % 12)
+            for c in self.chords
+        )
+        return dataclasses.replace(self, parts=parts, chords=chords)

@@ -1,0 +1,223 @@
+"""Opens the songs that a specification names."""
+
+from __future__ import annotations
+
+import bisect
+import dataclasses
+import functools
+import hashlib
+import itertools
+import os
+import shutil
+import tempfile
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from bassdiff.data import midi, render, stems
+from bassdiff.data.score import Song
+from bassdiff.data.soundfont import default_soundfont
+from bassdiff.data.stems import Source, StemFolder, Stems
+from bassdiff.types import InputError
+
+SPLITS = ("train", "validation", "all")
+# Semitones that keep a bass in its range.
+LARGEST_TRANSPOSITION = 5
+POP909_FIRST_VALIDATION = 860
+# Raised whenever songs or their rendering change, so that caches are not mixed up.
+RENDERING_VERSION = 1
+
+
+def open_source(
+    spec: str,
+    split: str = "train",
+    soundfonts: Sequence[str | Path] = (),
+    variants: int = 1,
+    seed: int = 0,
+    cache_dir: str | Path | None = None,
+    max_seconds: float | None = 180.0,
+) -> Source:
+    """Opens one source or several joined by "+".
+
+    Specifications, and what their validation split is:
+
+    - `midi:DIR`: MIDI files; every fifth in sorted order, from the first.
+    - `pop909:DIR`: lead sheets as in POP909; folders numbered 860 and up.
+    - `composed:N`: N songs made up by `songs.compose`; another N.
+    - `stems:DIR`: recorded stems as in MUSDB18-HQ; a tenth, by a hash of the name.
+
+    Args:
+      spec: for instance `"midi:songs+composed:200"`.
+      split: "train", "validation" or "all".
+      soundfonts: .sf2 files to draw from; the one inside `pretty_midi` when empty.
+      variants: renderings of every song, each with another SoundFont, transposition and
+        sound; recorded stems have one.
+      seed: with a song's name, decides its renderings.
+      cache_dir: keeps rendered songs there as FLAC stems, 16 bits.
+      max_seconds: songs are rendered no further; whole when `None`.
+
+    Returns:
+      The songs; those of the first variant come first.
+
+    Raises:
+      InputError: for an unknown specification or split, or one without songs.
+    """
+    if split not in SPLITS:
+        raise InputError(f"{split!r} is no split; choose among {', '.join(SPLITS)}.")
+    for font in soundfonts:
+        if not Path(font).is_file():
+            raise InputError(f"{font}: there is no such SoundFont; check the path.")
+    settings = _Settings(
+        tuple(Path(font) for font in soundfonts) or (default_soundfont(),),
+        variants,
+        seed,
+        None if cache_dir is None else Path(cache_dir),
+        max_seconds,
+    )
+    sources = [_open_one(one, split, settings) for one in spec.split("+")]
+    return sources[0] if len(sources) == 1 else Joined(sources)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Settings:
+    soundfonts: tuple[Path, ...]
+    variants: int
+    seed: int
+    cache_dir: Path | None
+    max_seconds: float | None
+
+
+class Rendered:
+    """Scores that are rendered when asked for."""
+
+    def __init__(
+        self, kind: str, scores: Sequence[tuple[str, Callable[[], Song]]], settings: _Settings
+    ):
+        """Takes names and functions that read or compose the songs."""
+        self._kind = kind
+        self._scores = scores
+        self._settings = settings
+
+    @property
+    def names(self) -> list[str]:
+        """Song names; renderings after the first have "~" and their number appended."""
+        return [
+            name if variant == 0 else f"{name}~{variant}"
+            for variant in range(self._settings.variants)
+            for name, _ in self._scores
+        ]
+
+    def __len__(self) -> int:
+        return len(self._scores) * self._settings.variants
+
+    def __getitem__(self, index: int) -> Stems:
+        index = range(len(self))[index]
+        variant, song_index = divmod(index, len(self._scores))
+        name, score = self._scores[song_index]
+        label = name if variant == 0 else f"{name}~{variant}"
+        rng = np.random.default_rng(
+            [self._settings.seed, variant, zlib.crc32(f"{self._kind}:{name}".encode())]
+        )
+        font = self._settings.soundfonts[rng.integers(len(self._settings.soundfonts))]
+        span = LARGEST_TRANSPOSITION if variant else 0
+        recipe = {
+            "soundfont": font,
+            "seed": int(rng.integers(2**31)),
+            "transpose": int(rng.integers(-span, span + 1)),
+            "max_seconds": self._settings.max_seconds,
+        }
+
+        def fresh() -> Stems:
+            return dataclasses.replace(render.render(score(), **recipe), name=label)
+
+        if self._settings.cache_dir is None:
+            return fresh()
+        described = recipe | {"soundfont": (font.name, font.stat().st_size)}
+        key = repr((RENDERING_VERSION, self._kind, name, sorted(described.items())))
+        digest = hashlib.sha256(key.encode()).hexdigest()[:12]
+        return _cached(self._settings.cache_dir / f"{self._kind}-{label}-{digest}", label, fresh)
+
+
+class Joined:
+    """Several sources one after the other."""
+
+    def __init__(self, sources: Sequence[Source]):
+        """Takes the sources in their order."""
+        self._sources = sources
+        self._ends = list(itertools.accumulate(len(source) for source in sources))
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all sources, in order."""
+        return [name for source in self._sources for name in source.names]
+
+    def __len__(self) -> int:
+        return self._ends[-1]
+
+    def __getitem__(self, index: int) -> Stems:
+        index = range(len(self))[index]
+        which = bisect.bisect_right(self._ends, index)
+        return self._sources[which][index - (self._ends[which - 1] if which else 0)]
+
+
+def _open_one(spec: str, split: str, settings: _Settings) -> Source:
+    kind, _, where = spec.strip().partition(":")
+    if kind == "midi" and where:
+        files = sorted(_folder(where).glob("*.mid"))
+        chosen = [f for i, f in enumerate(files) if _in(split, i % 5 == 0)]
+        return _rendered("midi", spec, chosen, midi.read_midi, settings)
+    if kind == "stems" and where:
+        folders = stems.song_folders(_folder(where))
+        chosen = [f for f in folders if _in(split, zlib.crc32(f.name.encode()) % 10 == 0)]
+        if not chosen:
+            raise InputError(f"{spec}: the {split} split has no songs; add songs or use all.")
+        return StemFolder(where, chosen)
+    raise InputError(f"{spec!r} names no songs; use midi:DIR, pop909:DIR, composed:N or stems:DIR.")
+
+
+def _rendered(
+    kind: str,
+    spec: str,
+    paths: Sequence[Path],
+    read: Callable[[Path], Song],
+    settings: _Settings,
+) -> Rendered:
+    if not paths:
+        raise InputError(f"{spec}: there are no songs in this split; check the folder.")
+    return Rendered(kind, [(p.stem, functools.partial(read, p)) for p in paths], settings)
+
+
+def _folder(where: str) -> Path:
+    folder = Path(where)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: there is no such folder; check the path.")
+    return folder
+
+
+def _in(split: str, is_validation: bool) -> bool:
+    return split == "all" or (split == "validation") == is_validation
+
+
+def _cached(folder: Path, label: str, fresh: Callable[[], Stems]) -> Stems:
+    """Reads `folder`, or fills it first; a half-written song is never seen under its name."""
+    if not folder.is_dir():
+        made = fresh()
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
+        try:
+            for name, samples in {"bass": made.bass, **made.others}.items():
+                path = aside / f"{name}.flac"
+                soundfile.write(path, samples, made.sample_rate_hz, "PCM_16")
+            os.replace(aside, folder)
+        except OSError as error:
+            shutil.rmtree(aside, ignore_errors=True)
+            # Another process may have stored the same song meanwhile.
+            if not folder.is_dir():
+                raise InputError(
+                    f"{folder.parent}: cannot store songs there ({error}); free space or "
+                    "choose another cache folder."
+                ) from error
+    return dataclasses.replace(stems.read_stems(folder), name=label)

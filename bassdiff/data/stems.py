@@ -1,0 +1,143 @@
+"""Multitrack songs as arrays, and folders of them on disk."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from bassdiff.audio.io import SAMPLE_RATE_HZ, read_mono
+from bassdiff.types import InputError
+
+AUDIO_SUFFIXES = frozenset(".wav .flac .ogg .opus .mp3 .aiff .aif .caf .au .w64 .rf64".split())
+
+
+@dataclasses.dataclass(frozen=True)
+class Stems:
+    """One song, split into its bass and everything else.
+
+    Attributes:
+      name: unique within its source.
+      bass: `[N]` float32 mono.
+      others: at least one other stem by name, each `[N]` float32 mono.
+      sample_rate_hz: of all of them.
+    """
+
+    name: str
+    bass: np.ndarray
+    others: dict[str, np.ndarray]
+    sample_rate_hz: int
+
+    def mix(
+        self,
+        names: Iterable[str] | None = None,
+        gains_db: Mapping[str, float] | None = None,
+    ) -> np.ndarray:
+        """Sums stems other than the bass.
+
+        Args:
+          names: which of `others` to sum; all of them when `None`.
+          gains_db: gain in decibels by stem name; 0 where a name is absent.
+
+        Returns:
+          `[N]` float32; may exceed ±1.
+
+        Raises:
+          InputError: when a name is not among `others`.
+        """
+        gains_db = gains_db or {}
+        total = np.zeros_like(self.bass)
+        for name in self.others if names is None else names:
+            if name not in self.others:
+                raise InputError(
+                    f"{self.name}: no stem is called {name!r}; choose among {sorted(self.others)}."
+                )
+            total += self.others[name] * np.float32(10.0 ** (gains_db.get(name, 0.0) / 20.0))
+        return total
+
+
+class Source(Protocol):
+    """Songs by index: random access, the same song for the same index."""
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the songs, in order."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Stems: ...
+
+
+def song_folders(root: Path) -> list[Path]:
+    """Sorted sub-folders of `root` that hold a `bass.*` file and another stem.
+
+    Raises:
+      InputError: when `root` is no folder or holds no such song.
+    """
+    if not root.is_dir():
+        raise InputError(f"{root}: there is no such folder of songs; check the path.")
+    folders = [
+        folder
+        for folder in sorted(root.iterdir())
+        if folder.is_dir() and len(files := _stem_files(folder)) > 1 and "bass" in files
+    ]
+    if not folders:
+        raise InputError(
+            f"{root}: no sub-folder holds a bass.* file and another stem; "
+            "lay the songs out as SONG/bass.wav, SONG/drums.wav, ..."
+        )
+    return folders
+
+
+def read_stems(folder: Path) -> Stems:
+    """Reads the audio files of one song folder as mono stems at `SAMPLE_RATE_HZ`.
+
+    Files shorter than the longest one are padded with silence at their end.
+
+    Raises:
+      InputError: when a file cannot be read, or the bass or every other stem is missing.
+    """
+    files = _stem_files(folder)
+    if "bass" not in files or len(files) < 2:
+        raise InputError(
+            f"{folder}: a song needs a bass.* file and another stem; add the missing one."
+        )
+    audio = {name: read_mono(path, SAMPLE_RATE_HZ) for name, path in files.items()}
+    length = max(len(samples) for samples in audio.values())
+    padded = {name: np.pad(samples, (0, length - len(samples))) for name, samples in audio.items()}
+    bass = padded.pop("bass")
+    return Stems(folder.name, bass, padded, SAMPLE_RATE_HZ)
+
+
+class StemFolder:
+    """Songs in sub-folders, as in MUSDB18-HQ: `ROOT/SONG/bass.wav`, `drums.wav`, ...
+
+    A file called `mixture.*` is ignored: it holds the bass.
+    """
+
+    def __init__(self, root: str | Path, folders: Iterable[Path] | None = None):
+        """Finds the songs under `root`, or takes those `folders` of it."""
+        self._folders = song_folders(Path(root)) if folders is None else list(folders)
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the song folders, in order."""
+        return [folder.name for folder in self._folders]
+
+    def __len__(self) -> int:
+        return len(self._folders)
+
+    def __getitem__(self, index: int) -> Stems:
+        return read_stems(self._folders[index])
+
+
+def _stem_files(folder: Path) -> dict[str, Path]:
+    return {
+        path.stem.lower(): path
+        for path in sorted(folder.iterdir())
+        if path.suffix.lower() in AUDIO_SUFFIXES and path.stem.lower() != "mixture"
+    }
