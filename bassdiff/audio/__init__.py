@@ -1,0 +1,1 @@
+"""Signals before any learning: files, resampling, loudness, Fourier transforms."""
