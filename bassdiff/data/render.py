@@ -10,6 +10,7 @@ import numpy as np
 
 from bassdiff.audio.io import SAMPLE_RATE_HZ
 from bassdiff.data import soundfont as sf
+from bassdiff.data import synth, variety
 from bassdiff.data.score import Part, Song
 from bassdiff.data.stems import Stems
 from bassdiff.types import InputError
@@ -19,6 +20,7 @@ LEVELS_DB = {"bass": -19.0, "drums": -18.0, "melody": -20.0, "keys": -22.0, "gui
 OTHER_LEVEL_DB = -24.0
 MIX_PEAK = 0.9
 TAIL_SECONDS = 1.0
+SILENCE_DB = -90.0
 
 
 def render(
@@ -57,11 +59,13 @@ def render(
     excerpt = cut(song.transposed(transpose), start_seconds, end)
     num_samples = round((end - start_seconds) * SAMPLE_RATE_HZ)
     audio = {}
-    for name in excerpt.stem_names:
-        samples = sf.play(excerpt.stem(name), font, num_samples)
+    for name, samples in _play(excerpt, font, num_samples, rng if vary else None):
+        if vary:
+            samples = variety.dressed(samples, name, rng)
         level = active_level_db(samples)
-        if level > -90.0:
-            target = LEVELS_DB.get(name, OTHER_LEVEL_DB) + (rng.normal(0.0, 2.0) if vary else 0.0)
+        if level > SILENCE_DB:
+            target = LEVELS_DB.get(name, OTHER_LEVEL_DB)
+            target += variety.level_change_db(rng) if vary else 0.0
             audio[name] = samples * np.float32(10.0 ** ((target - level) / 20.0))
     if "bass" not in audio or len(audio) < 2:
         missing = "everything else" if "bass" in audio else "the bass"
@@ -69,6 +73,22 @@ def render(
     scale = np.float32(MIX_PEAK / max(peak(sum(audio.values())), *map(peak, audio.values())))
     audio = {name: samples * scale for name, samples in audio.items()}
     return Stems(song.name, audio.pop("bass"), audio, SAMPLE_RATE_HZ)
+
+
+def _play(
+    song: Song, font: Path, num_samples: int, rng: np.random.Generator | None
+) -> list[tuple[str, np.ndarray]]:
+    """Every stem dry; with `rng`, on instruments it draws."""
+    stems = {name: song.stem(name) for name in song.stem_names}
+    timbre = None
+    if rng is not None:
+        stems = {name: variety.substituted(parts, rng) for name, parts in stems.items()}
+        timbre = variety.bass_timbre(rng)
+    if timbre is None:
+        return list(zip(stems, sf.play(list(stems.values()), font, num_samples), strict=True))
+    bass = synth.play_voice(stems.pop("bass"), timbre, num_samples)
+    others = zip(stems, sf.play(list(stems.values()), font, num_samples), strict=True)
+    return [("bass", bass), *others]
 
 
 def cut(song: Song, start_seconds: float, end_seconds: float) -> Song:

@@ -20,7 +20,9 @@ from bassdiff.types import InputError
 # and its gain, (value / 127)^2, is taken back afterwards.
 CHANNEL_VOLUME = 64
 FONT_RATE_HZ = 48000
-MELODIC_CHANNELS = 15
+PARTS_PER_STEM = 7
+# Chorus send, reverb send, pan.
+DRY_GENERATORS = (15, 16, 17)
 
 
 def default_soundfont() -> Path:
@@ -28,67 +30,105 @@ def default_soundfont() -> Path:
     return Path(pretty_midi.__file__).parent / "TimGM6mb.sf2"
 
 
-def play(parts: Sequence[Part], soundfont: Path, num_samples: int) -> np.ndarray:
-    """Renders parts together, dry.
+def play(stems: Sequence[Sequence[Part]], soundfont: Path, num_samples: int) -> list[np.ndarray]:
+    """Renders stems, dry and each apart from the others.
 
     Args:
-      parts: at most 15 melodic ones; times count from the first sample.
+      stems: the parts of each stem, at most 7 melodic ones a stem (further ones are left
+        out); times count from the first sample.
       soundfont: an .sf2 file.
-      num_samples: length of the result.
+      num_samples: length of the results.
 
     Returns:
-      `[num_samples]` float32 mono at `SAMPLE_RATE_HZ`; may exceed ±1.
+      For each stem `[num_samples]` float32 mono at `SAMPLE_RATE_HZ`; may exceed ±1.
 
     Raises:
       InputError: when the SoundFont cannot be read.
     """
-    if not any(part.notes for part in parts):
-        return np.zeros(num_samples, np.float32)
+    # Most of a call's time does not depend on its notes, and a stereo file holds two stems.
+    out: list[np.ndarray] = []
+    for first in range(0, len(stems), 2):
+        pair = stems[first : first + 2]
+        out += _play_pair(pair, soundfont, num_samples)[: len(pair)]
+    return out
+
+
+def _play_pair(
+    pair: Sequence[Sequence[Part]], soundfont: Path, num_samples: int
+) -> list[np.ndarray]:
+    if not any(part.notes for parts in pair for part in parts):
+        return [np.zeros(num_samples, np.float32) for _ in range(2)]
     try:
-        wave = midirenderer.render_wave_from(_font(soundfont), _midi_bytes(parts))
+        wave = midirenderer.render_wave_from(_dry_font(soundfont), _midi_bytes(pair))
     except (ValueError, RuntimeError) as error:
         raise InputError(
             f"{soundfont}: not a readable SoundFont ({error}); give an .sf2 file."
         ) from error
     # 44 bytes of header, then 16-bit stereo.
-    stereo = np.frombuffer(wave, "<i2", offset=44).astype(np.float32)
-    gain = (127.0 / CHANNEL_VOLUME) ** 2 / 2.0 / 32768.0
-    mono = (stereo[0::2] + stereo[1::2]) * np.float32(gain)
-    out = soxr.resample(mono, FONT_RATE_HZ, SAMPLE_RATE_HZ, quality="HQ")[:num_samples]
-    return np.pad(out, (0, num_samples - len(out)))
+    stereo = np.frombuffer(wave, "<i2", offset=44).reshape(-1, 2)
+    gain = np.float32((127.0 / CHANNEL_VOLUME) ** 2 / 32768.0)
+    return [_resampled(stereo[:, side] * gain, num_samples) for side in range(2)]
+
+
+def _resampled(samples: np.ndarray, num_samples: int) -> np.ndarray:
+    needed = int(num_samples * FONT_RATE_HZ / SAMPLE_RATE_HZ) + FONT_RATE_HZ
+    audio = soxr.resample(samples[:needed], FONT_RATE_HZ, SAMPLE_RATE_HZ, quality="HQ")
+    out = np.zeros(num_samples, np.float32)
+    out[: len(audio)] = audio[:num_samples]
+    return out
 
 
 @functools.lru_cache(maxsize=2)
-def _font(path: Path) -> bytes:
+def _dry_font(path: Path) -> bytes:
+    """The SoundFont's bytes with every pan and every send to chorus and reverb set to 0.
+
+    A stereo sample would otherwise reach both sides of a file that holds two stems.
+    """
     if not path.is_file():
         raise InputError(f"{path}: there is no such SoundFont; check the path.")
-    return path.read_bytes()
+    font = bytearray(path.read_bytes())
+    pdta = font.rfind(b"LIST", 0, font.rfind(b"pdtaphdr"))
+    position = pdta + 12
+    # Chunks of the preset data: a name, a size, records. Generators are pairs of an
+    # operator and its amount (SoundFont 2.01, section 7.5).
+    while 12 <= position + 8 <= len(font):
+        name = bytes(font[position : position + 4])
+        size = int.from_bytes(font[position + 4 : position + 8], "little")
+        if name in (b"pgen", b"igen"):
+            body = np.frombuffer(font, "<i2", count=size // 2, offset=position + 8).reshape(-1, 2)
+            body[np.isin(body[:, 0], DRY_GENERATORS), 1] = 0
+        position += 8 + size
+    return bytes(font)
 
 
-def _midi_bytes(parts: Sequence[Part]) -> bytes:
+def _midi_bytes(pair: Sequence[Sequence[Part]]) -> bytes:
     # At 120 beats a minute, 960 ticks a beat place notes within 0.3 ms.
     score = pretty_midi.PrettyMIDI(resolution=960, initial_tempo=120.0)
-    for part in parts[:MELODIC_CHANNELS]:
-        track = pretty_midi.Instrument(part.program, is_drum=part.is_drum)
-        track.notes = [
-            pretty_midi.Note(n.velocity, n.pitch, n.start_seconds, n.end_seconds)
-            for n in part.notes
-        ]
-        # Dry: reverb (91) and chorus (93) are `effects`' business.
-        for number, value in ((7, CHANNEL_VOLUME), (91, 0), (93, 0)):
-            track.control_changes.append(pretty_midi.ControlChange(number, value, 0.0))
-        if part.bends:
-            span = int(np.ceil(max(2.0, *(abs(b.semitones) for b in part.bends))))
-            # Registered parameter 0 is the bend range.
-            for number, value in ((101, 0), (100, 0), (6, span)):
-                track.control_changes.append(pretty_midi.ControlChange(number, value, 0.0))
-            track.pitch_bends = [
-                pretty_midi.PitchBend(
-                    int(np.clip(round(b.semitones / span * 8192), -8192, 8191)), b.start_seconds
-                )
-                for b in part.bends
-            ]
-        score.instruments.append(track)
+    for side, parts in enumerate(pair):
+        drums = [part for part in parts if part.is_drum]
+        melodic = [part for part in parts if not part.is_drum]
+        for part in drums + melodic[:PARTS_PER_STEM]:
+            score.instruments.append(_track(part, pan=127 * side))
     buffer = io.BytesIO()
     score.write(buffer)
     return buffer.getvalue()
+
+
+def _track(part: Part, pan: int) -> pretty_midi.Instrument:
+    track = pretty_midi.Instrument(part.program, is_drum=part.is_drum)
+    track.notes = [
+        pretty_midi.Note(n.velocity, n.pitch, n.start_seconds, n.end_seconds) for n in part.notes
+    ]
+    controls = [(7, CHANNEL_VOLUME), (10, pan), (91, 0), (93, 0)]
+    if part.bends:
+        span = int(np.ceil(max(2.0, *(abs(bend.semitones) for bend in part.bends))))
+        # Registered parameter 0 is the bend range.
+        controls += [(101, 0), (100, 0), (6, span)]
+        track.pitch_bends = [
+            pretty_midi.PitchBend(
+                int(np.clip(round(bend.semitones / span * 8192), -8192, 8191)), bend.start_seconds
+            )
+            for bend in part.bends
+        ]
+    track.control_changes = [pretty_midi.ControlChange(n, value, 0.0) for n, value in controls]
+    return track
