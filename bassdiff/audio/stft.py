@@ -1,0 +1,136 @@
+"""Framed transforms in JAX: STFT, its inverse, and log-magnitudes.
+
+One convention serves every transform of the project: a signal of `num_frames * hop`
+samples has `num_frames` frames, frame m being centred on the middle of hop m, and
+samples outside the signal are zero. Frames therefore sit at absolute positions, which
+is what makes chunked processing equal to whole-file processing.
+"""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+import numpy as np
+
+from bassdiff.types import Array
+
+FLOOR_POWER = 1e-10
+
+
+def hann(frame_length: int) -> np.ndarray:
+    """The periodic Hann window, `[frame_length]` float32."""
+    phase = 2 * np.pi * np.arange(frame_length) / frame_length
+    return (0.5 - 0.5 * np.cos(phase)).astype(np.float32)
+
+
+def frames(signal: Array, frame_length: int, hop: int) -> Array:
+    """Cuts a signal into centred, overlapping frames.
+
+    Args:
+      signal: `[..., N]`, N a multiple of `hop`.
+      frame_length: Samples per frame, a multiple of `hop` of the same parity
+        of padding: `frame_length - hop` must be even.
+      hop: Samples between frames.
+
+    Returns:
+      `[..., N // hop, frame_length]`.
+
+    Raises:
+      ValueError: If the lengths do not fit each other.
+    """
+    num_samples = signal.shape[-1]
+    if num_samples % hop or frame_length % hop or (frame_length - hop) % 2:
+        raise ValueError(f"{num_samples=} and {frame_length=} must be multiples of {hop=}")
+    overlap = frame_length // hop
+    num_frames = num_samples // hop
+    half = (frame_length - hop) // 2
+    padding = [(0, 0)] * (signal.ndim - 1) + [(half, half)]
+    # Slices of a reshape, not a gather: every accelerator does these at memory speed.
+    blocks = jnp.pad(signal, padding).reshape(*signal.shape[:-1], -1, hop)
+    return jnp.concatenate([blocks[..., i : i + num_frames, :] for i in range(overlap)], axis=-1)
+
+
+def overlap_add(framed: Array, hop: int) -> Array:
+    """Sums frames back into a signal: the transpose of `frames`.
+
+    Args:
+      framed: `[..., T, frame_length]`.
+      hop: Samples between frames.
+
+    Returns:
+      `[..., T * hop]`.
+    """
+    *batch, num_frames, frame_length = framed.shape
+    overlap = frame_length // hop
+    parts = framed.reshape(*batch, num_frames, overlap, hop)
+    total = jnp.zeros((*batch, num_frames + overlap - 1, hop), framed.dtype)
+    for i in range(overlap):
+        total = total.at[..., i : i + num_frames, :].add(parts[..., i, :])
+    half = (frame_length - hop) // 2
+    return total.reshape(*batch, -1)[..., half : half + num_frames * hop]
+
+
+def stft(signal: Array, frame_length: int, hop: int) -> Array:
+    """Short-time Fourier transform with a Hann window.
+
+    Args:
+      signal: `[..., N]` float32, N a multiple of `hop`.
+      frame_length: FFT size in samples.
+      hop: Samples between frames.
+
+    Returns:
+      `[..., N // hop, frame_length // 2 + 1]` complex64.
+    """
+    return jnp.fft.rfft(frames(signal, frame_length, hop) * hann(frame_length))
+
+
+def istft(spectrum: Array, frame_length: int, hop: int) -> Array:
+    """Inverse of `stft` away from the signal's ends.
+
+    The overlapping squared windows are compensated by their constant sum, not by
+    the sum at the ends, so that a sample's value never depends on where a chunk ends.
+
+    Args:
+      spectrum: `[..., T, frame_length // 2 + 1]` complex64.
+      frame_length: FFT size in samples, at least four hops.
+      hop: Samples between frames.
+
+    Returns:
+      `[..., T * hop]` float32.
+    """
+    window = hann(frame_length)
+    compensation = float(np.sum(window**2)) / hop
+    framed = jnp.fft.irfft(spectrum, frame_length) * (window / compensation)
+    return overlap_add(framed, hop)
+
+
+def log_magnitude(spectrum: Array) -> Array:
+    """Normalised log-power, `(10 log10(max(|X|^2, 1e-10)) + 25) / 75`.
+
+    Source: the normalisation of Musika (arXiv 2208.08706), from which the paper's
+    autoencoder descends.
+    """
+    power = jnp.maximum(jnp.square(spectrum.real) + jnp.square(spectrum.imag), FLOOR_POWER)
+    return (10.0 * jnp.log10(power) + 25.0) / 75.0
+
+
+def band_filters(
+    frame_length: int,
+    sample_rate_hz: int,
+    num_bands: int,
+    fmin_hz: float,
+    fmax_hz: float,
+) -> np.ndarray:
+    """Triangular filters evenly spaced in log-frequency, each at least two bins wide.
+
+    Returns:
+      `[frame_length // 2 + 1, num_bands]` float32, columns summing to 1.
+    """
+    edges = np.geomspace(fmin_hz, fmax_hz, num_bands + 2)
+    bins_hz = np.arange(frame_length // 2 + 1) * sample_rate_hz / frame_length
+    bin_hz = sample_rate_hz / frame_length
+    # Below the FFT's resolution neighbouring triangles would be empty: widen them to a bin.
+    lower = np.maximum(edges[1:-1] - edges[:-2], bin_hz)
+    upper = np.maximum(edges[2:] - edges[1:-1], bin_hz)
+    distance = bins_hz[:, None] - edges[None, 1:-1]
+    weights = np.maximum(0.0, 1.0 - np.where(distance < 0, -distance / lower, distance / upper))
+    return (weights / weights.sum(axis=0, keepdims=True)).astype(np.float32)

@@ -1,0 +1,104 @@
+"""Training examples by index: shuffled, repeated and cropped by grain, the same on any host count.
+
+Everything random about example i is decided by i and the seed before examples are dealt
+to processes, so the sequence of global batches never depends on how many there are.
+"""
+
+from __future__ import annotations
+
+import grain
+import numpy as np
+
+from bassdiff.data.store import Store
+from bassdiff.types import InputError
+
+# A repeat must be finite for grain to index it; no run sees a song this often.
+NUM_EPOCHS = 1_000_000
+CROP_TRIALS = 20
+
+
+class Songs:
+    """A random-access source whose items are just song numbers: crops are read later."""
+
+    def __init__(self, num_songs: int) -> None:
+        self._num_songs = num_songs
+
+    def __len__(self) -> int:
+        return self._num_songs
+
+    def __getitem__(self, index: int) -> int:
+        return int(index)
+
+
+class WaveformCrop(grain.transforms.RandomMap):
+    """Song number to `{"audio": [N] float32}`: a crop that is loud enough to learn from.
+
+    Attributes of the crop: a random row of the field `audio` (int16), a random start, a
+    random gain of up to 6 dB either way.
+    """
+
+    def __init__(self, store: Store, num_samples: int, min_rms: float = 0.01) -> None:
+        self._store = store
+        self._num_samples = num_samples
+        self._min_rms = min_rms
+
+    def random_map(self, song: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        rows = self._store.read(song, "audio")
+        for _ in range(CROP_TRIALS):
+            row = rng.integers(rows.shape[0])
+            start = rng.integers(rows.shape[1] - self._num_samples + 1)
+            crop = rows[row, start : start + self._num_samples].astype(np.float32) / 32768.0
+            if np.sqrt(np.mean(np.square(crop))) >= self._min_rms:
+                break
+        return {"audio": crop * np.float32(10.0 ** (rng.uniform(-6.0, 6.0) / 20.0))}
+
+
+class LatentCrop(grain.transforms.RandomMap):
+    """Song number to `{"bass": [T, C], "mix": [T, C']}` float32: a crop in which the bass plays.
+
+    `active` of the store says for each frame whether the bass sounds; crops with less than
+    a quarter of active frames are drawn again.
+    """
+
+    def __init__(self, store: Store, num_frames: int, min_active: float = 0.25) -> None:
+        self._store = store
+        self._num_frames = num_frames
+        self._min_active = min_active
+
+    def random_map(self, song: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        active = self._store.read(song, "active")
+        for _ in range(CROP_TRIALS):
+            start = rng.integers(active.shape[1] - self._num_frames + 1)
+            crop = slice(start, start + self._num_frames)
+            if active[0, crop].mean() >= self._min_active:
+                break
+        mixes = self._store.read(song, "mix")
+        row = rng.integers(mixes.shape[0])
+        return {
+            "bass": self._store.read(song, "bass")[0, crop].astype(np.float32),
+            "mix": mixes[row, crop].astype(np.float32),
+        }
+
+
+def examples(
+    store: Store, crop: WaveformCrop | LatentCrop, crop_frames: int, seed: int
+) -> grain.MapDataset:
+    """An endless sequence of crops, every song once per epoch in a new order.
+
+    Args:
+      store: Where crops are read.
+      crop: What reads them.
+      crop_frames: Length of a crop in the store's frames; shorter songs are left out.
+      seed: Decides order and crops.
+
+    Returns:
+      A dataset whose item i depends on i and `seed` alone.
+
+    Raises:
+      InputError: If no song is long enough.
+    """
+    long_enough = [i for i in range(len(store)) if store.num_frames(i) >= crop_frames]
+    if not long_enough:
+        raise InputError(f"no song of the store has {crop_frames} frames; shorten the crops")
+    dataset = grain.MapDataset.source(Songs(len(long_enough))).map(lambda i: long_enough[i])
+    return dataset.seed(seed).shuffle().repeat(NUM_EPOCHS).random_map(crop)

@@ -1,0 +1,128 @@
+"""Arrays of songs on disk, memory-mapped: what training reads crops from.
+
+A store is a folder with one `.npy` per song and field, all `[rows, frames, ...]`, and a
+`manifest.json` that is written last: a store without one is incomplete and is resumed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bassdiff.data.stems import Source, Stems
+from bassdiff.types import InputError
+
+MANIFEST = "manifest.json"
+
+
+class Store:
+    """A finished store.
+
+    Attributes:
+      manifest: What was written about the store's origin, with `names` and `num_frames`.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        """Opens `folder`.
+
+        Raises:
+          InputError: If it holds no complete store.
+        """
+        self._folder = Path(folder)
+        try:
+            self.manifest: dict[str, Any] = json.loads((self._folder / MANIFEST).read_text())
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{folder} holds no complete store ({MANIFEST} is missing or unreadable); "
+                "run the command that makes it again, it resumes"
+            ) from error
+
+    def __len__(self) -> int:
+        return len(self.manifest["names"])
+
+    def num_frames(self, song: int) -> int:
+        """Length of a song along its arrays' second axis."""
+        return self.manifest["num_frames"][song]
+
+    def read(self, song: int, field: str) -> np.ndarray:
+        """The memory-mapped array `[rows, frames, ...]` of one song's field."""
+        return np.load(_path(self._folder, self.manifest["names"][song], field), mmap_mode="r")
+
+
+def build(
+    folder: str | Path,
+    source: Source,
+    make: Callable[[Stems, np.random.Generator], Mapping[str, np.ndarray]],
+    manifest: Mapping[str, Any],
+    seed: int,
+    progress: Callable[[range], Any] = iter,
+) -> Store:
+    """Makes a store from every song of a source, or finishes one that was interrupted.
+
+    Args:
+      folder: Where it goes; created.
+      source: The songs.
+      make: Turns a song into fields `[rows, frames, ...]` of equal `frames`; its generator
+        is seeded by the song's index, so a resumed store equals an uninterrupted one.
+      manifest: Recorded beside the names; a store made with another one is refused.
+      seed: Root of the generators.
+      progress: Wraps the range of songs, as tqdm does.
+
+    Returns:
+      The finished store.
+
+    Raises:
+      InputError: If the folder holds a store of another origin or cannot be written.
+    """
+    folder = Path(folder)
+    wanted = {**manifest, "seed": seed, "names": source.names}
+    if (folder / MANIFEST).exists():
+        store = Store(folder)
+        for key, value in wanted.items():
+            if store.manifest.get(key) != value:
+                raise InputError(
+                    f"{folder} was made with another {key}; choose another folder or delete it"
+                )
+        return store
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        num_frames = []
+        for song in progress(range(len(source))):
+            name = wanted["names"][song]
+            length = _length(folder, name)
+            if length is None:
+                fields = make(source[song], np.random.default_rng((seed, song)))
+                for field, values in fields.items():
+                    _write(_path(folder, name, field), values)
+                length = next(iter(fields.values())).shape[1]
+                _write(_path(folder, name, "done"), np.int64(length))
+            num_frames.append(length)
+        text = json.dumps({**wanted, "num_frames": num_frames}, indent=1)
+        (folder / (MANIFEST + ".tmp")).write_text(text)
+        os.replace(folder / (MANIFEST + ".tmp"), folder / MANIFEST)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written: {error.strerror}; free or change it") from (
+            error
+        )
+    return Store(folder)
+
+
+def _path(folder: Path, name: str, field: str) -> Path:
+    return folder / f"{name}.{field}.npy"
+
+
+def _length(folder: Path, name: str) -> int | None:
+    path = _path(folder, name, "done")
+    return int(np.load(path)) if path.exists() else None
+
+
+def _write(path: Path, values: np.ndarray) -> None:
+    aside = path.with_suffix(".tmp")
+    with aside.open("wb") as file:
+        np.save(file, values)
+    os.replace(aside, path)

@@ -1,0 +1,87 @@
+"""The latent diffusion U-Net: 1-D over latent frames, conditioned by concatenation."""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from bassdiff.models.attention import SelfAttention
+from bassdiff.models.layers import ChannelNorm, Downsample, NoiseEmbedding, ResidualBlock, Upsample
+from bassdiff.types import Array, Cond
+
+
+class UNet(nn.Module):
+    """F(x, sigma, cond): the network inside the preconditioned denoiser.
+
+    The noisy latents and the mix's latents are concatenated along channels at the
+    input; every level keeps a length mask, so a padded row gets what it would get alone.
+
+    Attributes:
+      num_channels: Channels of the bass latents, in and out.
+      widths: Channels of each level; the frame rate halves from one to the next.
+      num_blocks: Residual blocks per level on the way down, and again on the way up.
+      attention_levels: Levels (0 is the full rate) that have self-attention.
+      num_heads: Attention heads.
+      bias_reach_frames: Offsets, in latent frames, that positional bias distinguishes.
+      dtype: Compute type; parameters and output stay float32.
+    """
+
+    num_channels: int
+    widths: tuple[int, ...]
+    num_blocks: int = 2
+    attention_levels: tuple[int, ...] = (2, 3)
+    num_heads: int = 4
+    bias_reach_frames: int = 512
+    dtype: jnp.dtype = jnp.float32
+
+    @property
+    def stride(self) -> int:
+        """T must be a multiple of this."""
+        return 2 ** (len(self.widths) - 1)
+
+    @nn.compact
+    def __call__(self, x: Array, sigma: Array, cond: Cond) -> Array:
+        """Maps `x` `[B, T, C]` at `sigma` `[B]` to `[B, T, C]` float32.
+
+        Raises:
+          ValueError: If T is not a multiple of `stride`.
+        """
+        if x.shape[1] % self.stride:
+            raise ValueError(f"{x.shape[1]} frames are not a multiple of {self.stride}")
+        masks = [cond.mask()]
+        for _ in self.widths[1:]:
+            # A coarse frame is real if any of its fine frames is.
+            masks.append(jnp.maximum(masks[-1][:, 0::2], masks[-1][:, 1::2]))
+        embedding = NoiseEmbedding(2 * self.widths[0], self.dtype)(sigma)
+
+        def attend(h: Array, level: int) -> Array:
+            if level not in self.attention_levels:
+                return h
+            reach = max(1, self.bias_reach_frames >> level)
+            return SelfAttention(self.num_heads, reach, self.dtype)(h, masks[level])
+
+        mix = cond.mix * cond.keep[:, None, None]
+        h = jnp.concatenate([x, mix], axis=-1) * masks[0]
+        h = nn.Conv(self.widths[0], (3,), dtype=self.dtype)(h)
+        skips = []
+        for level, width in enumerate(self.widths):
+            for _ in range(self.num_blocks):
+                h = ResidualBlock(width, self.dtype)(h, embedding, masks[level])
+                h = attend(h, level)
+                skips.append(h)
+            if level + 1 < len(self.widths):
+                h = Downsample(self.widths[level + 1], self.dtype)(
+                    h * masks[level].astype(self.dtype)
+                )
+        for level in reversed(range(len(self.widths))):
+            for _ in range(self.num_blocks):
+                h = jnp.concatenate([h, skips.pop()], axis=-1)
+                h = ResidualBlock(self.widths[level], self.dtype)(h, embedding, masks[level])
+                h = attend(h, level)
+            if level:
+                h = Upsample(self.widths[level - 1], self.dtype)(h)
+        h = nn.silu(ChannelNorm(self.dtype)(h)) * masks[0].astype(self.dtype)
+        out = nn.Conv(self.num_channels, (3,), kernel_init=nn.initializers.zeros_init())(
+            h.astype(jnp.float32)
+        )
+        return out * masks[0]

@@ -1,0 +1,244 @@
+"""The autoencoder's objective: spectral distances and a hinge GAN (METHOD: L_rec, L_ms, L_adv)."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from bassdiff.audio.stft import log_magnitude, stft
+from bassdiff.models.autoencoder import STFT_HOP, STFT_LENGTH, Autoencoder
+from bassdiff.models.discriminator import Discriminator
+from bassdiff.training.floor import linear_floor, overwrite
+from bassdiff.training.log import RunLog
+from bassdiff.training.state import TrainState, keep_if_finite, update_ema
+from bassdiff.types import Array, PyTree
+
+MULTI_SCALE_LENGTHS = (256, 512, 1024, 2048, 4096, 8192)
+
+
+def log_magnitude_distance(reference: Array, estimate: Array) -> Array:
+    """Mean |s(estimate) - s(reference)| of normalised log-magnitudes: L_rec."""
+    target = log_magnitude(stft(reference, STFT_LENGTH, STFT_HOP))
+    return jnp.mean(jnp.abs(log_magnitude(stft(estimate, STFT_LENGTH, STFT_HOP)) - target))
+
+
+def multi_scale_distance(
+    reference: Array, estimate: Array, lengths: tuple[int, ...] = MULTI_SCALE_LENGTHS
+) -> Array:
+    """Spectral convergence plus mean log-magnitude difference, averaged over FFT sizes.
+
+    ||S| - |S^||_F / ||S|_F + mean |ln|S| - ln|S^||, with hop = size / 4. Sizes up to 8192
+    resolve the partials of low notes.
+
+    Args:
+      reference: `[B, N]`, N a multiple of a quarter of the largest size.
+      estimate: `[B, N]`.
+      lengths: FFT sizes in samples.
+
+    Returns:
+      A scalar, 0 for equal magnitudes.
+    """
+    total = jnp.zeros(())
+    for length in lengths:
+        spectra = (stft(x, length, length // 4) for x in (reference, estimate))
+        target, other = (jnp.sqrt(jnp.square(s.real) + jnp.square(s.imag) + 1e-5) for s in spectra)
+        convergence = jnp.linalg.norm(target - other) / jnp.linalg.norm(target)
+        total = total + convergence + jnp.mean(jnp.abs(jnp.log(target) - jnp.log(other)))
+    return total / len(lengths)
+
+
+def hinge_discriminator_loss(real: list[Array], fake: list[Array]) -> Array:
+    """E[max(0, 1 - D(real))] + E[max(0, 1 + D(fake))], averaged over discriminators."""
+    losses = [
+        jnp.mean(nonnegative(1.0 - r)) + jnp.mean(nonnegative(1.0 + f))
+        for r, f in zip(real, fake, strict=True)
+    ]
+    return jnp.mean(jnp.stack(losses))
+
+
+def nonnegative(x: Array) -> Array:
+    """max(0, x)."""
+    return jnp.maximum(x, 0.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class LossWeights:
+    """Factors of the generator's losses."""
+
+    log_magnitude: float = 1.0
+    multi_scale: float = 1.0
+    waveform: float = 1.0
+    adversarial: float = 0.0
+    feature_matching: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class AutoencoderObjective:
+    """Trains an `Autoencoder` against a `Discriminator`.
+
+    Attributes:
+      model: The autoencoder.
+      discriminator: Trained only while `weights.adversarial` is positive.
+      weights: Loss factors.
+      optimizer: Of the autoencoder.
+      discriminator_optimizer: Of the discriminator.
+      ema_decay: Of the released average.
+      train_encoder: False keeps the latent space at its closed-form fit, so that diffusion
+        training can start before the decoder is finished.
+      whitening: See `linear_floor`.
+      adversarial_from_step: The discriminator joins here.
+      fit_clips: `[n, N]` clips the closed-form start is fitted to.
+      validation_clips: `[n, N]` clips shown and scored in validation.
+      kind: "bass" or "mix", recorded with the weights.
+    """
+
+    model: Autoencoder
+    discriminator: Discriminator
+    weights: LossWeights
+    optimizer: optax.GradientTransformation
+    discriminator_optimizer: optax.GradientTransformation
+    ema_decay: float
+    train_encoder: bool
+    whitening: float
+    adversarial_from_step: int
+    fit_clips: np.ndarray
+    validation_clips: np.ndarray
+    kind: str
+
+    def init(self, key: Array) -> TrainState:
+        """Random parameters of both networks; see `prepare` for the closed-form start."""
+        clip = jnp.zeros((1, self.validation_clips.shape[1]))
+        keys = jax.random.split(key)
+        generator = self.model.init(keys[0], clip)["params"]
+        critic = self.discriminator.init(keys[1], clip)["params"]
+        return TrainState(
+            step=jnp.zeros((), jnp.int32),
+            params={"generator": generator, "critic": critic},
+            ema=jax.tree.map(jnp.copy, generator),
+            opt_state={
+                "generator": self.optimizer.init(generator),
+                "critic": self.discriminator_optimizer.init(critic),
+            },
+        )
+
+    def prepare(self, state: TrainState) -> TrainState:
+        """Replaces the linear paths by their closed-form fit to `fit_clips`."""
+        floor = linear_floor(self.model, self.fit_clips, self.whitening)
+        generator = overwrite(state.params["generator"], floor)
+        return state.replace(
+            params={**state.params, "generator": generator},
+            ema=jax.tree.map(jnp.copy, generator),
+        )
+
+    def generator_loss(
+        self, generator: PyTree, critic: PyTree, audio: Array, adversarial: Array
+    ) -> tuple[Array, tuple[Array, dict[str, Array]]]:
+        """The autoencoder's loss, the reconstruction and the parts by name."""
+        latents = self.model.apply({"params": generator}, audio, method="encode")
+        if not self.train_encoder:
+            latents = jax.lax.stop_gradient(latents)
+        estimate = self.model.apply({"params": generator}, latents, method="decode")
+        parts = {
+            "log_magnitude": log_magnitude_distance(audio, estimate),
+            "multi_scale": multi_scale_distance(audio, estimate),
+            "waveform": jnp.mean(jnp.abs(audio - estimate)) / jnp.mean(jnp.abs(audio)),
+        }
+        if self.weights.adversarial:
+            judged = self.discriminator.apply({"params": critic}, estimate)
+            parts["adversarial"] = -jnp.mean(jnp.stack([jnp.mean(s) for s, _ in judged]))
+            real = self.discriminator.apply({"params": critic}, audio)
+            distances = [
+                jnp.mean(jnp.abs(f - jax.lax.stop_gradient(r))) / (jnp.mean(jnp.abs(r)) + 1e-6)
+                for (_, fakes), (_, reals) in zip(judged, real, strict=True)
+                for f, r in zip(fakes, reals, strict=True)
+            ]
+            parts["feature_matching"] = jnp.mean(jnp.stack(distances))
+        ramp = {"adversarial": adversarial, "feature_matching": adversarial}
+        total = sum(
+            getattr(self.weights, name) * ramp.get(name, 1.0) * value
+            for name, value in parts.items()
+        )
+        return total, (estimate, parts)
+
+    def train_step(
+        self, state: TrainState, batch: dict[str, Array], key: Array
+    ) -> tuple[TrainState, dict[str, Array]]:
+        """One step of the autoencoder, then one of the discriminator on its output."""
+        del key
+        audio = batch["audio"]
+        generator, critic = state.params["generator"], state.params["critic"]
+        adversarial = (state.step >= self.adversarial_from_step).astype(jnp.float32)
+        (loss, (estimate, metrics)), grads = jax.value_and_grad(self.generator_loss, has_aux=True)(
+            generator, critic, audio, adversarial
+        )
+        updates, generator_opt = self.optimizer.update(
+            grads, state.opt_state["generator"], generator
+        )
+        generator = optax.apply_updates(generator, updates)
+        critic_opt = state.opt_state["critic"]
+        if self.weights.adversarial:
+            critic_loss, grads = jax.value_and_grad(self.critic_loss)(
+                critic, audio, jax.lax.stop_gradient(estimate)
+            )
+            updates, critic_opt = self.discriminator_optimizer.update(grads, critic_opt, critic)
+            critic = optax.apply_updates(critic, updates)
+            metrics["critic"] = critic_loss
+            loss_of_step = loss + critic_loss
+        else:
+            loss_of_step = loss
+        new = state.replace(
+            step=state.step + 1,
+            params={"generator": generator, "critic": critic},
+            ema=update_ema(state.ema, generator, state.step, self.ema_decay),
+            opt_state={"generator": generator_opt, "critic": critic_opt},
+        )
+        new, skipped = keep_if_finite(loss_of_step, new, state)
+        return new, {"loss": loss, **metrics, "skipped": skipped}
+
+    def critic_loss(self, critic: PyTree, real: Array, fake: Array) -> Array:
+        """The discriminator's hinge loss."""
+        scores = [
+            [score for score, _ in self.discriminator.apply({"params": critic}, audio)]
+            for audio in (real, fake)
+        ]
+        return hinge_discriminator_loss(*scores)
+
+    def validate(self, state: TrainState, log: RunLog) -> None:
+        """Spectral distance and signal-to-distortion ratio on held-out clips, and what they sound like."""
+        clips = self.validation_clips
+        estimate, _ = jax.jit(self.model.apply)({"params": state.ema}, clips)
+        error = np.sum(np.square(clips - estimate), axis=1)
+        sdr_db = 10 * np.log10(np.sum(np.square(clips), axis=1) / np.maximum(error, 1e-9))
+        step = int(state.step)
+        log.scalars(
+            step,
+            {
+                "validation/multi_scale": float(multi_scale_distance(clips, estimate)),
+                "validation/log_magnitude": float(log_magnitude_distance(clips, estimate)),
+                "validation/sdr_db": float(np.mean(sdr_db)),
+            },
+        )
+        for name, signal in (("original", clips[0]), ("decoded", np.asarray(estimate)[0])):
+            log.audio(step, f"audio/{name}", signal)
+            picture = np.asarray(log_magnitude(stft(jnp.asarray(signal), STFT_LENGTH, STFT_HOP)))
+            log.image(step, f"spectrogram/{name}", picture.T[::-1])
+
+    def export(self, state: TrainState, folder: Path) -> None:
+        """Measures the latent statistics and writes `<kind>_codec.safetensors`."""
+        from bassdiff.pretrained.weights import save_codec
+
+        encode = jax.jit(lambda p, x: self.model.apply({"params": p}, x, method="encode"))
+        latents = np.asarray(encode(state.ema, self.fit_clips))
+        save_codec(
+            folder / f"{self.kind}_codec.safetensors",
+            self.model,
+            jax.device_get(state.ema),
+            mean=latents.mean(axis=(0, 1)),
+            std=float(np.std(latents - latents.mean(axis=(0, 1)))),
+            training={"kind": self.kind, "steps": int(state.step)},
+        )

@@ -1,0 +1,135 @@
+"""The diffusion objective: v-prediction on bass latents given the mix's latents."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from bassdiff.diffusion.denoiser import velocity_loss
+from bassdiff.models.unet import UNet
+from bassdiff.training.log import RunLog
+from bassdiff.training.state import TrainState, keep_if_finite, update_ema
+from bassdiff.types import Array, Cond, PyTree
+
+
+@dataclasses.dataclass(frozen=True)
+class DiffusionObjective:
+    """Trains a `UNet` as a denoiser of normalised bass latents.
+
+    Attributes:
+      model: The network.
+      optimizer: Its optimiser.
+      levels: Draws training noise levels: `(key, batch) -> sigma [B]`.
+      ema_decay: Of the released average.
+      drop_mix: Probability of training a row without its mix, for guidance.
+      num_mix_channels: Channels of the mix's latents.
+      crop_frames: Latent frames of a training row.
+      validation: `{"bass": [n, T, C], "mix": [n, T, C']}`, normalised, from unseen songs.
+      bindings: Recorded with the weights: codec fingerprints and sampling defaults.
+    """
+
+    model: UNet
+    optimizer: optax.GradientTransformation
+    levels: Callable[[Array, int], Array]
+    ema_decay: float
+    drop_mix: float
+    num_mix_channels: int
+    crop_frames: int
+    validation: dict[str, np.ndarray]
+    bindings: dict[str, Any]
+
+    def init(self, key: Array) -> TrainState:
+        """A fresh network; its output layer is zero, so its first loss is the data's variance."""
+        x = jnp.zeros((1, self.crop_frames, self.model.num_channels))
+        mix = jnp.zeros((1, self.crop_frames, self.num_mix_channels))
+        cond = Cond(mix, jnp.ones(1), jnp.full(1, self.crop_frames, jnp.int32))
+        params = self.model.init(key, x, jnp.ones(1), cond)["params"]
+        return TrainState(
+            step=jnp.zeros((), jnp.int32),
+            params=params,
+            ema=jax.tree.map(jnp.copy, params),
+            opt_state=self.optimizer.init(params),
+        )
+
+    def prepare(self, state: TrainState) -> TrainState:
+        """Nothing depends on the data."""
+        return state
+
+    def loss(
+        self, params: PyTree, batch: dict[str, Array], sigma: Array, keep: Array, noise: Array
+    ) -> Array:
+        """`[B]` velocity losses of one batch at given levels, dropout and noise."""
+        frames = jnp.full(sigma.shape, batch["bass"].shape[1], jnp.int32)
+        cond = Cond(batch["mix"], keep, frames)
+
+        def network(x: Array, sigma: Array, cond: Cond) -> Array:
+            return self.model.apply({"params": params}, x, sigma, cond)
+
+        return velocity_loss(network, batch["bass"], noise, sigma, cond)
+
+    def train_step(
+        self, state: TrainState, batch: dict[str, Array], key: Array
+    ) -> tuple[TrainState, dict[str, Array]]:
+        """One optimiser step with conditional dropout."""
+        level_key, noise_key, keep_key = jax.random.split(key, 3)
+        rows = batch["bass"].shape[0]
+        sigma = self.levels(level_key, rows)
+        noise = jax.random.normal(noise_key, batch["bass"].shape)
+        keep = (jax.random.uniform(keep_key, (rows,)) >= self.drop_mix).astype(jnp.float32)
+
+        def mean_loss(params: PyTree) -> Array:
+            return jnp.mean(self.loss(params, batch, sigma, keep, noise))
+
+        loss, grads = jax.value_and_grad(mean_loss)(state.params)
+        updates, opt_state = self.optimizer.update(grads, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        new = state.replace(
+            step=state.step + 1,
+            params=params,
+            ema=update_ema(state.ema, params, state.step, self.ema_decay),
+            opt_state=opt_state,
+        )
+        new, skipped = keep_if_finite(loss, new, state)
+        return new, {"loss": loss, "gradient_norm": optax.global_norm(grads), "skipped": skipped}
+
+    def validate(self, state: TrainState, log: RunLog) -> None:
+        """Loss on unseen songs with their own mix, with another's, and with none.
+
+        The noise and levels are the same at every validation. That the loss is lower with
+        the right mix than with a wrong one is the first proof that the mix is used.
+        """
+        batch = jax.tree.map(jnp.asarray, self.validation)
+        rows = batch["bass"].shape[0]
+        theta = (jnp.arange(rows) + 0.5) / rows * (jnp.pi / 2)
+        noise = jax.random.normal(jax.random.key(0), batch["bass"].shape)
+        shuffled = {**batch, "mix": jnp.roll(batch["mix"], 1, axis=0)}
+        evaluate = jax.jit(lambda p, b, k: jnp.mean(self.loss(p, b, jnp.tan(theta), k, noise)))
+        cases = {
+            "own_mix": (batch, jnp.ones(rows)),
+            "other_mix": (shuffled, jnp.ones(rows)),
+            "no_mix": (batch, jnp.zeros(rows)),
+        }
+        losses = {
+            f"validation/{name}": float(evaluate(state.ema, data, keep))
+            for name, (data, keep) in cases.items()
+        }
+        log.scalars(int(state.step), losses)
+
+    def export(self, state: TrainState, folder: Path) -> None:
+        """Writes `unet.safetensors` with the codecs' fingerprints."""
+        from bassdiff.pretrained.weights import save_unet
+
+        save_unet(
+            folder / "unet.safetensors",
+            self.model,
+            jax.device_get(state.ema),
+            bindings=self.bindings,
+            training={"steps": int(state.step), "crop_frames": self.crop_frames},
+        )

@@ -1,0 +1,62 @@
+"""What a run leaves to look at: TensorBoard events and one JSON line per record."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from tensorboardX import SummaryWriter
+
+from bassdiff.audio.io import SAMPLE_RATE_HZ
+
+
+class RunLog:
+    """Writes scalars (also to `metrics.jsonl`), audio and pictures of one run.
+
+    Args:
+      folder: Where the event files go.
+      enabled: False on every process but the first, where all calls do nothing.
+    """
+
+    def __init__(self, folder: Path, enabled: bool = True) -> None:
+        self._enabled = enabled
+        if enabled:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._events = SummaryWriter(str(folder))
+            self._lines = (folder / "metrics.jsonl").open("a", encoding="utf-8")
+
+    def __enter__(self) -> RunLog:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._enabled:
+            self._events.close()
+            self._lines.close()
+
+    def scalars(self, step: int, values: dict[str, float]) -> None:
+        """Records numbers by name."""
+        if self._enabled:
+            for name, value in values.items():
+                self._events.add_scalar(name, value, step)
+            self._lines.write(json.dumps({"step": step, **values}) + "\n")
+            self._lines.flush()
+
+    def audio(self, step: int, name: str, samples: np.ndarray) -> None:
+        """Records a mono clip `[N]` at 44.1 kHz."""
+        if self._enabled:
+            clipped = np.clip(np.asarray(samples, np.float32), -1.0, 1.0)
+            self._events.add_audio(name, clipped[:, None], step, sample_rate=SAMPLE_RATE_HZ)
+
+    def image(self, step: int, name: str, values: np.ndarray) -> None:
+        """Records a matrix `[rows, columns]` as a grey picture scaled to its range."""
+        if self._enabled:
+            low, high = float(values.min()), float(values.max())
+            grey = (255 * (values - low) / max(high - low, 1e-9)).astype(np.uint8)
+            self._events.add_image(name, grey[None], step)

@@ -1,0 +1,77 @@
+"""Where every array of a training job lives: the mesh and the rules that place arrays on it.
+
+`jit` over arrays with a `NamedSharding` is what pjit has become: the compiler splits the
+step and inserts the collectives. No model file mentions devices.
+"""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from bassdiff.types import InputError, PyTree
+
+
+def make_mesh(data: int = -1, fsdp: int = 1) -> Mesh:
+    """A `(data, fsdp)` mesh over all devices.
+
+    Args:
+      data: Devices that hold different rows of a batch and the same parameters;
+        -1 takes all that `fsdp` leaves.
+      fsdp: Devices over which each parameter is split. Rows are split over both.
+
+    Raises:
+      InputError: If the product is not the number of devices.
+    """
+    num_devices = len(jax.devices())
+    if data == -1 and fsdp > 0:
+        data = num_devices // fsdp
+    if data < 1 or fsdp < 1 or data * fsdp != num_devices:
+        raise InputError(
+            f"a mesh of data={data} x fsdp={fsdp} does not cover {num_devices} devices; "
+            "set config.mesh.data=-1 and config.mesh.fsdp to a divisor of that number"
+        )
+    return jax.make_mesh((data, fsdp), ("data", "fsdp"), axis_types=(AxisType.Auto,) * 2)
+
+
+def parameter_sharding(shapes: PyTree, mesh: Mesh, min_size: int = 2**16) -> PyTree:
+    """Splits each large array over `fsdp` along its largest divisible dimension.
+
+    Args:
+      shapes: A pytree of arrays or `ShapeDtypeStruct`s, such as `jax.eval_shape` gives.
+      mesh: From `make_mesh`.
+      min_size: Smaller arrays are replicated: splitting them costs more than it saves.
+
+    Returns:
+      A pytree of `NamedSharding` of the same structure.
+    """
+    parts = mesh.shape["fsdp"]
+
+    def place(leaf: jax.ShapeDtypeStruct) -> NamedSharding:
+        divisible = [axis for axis, size in enumerate(leaf.shape) if size % parts == 0]
+        if parts == 1 or np.prod(leaf.shape) < min_size or not divisible:
+            return NamedSharding(mesh, P())
+        axis = max(divisible, key=lambda a: leaf.shape[a])
+        return NamedSharding(mesh, P(*("fsdp" if a == axis else None for a in range(leaf.ndim))))
+
+    return jax.tree.map(place, shapes)
+
+
+def batch_sharding(mesh: Mesh) -> NamedSharding:
+    """Rows of a batch are split over every device; other axes are whole."""
+    return NamedSharding(mesh, P(("data", "fsdp")))
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    """The whole array on every device."""
+    return NamedSharding(mesh, P())
+
+
+def to_global(batch: PyTree, mesh: Mesh) -> PyTree:
+    """Assembles this process's rows (numpy) into global arrays sharded by rows."""
+    sharding = batch_sharding(mesh)
+    return jax.tree.map(
+        lambda rows: jax.make_array_from_process_local_data(sharding, np.asarray(rows)), batch
+    )
