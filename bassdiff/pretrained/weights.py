@@ -1,0 +1,175 @@
+"""Weights on disk: one self-describing safetensors file per model, bound by fingerprints.
+
+Arrays are stored in float16; the file's metadata holds the model's fields, so that a file
+is enough to rebuild its network. A codec's fingerprint covers all that decides what a latent
+means (the encoder and the statistics) and not the decoder, which may improve later without
+making diffusion weights invalid.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import flax
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from bassdiff.models.autoencoder import Autoencoder
+from bassdiff.models.unet import UNet
+from bassdiff.types import InputError, PyTree
+
+FORMAT = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class CodecWeights:
+    """An autoencoder ready to use.
+
+    Attributes:
+      model: The module.
+      params: Its parameters, float32. The mix's codec may come without a decoder.
+      mean: `[C]` mean of its latents over the training data.
+      std: Their global standard deviation around that mean.
+      fingerprint: Identifies the latent space.
+      training: How it was trained.
+    """
+
+    model: Autoencoder
+    params: PyTree
+    mean: np.ndarray
+    std: float
+    fingerprint: str
+    training: dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class UNetWeights:
+    """A denoising network ready to use, with the codecs and defaults it is bound to."""
+
+    model: UNet
+    params: PyTree
+    bindings: dict[str, Any]
+    training: dict[str, Any]
+
+
+def save_codec(
+    path: Path,
+    model: Autoencoder,
+    params: PyTree,
+    mean: np.ndarray,
+    std: float,
+    training: Mapping[str, Any],
+) -> str:
+    """Writes a codec and returns its fingerprint."""
+    tensors = _flatten({**params, "latents": {"mean": mean, "std": np.asarray([std])}})
+    fingerprint = _fingerprint(tensors)
+    _write(path, tensors, _fields(model), training=dict(training), fingerprint=fingerprint)
+    return fingerprint
+
+
+def load_codec(path: Path) -> CodecWeights:
+    """Reads a codec.
+
+    Raises:
+      InputError: If the file is missing, damaged, or its fingerprint does not match.
+    """
+    tensors, metadata = _read(path)
+    if _fingerprint(tensors) != metadata["fingerprint"]:
+        raise InputError(f"{path} is damaged: its fingerprint does not match; get it again")
+    params = _unflatten(tensors)
+    latents = params.pop("latents")
+    return CodecWeights(
+        Autoencoder(**metadata["fields"]),
+        params,
+        latents["mean"],
+        float(latents["std"][0]),
+        metadata["fingerprint"],
+        metadata["training"],
+    )
+
+
+def save_unet(
+    path: Path,
+    model: UNet,
+    params: PyTree,
+    bindings: Mapping[str, Any],
+    training: Mapping[str, Any],
+) -> None:
+    """Writes a U-Net with its bindings: codec fingerprints and sampling defaults."""
+    _write(
+        path, _flatten(params), _fields(model), training=dict(training), bindings=dict(bindings)
+    )
+
+
+def load_unet(path: Path, mix_codec: CodecWeights, bass_codec: CodecWeights) -> UNetWeights:
+    """Reads a U-Net and checks that it was trained on these codecs' latents.
+
+    Raises:
+      InputError: If the file is missing or damaged, or belongs to other codecs.
+    """
+    tensors, metadata = _read(path)
+    bindings = metadata["bindings"]
+    for role, codec in (("mix", mix_codec), ("bass", bass_codec)):
+        if bindings[f"{role}_codec"] != codec.fingerprint:
+            raise InputError(
+                f"{path} was trained on the latents of {role} codec {bindings[f'{role}_codec']}, "
+                f"not on those of {codec.fingerprint}; use the codec it was released with"
+            )
+    fields = {k: tuple(v) if isinstance(v, list) else v for k, v in metadata["fields"].items()}
+    return UNetWeights(UNet(**fields), _unflatten(tensors), bindings, metadata["training"])
+
+
+def _fields(model: Autoencoder | UNet) -> dict[str, Any]:
+    names = [f.name for f in dataclasses.fields(model) if f.name not in ("parent", "name", "dtype")]
+    return {name: getattr(model, name) for name in names}
+
+
+def _flatten(params: PyTree) -> dict[str, np.ndarray]:
+    flat = flax.traverse_util.flatten_dict(params, sep="/")
+    return {name: np.asarray(leaf, np.float16) for name, leaf in flat.items()}
+
+
+def _unflatten(tensors: Mapping[str, np.ndarray]) -> PyTree:
+    full = {name: leaf.astype(np.float32) for name, leaf in tensors.items()}
+    return flax.traverse_util.unflatten_dict(full, sep="/")
+
+
+def _fingerprint(tensors: Mapping[str, np.ndarray]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        if name.startswith(("encoder/", "latents/")):
+            digest.update(name.encode() + np.ascontiguousarray(tensors[name]).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _write(path: Path, tensors: dict[str, np.ndarray], fields: Mapping[str, Any], **rest: Any) -> None:
+    for name, leaf in tensors.items():
+        if not np.all(np.isfinite(leaf)):
+            raise FloatingPointError(f"{name} is not finite in float16; the weights are unusable")
+    metadata = {"format": FORMAT, "fields": dict(fields), **rest}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_suffix(".tmp")
+    aside.write_bytes(save(tensors, metadata={"bassdiff": json.dumps(metadata)}))
+    os.replace(aside, path)
+
+
+def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    if not path.is_file():
+        raise InputError(f"{path} does not exist; name a folder that holds the weights")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = json.loads(file.metadata()["bassdiff"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path} is damaged or not bassdiff weights; get it again") from error
+    if metadata["format"] != FORMAT:
+        raise InputError(f"{path} has format {metadata['format']}; update bassdiff to read it")
+    return tensors, metadata
+

@@ -1,0 +1,152 @@
+"""From a config to a run: the only place where config keys meet the library's arguments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import grain
+import jax.numpy as jnp
+import numpy as np
+import optax
+from ml_collections import ConfigDict
+from tqdm import tqdm
+
+from bassdiff.data import latents, pipeline, store
+from bassdiff.data.sources import open_source
+from bassdiff.diffusion.schedules import LEVELS
+from bassdiff.models.autoencoder import Autoencoder
+from bassdiff.models.discriminator import Discriminator
+from bassdiff.models.unet import UNet
+from bassdiff.training.autoencoder import AutoencoderObjective, LossWeights
+from bassdiff.training.diffusion import DiffusionObjective
+from bassdiff.training.loop import Objective, train
+from bassdiff.training.state import TrainState
+from bassdiff.types import InputError
+
+NUM_VALIDATION_CLIPS = 16
+
+
+def run(config: ConfigDict, workdir: Path) -> TrainState:
+    """Trains what the config describes; resumes if `workdir` holds a checkpoint.
+
+    Raises:
+      InputError: If the config or its data cannot be used.
+    """
+    build = {"autoencoder": autoencoder, "diffusion": diffusion}[config.objective]
+    objective, dataset = build(config, workdir)
+    return train(
+        objective,
+        dataset,
+        workdir,
+        seed=config.seed,
+        num_steps=config.num_steps,
+        batch_size=config.batch_size,
+        mesh_shape=(config.mesh.data, config.mesh.fsdp),
+        checkpoint_every=config.checkpoint_every,
+        log_every=config.log_every,
+        validate_every=config.validate_every,
+    )
+
+
+def autoencoder(config: ConfigDict, workdir: Path) -> tuple[Objective, grain.MapDataset]:
+    """The autoencoder's objective and its crops; stores waveforms under `workdir/data`."""
+    if config.kind not in ("bass", "mix"):
+        raise InputError(f"config.kind={config.kind!r} is not a codec; use bass or mix")
+    stores = {}
+    for split in ("train", "validation"):
+        source = open_source(
+            config.data.source,
+            split,
+            soundfonts=config.data.soundfonts,
+            variants=config.data.variants if split == "train" else 1,
+            max_seconds=config.data.max_seconds,
+        )
+        stores[split] = store.build(
+            workdir / "data" / split,
+            source,
+            latents.waveform_fields(config.kind, config.data.num_mixes),
+            {"kind": config.kind, "source": config.data.source},
+            config.seed,
+            lambda songs, split=split: tqdm(songs, f"{split} songs", unit="song"),
+        )
+
+    def crops(split: str, num_samples: int) -> grain.MapDataset:
+        crop = pipeline.WaveformCrop(stores[split], num_samples)
+        return pipeline.examples(stores[split], crop, num_samples, config.seed)
+
+    def clips(split: str, count: int, num_samples: int) -> np.ndarray:
+        dataset = crops(split, num_samples)
+        return np.stack([dataset[i]["audio"] for i in range(count)])
+
+    objective = AutoencoderObjective(
+        model=Autoencoder(**config.model, dtype=_dtype(config)),
+        discriminator=Discriminator(**config.discriminator, dtype=_dtype(config)),
+        weights=LossWeights(**config.loss),
+        optimizer=_adam(config, b1=0.8, b2=0.99),
+        discriminator_optimizer=_adam(config, b1=0.8, b2=0.99),
+        ema_decay=config.ema_decay,
+        train_encoder=config.train_encoder,
+        whitening=config.whitening,
+        adversarial_from_step=config.adversarial_from_step,
+        fit_clips=clips("train", config.num_fit_clips, 2 * config.crop_samples),
+        validation_clips=clips("validation", NUM_VALIDATION_CLIPS, 2 * config.crop_samples),
+        kind=config.kind,
+    )
+    return objective, crops("train", config.crop_samples)
+
+
+def diffusion(config: ConfigDict, workdir: Path) -> tuple[Objective, grain.MapDataset]:
+    """The diffusion objective and its crops of pre-encoded latents."""
+    del workdir
+    stores = {}
+    for split, folder in (
+        ("train", config.data.latents),
+        ("validation", config.data.validation_latents or config.data.latents),
+    ):
+        if not folder:
+            raise InputError(
+                "config.data.latents is empty; make latents with `bassdiff encode` and name them"
+            )
+        stores[split] = store.Store(folder)
+    codecs = [s.manifest["codecs"] for s in stores.values()]
+    if codecs[0] != codecs[1]:
+        raise InputError("training and validation latents come from different codecs; encode both")
+
+    def crops(split: str) -> grain.MapDataset:
+        crop = pipeline.LatentCrop(stores[split], config.crop_frames)
+        return pipeline.examples(stores[split], crop, config.crop_frames, config.seed)
+
+    unseen = [crops("validation")[i] for i in range(NUM_VALIDATION_CLIPS)]
+    validation = {name: np.stack([row[name] for row in unseen]) for name in ("bass", "mix")}
+    objective = DiffusionObjective(
+        model=UNet(
+            num_channels=validation["bass"].shape[-1], **config.model, dtype=_dtype(config)
+        ),
+        optimizer=_adam(config, b1=0.9, b2=0.99),
+        levels=LEVELS[config.levels],
+        ema_decay=config.ema_decay,
+        drop_mix=config.drop_mix,
+        num_mix_channels=validation["mix"].shape[-1],
+        crop_frames=config.crop_frames,
+        validation=validation,
+        bindings={
+            "mix_codec": codecs[0]["mix"],
+            "bass_codec": codecs[0]["bass"],
+            "sampling": config.sampling.to_dict(),
+        },
+    )
+    return objective, crops("train")
+
+
+def _dtype(config: ConfigDict) -> jnp.dtype:
+    return jnp.bfloat16 if config.bfloat16 else jnp.float32
+
+
+def _adam(config: ConfigDict, b1: float, b2: float) -> optax.GradientTransformation:
+    schedule = optax.warmup_cosine_decay_schedule(
+        0.0, config.learning_rate, config.warmup_steps, config.num_steps, config.learning_rate / 20
+    )
+    return optax.chain(
+        optax.clip_by_global_norm(config.get("gradient_clip", 1.0)),
+        optax.adamw(schedule, b1=b1, b2=b2, weight_decay=config.get("weight_decay", 0.0)),
+    )

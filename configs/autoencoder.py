@@ -1,0 +1,68 @@
+"""Audio autoencoders.
+
+    bassdiff train autoencoder --config configs/autoencoder.py:small \
+        --config.data.source=midi:SONGS --workdir runs/codecs/bass
+    bassdiff train autoencoder --config configs/autoencoder.py:small,mix \
+        --config.data.source=midi:SONGS --workdir runs/codecs/mix
+
+size   parameters  hardware            time      expected
+tiny   0.05 M      anything            seconds   nothing: for tests
+small  1.8 M       2 CPU cores         30 min    see bassdiff/pretrained/small/CARD.md
+base   40 M        v5e-16 or one H100  not run   not measured
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config(which: str = "small") -> ConfigDict:
+    """`which` is SIZE for the bass codec or SIZE,mix for the codec of mixes."""
+    size, _, kind = which.partition(",")
+    config = ConfigDict()
+    config.objective = "autoencoder"
+    config.size = size
+    config.kind = kind or "bass"
+    config.seed = 0
+    config.model = ConfigDict(
+        {
+            "tiny": dict(num_waveform_channels=12, num_envelope_channels=4, num_long_bands=16,
+                         encoder_width=8, decoder_width=8, decoder_blocks=1),
+            "small": dict(num_waveform_channels=48, num_envelope_channels=16, num_long_bands=80,
+                          encoder_width=32, decoder_width=128, decoder_blocks=1),
+            "base": dict(num_waveform_channels=48, num_envelope_channels=16, num_long_bands=160,
+                         encoder_width=256, decoder_width=768, decoder_blocks=3),
+        }[size]
+    )  # fmt: skip
+    if kind == "mix":
+        # A mix is only listened to: all of its channels describe magnitudes, twice as many and
+        # with quarter-tone resolution, each as loud as any other.
+        config.model.num_waveform_channels = 0
+        config.model.num_envelope_channels = 8 if size == "tiny" else 128
+        config.model.num_long_bands = 16 if size == "tiny" else 156
+    config.whitening = 0.5 if kind == "mix" else 0.25
+    config.discriminator = ConfigDict(
+        dict(frame_lengths=(512, 1024, 2048), width={"tiny": 2, "small": 8, "base": 32}[size])
+    )
+    config.bfloat16 = size == "base"
+    # The latent space stays at its closed-form fit for `small`: diffusion training can start
+    # at once, while the decoder is still learning.
+    config.train_encoder = size != "small"
+    config.loss = ConfigDict(
+        dict(log_magnitude=5.0, multi_scale=1.0, waveform=0.5, adversarial=0.1,
+             feature_matching=1.0)
+    )  # fmt: skip
+    config.adversarial_from_step = {"tiny": 2, "small": 1500, "base": 50_000}[size]
+    config.learning_rate = {"tiny": 1e-3, "small": 5e-4, "base": 2e-4}[size]
+    config.warmup_steps = {"tiny": 2, "small": 100, "base": 2_000}[size]
+    config.ema_decay = 0.999
+    config.num_steps = {"tiny": 8, "small": 3_000, "base": 500_000}[size]
+    config.batch_size = {"tiny": 8, "small": 8, "base": 256}[size]
+    config.crop_samples = 65536
+    config.num_fit_clips = {"tiny": 16, "small": 256, "base": 1024}[size]
+    config.mesh = ConfigDict(dict(data=-1, fsdp=1))
+    config.checkpoint_every = {"tiny": 4, "small": 250, "base": 1_000}[size]
+    config.validate_every = {"tiny": 8, "small": 250, "base": 5_000}[size]
+    config.log_every = {"tiny": 2, "small": 20, "base": 100}[size]
+    config.data = ConfigDict(
+        dict(source="composed:200", soundfonts=(), variants=1, num_mixes=2, max_seconds=120.0)
+    )
+    return config

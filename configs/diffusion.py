@@ -1,0 +1,50 @@
+"""Latent diffusion.
+
+    bassdiff encode --data midi:SONGS --weights runs/codecs --out runs/latents
+    bassdiff train diffusion --config configs/diffusion.py:small \
+        --config.data.latents=runs/latents --workdir runs/unet
+
+size   parameters  hardware            time      expected
+tiny   0.1 M       anything            seconds   nothing: for tests
+small  15 M        2 CPU cores         90 min    see bassdiff/pretrained/small/CARD.md
+base   120 M       v5e-16 or one H100  not run   not measured
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config(size: str = "small") -> ConfigDict:
+    config = ConfigDict()
+    config.objective = "diffusion"
+    config.size = size
+    config.seed = 0
+    config.model = ConfigDict(
+        {
+            "tiny": dict(widths=(16, 24), num_blocks=1, attention_levels=(1,), num_heads=2,
+                         bias_reach_frames=64),
+            "small": dict(widths=(128, 192, 256, 384), num_blocks=2, attention_levels=(2, 3),
+                          num_heads=4, bias_reach_frames=256),
+            "base": dict(widths=(320, 640, 768, 1024), num_blocks=3, attention_levels=(1, 2, 3),
+                         num_heads=16, bias_reach_frames=512),
+        }[size]
+    )  # fmt: skip
+    config.bfloat16 = size == "base"
+    config.levels = "cosine"
+    config.drop_mix = 0.1
+    config.learning_rate = {"tiny": 1e-3, "small": 6e-4, "base": 2e-4}[size]
+    config.warmup_steps = {"tiny": 2, "small": 200, "base": 5_000}[size]
+    config.weight_decay = 0.01
+    config.gradient_clip = 1.0
+    config.ema_decay = {"tiny": 0.9, "small": 0.999, "base": 0.9999}[size]
+    config.num_steps = {"tiny": 8, "small": 8_000, "base": 400_000}[size]
+    config.batch_size = {"tiny": 8, "small": 8, "base": 512}[size]
+    config.crop_frames = {"tiny": 32, "small": 256, "base": 512}[size]
+    config.mesh = ConfigDict(dict(data=-1, fsdp=1))
+    config.checkpoint_every = {"tiny": 4, "small": 250, "base": 1_000}[size]
+    config.validate_every = {"tiny": 8, "small": 500, "base": 5_000}[size]
+    config.log_every = {"tiny": 2, "small": 20, "base": 100}[size]
+    config.sampling = ConfigDict(
+        dict(solver="dpmpp2m", schedule="cosine", steps=30, guidance=2.5, rescale=0.7)
+    )
+    config.data = ConfigDict(dict(latents="", validation_latents=""))
+    return config
