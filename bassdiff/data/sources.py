@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from bassdiff.data import midi, render, stems
+from bassdiff.data import lead_sheets, midi, render, songs, stems
 from bassdiff.data.score import Song
 from bassdiff.data.soundfont import default_soundfont
 from bassdiff.data.stems import Source, StemFolder, Stems
@@ -27,6 +27,7 @@ SPLITS = ("train", "validation", "all")
 # Semitones that keep a bass in its range.
 LARGEST_TRANSPOSITION = 5
 POP909_FIRST_VALIDATION = 860
+COMPOSED_VALIDATION = 1_000_000
 # Raised whenever songs or their rendering change, so that caches are not mixed up.
 RENDERING_VERSION = 1
 
@@ -94,9 +95,9 @@ class Rendered:
     """Scores that are rendered when asked for."""
 
     def __init__(
-        self, kind: str, scores: Sequence[tuple[str, Callable[[], Song]]], settings: _Settings
+        self, kind: str, scores: Sequence[tuple[str, Callable[[int], Song]]], settings: _Settings
     ):
-        """Takes names and functions that read or compose the songs."""
+        """Takes names, and functions that read or compose a song given a seed."""
         self._kind = kind
         self._scores = scores
         self._settings = settings
@@ -131,12 +132,21 @@ class Rendered:
         }
 
         def fresh() -> Stems:
-            return dataclasses.replace(render.render(score(), **recipe), name=label)
+            song = score(self._settings.seed + variant)
+            return dataclasses.replace(render.render(song, **recipe), name=label)
 
         if self._settings.cache_dir is None:
             return fresh()
         described = recipe | {"soundfont": (font.name, font.stat().st_size)}
-        key = repr((RENDERING_VERSION, self._kind, name, sorted(described.items())))
+        key = repr(
+            (
+                RENDERING_VERSION,
+                self._kind,
+                name,
+                self._settings.seed + variant,
+                sorted(described.items()),
+            )
+        )
         digest = hashlib.sha256(key.encode()).hexdigest()[:12]
         return _cached(self._settings.cache_dir / f"{self._kind}-{label}-{digest}", label, fresh)
 
@@ -168,7 +178,18 @@ def _open_one(spec: str, split: str, settings: _Settings) -> Source:
     if kind == "midi" and where:
         files = sorted(_folder(where).glob("*.mid"))
         chosen = [f for i, f in enumerate(files) if _in(split, i % 5 == 0)]
-        return _rendered("midi", spec, chosen, midi.read_midi, settings)
+        return _rendered("midi", spec, chosen, _read_midi, settings)
+    if kind == "pop909" and where:
+        folders = [f for f in sorted(_folder(where).iterdir()) if f.is_dir() and f.name.isdigit()]
+        chosen = [f for f in folders if _in(split, int(f.name) >= POP909_FIRST_VALIDATION)]
+        return _rendered("pop909", spec, chosen, lead_sheets.read_lead_sheet, settings)
+    if kind == "composed" and where.isdigit() and int(where) > 0:
+        first = {"train": [0], "validation": [COMPOSED_VALIDATION]}.get(
+            split, [0, COMPOSED_VALIDATION]
+        )
+        indices = [start + i for start in first for i in range(int(where))]
+        scores = [(f"composed-{i}", functools.partial(songs.compose, i)) for i in indices]
+        return Rendered("composed", scores, settings)
     if kind == "stems" and where:
         folders = stems.song_folders(_folder(where))
         chosen = [f for f in folders if _in(split, zlib.crc32(f.name.encode()) % 10 == 0)]
@@ -182,12 +203,17 @@ def _rendered(
     kind: str,
     spec: str,
     paths: Sequence[Path],
-    read: Callable[[Path], Song],
+    read: Callable[[Path, int], Song],
     settings: _Settings,
 ) -> Rendered:
     if not paths:
         raise InputError(f"{spec}: there are no songs in this split; check the folder.")
     return Rendered(kind, [(p.stem, functools.partial(read, p)) for p in paths], settings)
+
+
+def _read_midi(path: Path, seed: int) -> Song:
+    """A MIDI file leaves nothing to draw."""
+    return midi.read_midi(path)
 
 
 def _folder(where: str) -> Path:
