@@ -1,0 +1,198 @@
+"""How well one bass fits one mix: harmony and rhythm.
+
+All features lie on one grid of frames, 512 samples at 44.1 kHz (11.6 ms) apart. Those of a
+mix and those of a bass are computed apart, so that N songs cost 2 N analyses and the N · N
+pair scores are cheap. Everything is tuned to A = 440 Hz.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import librosa
+import numpy as np
+
+from bassdiff.audio.io import resample
+from bassdiff.evaluation.pitch import PitchTrack, track_pitch
+
+_RATE_HZ = 22050
+_HOP_SAMPLES = 256
+_CHROMA_WINDOW_SAMPLES = 4096
+_ONSET_WINDOW_SAMPLES = 2048
+# Above it a bass has fret noise and a codec's hiss, which say nothing about its rhythm.
+_BASS_ONSETS_HZ = 2000.0
+_BASS_ONSET_BANDS, _MIX_ONSET_BANDS = 40, 128
+# Chroma is normalised by frame: quieter frames would count noise as harmony.
+_CHROMA_GATE_DB = -60.0
+# The two windows' onsets differ by a frame or two: aligned means within this many.
+_ALIGNED_FRAMES = 2
+_LAG_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class HarmonyScore:
+    """How well the bass's pitch classes fit the mix's chroma.
+
+    Attributes:
+      rank: of the bass as it is among its 12 transpositions; 1 is best, 6.5 is chance.
+      top1: the bass as it is beats all others.
+      z: (score - mean of the 11 others) / their standard deviation.
+    """
+
+    rank: float
+    top1: bool
+    z: float
+
+
+@dataclass(frozen=True)
+class RhythmScore:
+    """How well the bass's onsets fit the mix's.
+
+    Attributes:
+      correlation: best Pearson correlation of the onset envelopes within ±2 frames.
+      percentile: share of the other runs of five lags within ±2 s whose best correlation
+        is lower; 0.5 is chance.
+    """
+
+    correlation: float
+    percentile: float
+
+
+@dataclass(frozen=True)
+class MixFeatures:
+    """What the scores need of a mix: `chroma` `[F, 12]` in 0…1 and `onsets` `[F]`."""
+
+    chroma: np.ndarray
+    onsets: np.ndarray
+
+
+@dataclass(frozen=True)
+class BassFeatures:
+    """What the scores need of a bass: its `pitch` by frame and `onsets` `[F]`."""
+
+    pitch: PitchTrack
+    onsets: np.ndarray
+
+
+def mix_features(mix: np.ndarray, sample_rate_hz: int = 44100) -> MixFeatures:
+    """Analyses a mix, `[N]` float."""
+    samples = _prepared(mix, sample_rate_hz)
+    power = np.abs(librosa.stft(samples, n_fft=_CHROMA_WINDOW_SAMPLES, hop_length=_HOP_SAMPLES))
+    power **= 2
+    chroma = librosa.feature.chroma_stft(S=power, sr=_RATE_HZ, tuning=0.0)
+    energy = power.sum(axis=0)
+    chroma[:, energy <= energy.max() * 10 ** (_CHROMA_GATE_DB / 10)] = 0
+    return MixFeatures(chroma.T, _onsets(samples, _MIX_ONSET_BANDS, _RATE_HZ / 2))
+
+
+def bass_features(bass: np.ndarray, sample_rate_hz: int = 44100) -> BassFeatures:
+    """Analyses a bass, `[N]` float."""
+    samples = _prepared(bass, sample_rate_hz)
+    onsets = _onsets(samples, _BASS_ONSET_BANDS, _BASS_ONSETS_HZ)
+    return BassFeatures(track_pitch(bass, sample_rate_hz), onsets)
+
+
+def harmony(mix: np.ndarray, bass: np.ndarray, sample_rate_hz: int = 44100) -> HarmonyScore:
+    """Scores a bass's pitch against the harmony of its mix.
+
+    The mix's chroma (per frame, relative to its strongest pitch class) is summed at the
+    bass's pitch class over the voiced frames, for the bass transposed by 0…11 semitones.
+
+    Args:
+      mix: `[N]` float, without the bass.
+      bass: `[N]` float.
+      sample_rate_hz: rate of both.
+
+    Returns:
+      The score; rank 6.5 and z 0 for a bass without pitch or a mix without sound.
+    """
+    return harmony_score(mix_features(mix, sample_rate_hz), bass_features(bass, sample_rate_hz))
+
+
+def rhythm(mix: np.ndarray, bass: np.ndarray, sample_rate_hz: int = 44100) -> RhythmScore:
+    """Scores a bass's onsets against those of its mix.
+
+    Args:
+      mix: `[N]` float, without the bass.
+      bass: `[N]` float.
+      sample_rate_hz: rate of both.
+
+    Returns:
+      The score; correlation 0 and percentile 0.5 where either has no onsets.
+    """
+    return rhythm_score(mix_features(mix, sample_rate_hz), bass_features(bass, sample_rate_hz))
+
+
+def harmony_score(mix: MixFeatures, bass: BassFeatures) -> HarmonyScore:
+    """As `harmony`, of features."""
+    scores = _transposed_scores(mix, bass)
+    own, others = scores[0], scores[1:]
+    rank = 1 + float((others > own).sum()) + 0.5 * float((others == own).sum())
+    deviation = float(others.std())
+    z = float(own - others.mean()) / deviation if deviation > 0 else 0.0
+    return HarmonyScore(rank, rank == 1, z)
+
+
+def rhythm_score(mix: MixFeatures, bass: BassFeatures) -> RhythmScore:
+    """As `rhythm`, of features."""
+    num_frames = min(len(mix.onsets), len(bass.onsets))
+    # At half of a short clip, the overlap is still long enough to correlate.
+    reach = min(round(_LAG_SECONDS * _RATE_HZ / _HOP_SAMPLES), num_frames // 2)
+    correlations = np.array([_correlation(mix, bass, lag) for lag in range(-reach, reach + 1)])
+    width = 2 * _ALIGNED_FRAMES + 1
+    if len(correlations) < width:
+        return RhythmScore(0.0, 0.5)
+    best = np.lib.stride_tricks.sliding_window_view(correlations, width).max(axis=1)
+    middle = len(best) // 2
+    own = best[middle]
+    others = np.concatenate([best[: max(0, middle - width + 1)], best[middle + width :]])
+    if not len(others) or not correlations.any():
+        return RhythmScore(float(own), 0.5)
+    below = (others < own).mean() + 0.5 * (others == own).mean()
+    return RhythmScore(float(own), float(below))
+
+
+def aligned_correlation(mix: MixFeatures, bass: BassFeatures) -> float:
+    """The correlation of `rhythm_score` alone, which costs five lags instead of hundreds."""
+    return max(_correlation(mix, bass, lag) for lag in range(-_ALIGNED_FRAMES, _ALIGNED_FRAMES + 1))
+
+
+def _prepared(samples: np.ndarray, sample_rate_hz: int) -> np.ndarray:
+    samples = resample(samples, sample_rate_hz, _RATE_HZ)
+    # librosa warns of signals shorter than its window.
+    return np.pad(samples, (0, max(0, _CHROMA_WINDOW_SAMPLES - len(samples))))
+
+
+def _onsets(samples: np.ndarray, num_bands: int, max_hz: float) -> np.ndarray:
+    """Spectral flux over mel bands, `[F]` float32."""
+    return librosa.onset.onset_strength(
+        y=samples,
+        sr=_RATE_HZ,
+        hop_length=_HOP_SAMPLES,
+        n_fft=_ONSET_WINDOW_SAMPLES,
+        n_mels=num_bands,
+        fmax=max_hz,
+    )
+
+
+def _transposed_scores(mix: MixFeatures, bass: BassFeatures) -> np.ndarray:
+    """`[12]` mean of the chroma at the bass's pitch classes, transposed by 0…11."""
+    num_frames = min(len(mix.chroma), len(bass.pitch.voiced))
+    classes = bass.pitch.pitch_classes()[:num_frames]
+    voiced = np.flatnonzero(classes >= 0)
+    if not len(voiced):
+        return np.zeros(12)
+    shifted = (classes[voiced, None] + np.arange(12)) % 12
+    return mix.chroma[voiced[:, None], shifted].mean(axis=0)
+
+
+def _correlation(mix: MixFeatures, bass: BassFeatures, lag: int) -> float:
+    """Pearson correlation of the onsets, the bass's taken `lag` frames earlier."""
+    num_frames = min(len(mix.onsets), len(bass.onsets))
+    if abs(lag) >= num_frames:
+        return 0.0
+    left = mix.onsets[max(0, lag) : num_frames + min(0, lag)]
+    right = bass.onsets[max(0, -lag) : num_frames - max(0, lag)]
+    left, right = left - left.mean(), right - right.mean()
+    power = float(left @ left) * float(right @ right)
+    return float(left @ right) / power**0.5 if power > 0 else 0.0
