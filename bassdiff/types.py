@@ -7,6 +7,7 @@ Arrays are channels-last: latents are `[B, T, C]`, waveforms `[B, N]`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias
 
 import jax
@@ -65,17 +66,19 @@ class Guidance(Protocol):
 
 
 class Solver(Protocol):
-    """One step of an ODE or SDE from `sigma` to `sigma_next`, with its own state."""
+    """One step of an ODE or SDE from `sigma` to `sigma_next`, with a state of its own.
+
+    Here `denoise(x, sigma)` has its guidance and condition bound, and `sigma` is a scalar.
+    """
 
     def init(self, x: Array) -> PyTree: ...
 
     def step(
         self,
-        denoise: Denoise,
+        denoise: Callable[[Array, Array], Array],
         x: Array,
         state: PyTree,
         sigma: Array,
         sigma_next: Array,
-        cond: Cond,
         key: Array,
     ) -> tuple[Array, PyTree]: ...

@@ -5,38 +5,23 @@ Every fault of a file is an `InputError` of one sentence: the file, the fault, t
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
-import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
 
-import av
 import numpy as np
 import pyloudnorm
 import soundfile
 import soxr
 
-from bassdiff.audio import containers
+from bassdiff.audio.atomic import atomic_file
+from bassdiff.audio.decoding import AudioInfo, open_audio
 from bassdiff.types import InputError
 
 SAMPLE_RATE_HZ = 44100
 
-_MIN_RATE_HZ, _MAX_RATE_HZ = 2_000, 768_000
-# Float files in 16-bit scale reach 32768; beyond this the numbers are no audio.
-_MAX_PEAK = 1e6
 _BLOCK_SAMPLES = 1 << 16
-# libsndfile's count for streams that do not say their length.
-_UNKNOWN_NUM_SAMPLES = 1 << 60
-# ffmpeg must not follow a file's references to other files or hosts.
-_LOCAL_ONLY = {"protocol_whitelist": "file"}
-# Durations in ffmpeg's formats include priming and rounding.
-_FFMPEG_SLACK, _FFMPEG_SLACK_SECONDS = 0.01, 0.2
-# An MP3's frame count includes the encoder's delay and padding, which a decoder drops.
-_MP3_SLACK_SAMPLES = 4 * 1152
 _WRITERS = {
     ".wav": ("WAV", "PCM_24"),
     ".flac": ("FLAC", "PCM_24"),
@@ -46,23 +31,6 @@ _WRITERS = {
 # BS.1770-4: blocks below the absolute gate do not count, so a file of them is silence.
 _GATE_LUFS = -70.0
 _LOUDNESS_BLOCK_SECONDS = 0.4
-
-
-@dataclass(frozen=True)
-class AudioInfo:
-    """What an audio file's header says.
-
-    Attributes:
-      path: the file.
-      sample_rate_hz: samples per second of each channel.
-      channels: number of channels.
-      num_samples: samples per channel; 0 where the header does not say.
-    """
-
-    path: Path
-    sample_rate_hz: int
-    channels: int
-    num_samples: int
 
 
 def probe(path: str | os.PathLike[str]) -> AudioInfo:
@@ -77,7 +45,7 @@ def probe(path: str | os.PathLike[str]) -> AudioInfo:
     Raises:
       InputError: the file is missing, unreadable, empty, truncated or not audio.
     """
-    return _open(Path(path))[0]
+    return open_audio(Path(path))[0]
 
 
 def read_mono(path: str | os.PathLike[str], sample_rate_hz: int = SAMPLE_RATE_HZ) -> np.ndarray:
@@ -127,9 +95,9 @@ def blocks(
       InputError: as `read_mono`; faults inside the file are raised when they are reached.
     """
     path = Path(path)
-    info, decoded = _open(path)
+    info, decoded = open_audio(path)
     pending = np.empty(0, np.float32)
-    for block in _resampled(_checked(path, decoded), info.sample_rate_hz, sample_rate_hz):
+    for block in _resampled(decoded, info.sample_rate_hz, sample_rate_hz):
         pending = np.concatenate([pending, block])
         whole = len(pending) // block_samples * block_samples
         yield from pending[:whole].reshape(-1, block_samples)
@@ -182,51 +150,6 @@ def write(path: str | os.PathLike[str], samples: np.ndarray, sample_rate_hz: int
                 f"{path}: {container} does not take {samples.shape[1]} channels at "
                 f"{sample_rate_hz} Hz; write .wav instead."
             ) from error
-
-
-@contextlib.contextmanager
-def atomic_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """Opens a file that appears under its name only once it is complete.
-
-    Args:
-      path: where to; an existing file is replaced in one step.
-
-    Yields:
-      A binary file to write to. It lies in the same folder under a temporary name, and is
-      removed if the body raises.
-
-    Raises:
-      InputError: the folder is missing or cannot be written, or the disk is full.
-    """
-    path = Path(path)
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder; name a file inside it.")
-    temporary: str | None = None
-    sink: _Sink | None = None
-    try:
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(descriptor, "w+b") as file:
-            sink = _Sink(file)
-            yield cast(BinaryIO, sink)
-            sink.raise_fault()
-            file.flush()
-            os.fsync(file.fileno())
-        # mkstemp makes the file private; the result gets what the user's umask gives.
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, path)
-        temporary = None
-    except OSError as error:
-        raise _write_fault(path, error) from error
-    except BaseException as error:
-        if sink is not None and sink.fault is not None:
-            raise _write_fault(path, sink.fault) from error
-        raise
-    finally:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
 
 
 def resample(
@@ -291,155 +214,8 @@ def match_loudness(samples: np.ndarray, sample_rate_hz: int, target_lufs: float)
     return samples * np.float32(10 ** ((target_lufs - loudness) / 20))
 
 
-class _Sink:
-    """A file that remembers its OSError: libsndfile calls it from C, where exceptions get lost."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self.fault: OSError | None = None
-        self.seek, self.tell, self.read = file.seek, file.tell, file.read
-        self.flush = file.flush
-
-    def write(self, data: bytes) -> int:
-        try:
-            return self._file.write(data)
-        except OSError as error:
-            self.fault = error
-            return 0
-
-    def raise_fault(self) -> None:
-        if self.fault is not None:
-            raise self.fault
-
-
-def _write_fault(path: Path, error: OSError) -> InputError:
-    reason = (error.strerror or str(error)).lower()
-    remedy = {
-        "FileNotFoundError": "create the folder first",
-        "NotADirectoryError": "name a file inside a folder",
-        "PermissionError": "choose a folder you may write to",
-    }.get(type(error).__name__, "free some space or choose another folder")
-    return InputError(f"{path}: cannot be written ({reason}); {remedy}.")
-
-
 def _output_length(num_samples: int, from_hz: int, to_hz: int) -> int:
     return (num_samples * to_hz + from_hz // 2) // from_hz
-
-
-def _open(path: Path) -> tuple[AudioInfo, Iterator[np.ndarray]]:
-    """A file's header and a generator of its mono blocks at its own rate."""
-    try:
-        if path.is_dir():
-            raise InputError(f"{path}: is a folder; name an audio file inside it.")
-        if not path.is_file():
-            state = "is not a regular file" if path.exists() else "there is no such file"
-            raise InputError(f"{path}: {state}; check the path.")
-        with path.open("rb") as file:
-            if not file.read(1):
-                raise InputError(f"{path}: the file is empty (0 bytes); export it again.")
-        fault = containers.truncation(path)
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise InputError(f"{path}: cannot be read ({reason}); check its permissions.") from error
-    if fault:
-        raise InputError(f"{path}: {fault}, so it is truncated; export it again.")
-    try:
-        header = soundfile.info(str(path))
-    except (soundfile.LibsndfileError, TypeError):
-        return _open_ffmpeg(path)
-    if header.format == "RAW":
-        # libsndfile guesses headerless formats from the suffix, whatever the content.
-        raise _not_audio(path)
-    num_samples = header.frames if header.frames < _UNKNOWN_NUM_SAMPLES else 0
-    if not header.frames:
-        raise _no_samples(path)
-    info = _checked_info(AudioInfo(path, header.samplerate, header.channels, num_samples))
-    promised = num_samples
-    if header.format == "MP3":
-        promised = (containers.promised_mp3_samples(path) or 0) - _MP3_SLACK_SAMPLES
-    return info, _decode_libsndfile(path, promised)
-
-
-def _decode_libsndfile(path: Path, promised_samples: int) -> Iterator[np.ndarray]:
-    decoded = 0
-    try:
-        with soundfile.SoundFile(str(path)) as file:
-            while len(block := file.read(_BLOCK_SAMPLES, dtype="float32", always_2d=True)):
-                decoded += len(block)
-                yield block.mean(axis=1)
-    except soundfile.LibsndfileError as error:
-        raise InputError(
-            f"{path}: cannot be decoded beyond sample {decoded}, so it is truncated or damaged; "
-            "export it again."
-        ) from error
-    if decoded < promised_samples:
-        raise _short(path, promised_samples, decoded)
-
-
-def _open_ffmpeg(path: Path) -> tuple[AudioInfo, Iterator[np.ndarray]]:
-    demuxer = containers.ffmpeg_format(path)
-    if demuxer is None:
-        raise _not_audio(path)
-    try:
-        with av.open(str(path), format=demuxer, options=_LOCAL_ONLY) as container:
-            if not container.streams.audio:
-                raise InputError(f"{path}: has no audio track; name an audio file.")
-            stream = container.streams.audio[0]
-            seconds = 0.0
-            if stream.duration is not None and stream.time_base is not None:
-                seconds = float(stream.duration * stream.time_base)
-            elif container.duration is not None:
-                seconds = container.duration / av.time_base
-            rate_hz = stream.codec_context.sample_rate
-            channels = stream.codec_context.channels
-    except (av.error.FFmpegError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(
-            f"{path}: is truncated or damaged ({demuxer} container); export it again as wav."
-        ) from error
-    info = _checked_info(AudioInfo(path, rate_hz, channels, round(max(0.0, seconds) * rate_hz)))
-    return info, _decode_ffmpeg(info, demuxer)
-
-
-def _decode_ffmpeg(info: AudioInfo, demuxer: str) -> Iterator[np.ndarray]:
-    decoded = 0
-    try:
-        with av.open(str(info.path), format=demuxer, options=_LOCAL_ONLY) as container:
-            planar = av.AudioResampler(format="fltp")
-            for frame in container.decode(audio=0):
-                for part in planar.resample(frame):
-                    block = part.to_ndarray()
-                    decoded += block.shape[1]
-                    yield block.mean(axis=0)
-    except (av.error.FFmpegError, ValueError) as error:
-        raise InputError(
-            f"{info.path}: cannot be decoded beyond sample {decoded}, so it is truncated or "
-            "damaged; export it again as wav."
-        ) from error
-    if (
-        decoded
-        < info.num_samples * (1 - _FFMPEG_SLACK) - _FFMPEG_SLACK_SECONDS * info.sample_rate_hz
-    ):
-        raise _short(info.path, info.num_samples, decoded)
-
-
-def _checked(path: Path, decoded: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-    """Passes blocks on until one has a sample that no audio has."""
-    position = 0
-    for block in decoded:
-        bad = np.flatnonzero(~(np.abs(block) <= _MAX_PEAK))
-        if len(bad):
-            value = block[bad[0]]
-            fault = f"is {value:.0e}" if np.isfinite(value) else "is NaN or infinite"
-            raise InputError(
-                f"{path}: sample {position + bad[0]} {fault}; repair it in an audio editor and "
-                "export it again."
-            )
-        position += len(block)
-        yield block
-    if not position:
-        raise _no_samples(path)
 
 
 def _resampled(decoded: Iterator[np.ndarray], from_hz: int, to_hz: int) -> Iterator[np.ndarray]:
@@ -456,29 +232,3 @@ def _resampled(decoded: Iterator[np.ndarray], from_hz: int, to_hz: int) -> Itera
     rest = stream.resample_chunk(np.empty(0, np.float32), last=True)
     wanted = max(0, _output_length(num_in, from_hz, to_hz) - num_out)
     yield np.pad(rest[:wanted], (0, max(0, wanted - len(rest))))
-
-
-def _checked_info(info: AudioInfo) -> AudioInfo:
-    if not _MIN_RATE_HZ <= info.sample_rate_hz <= _MAX_RATE_HZ:
-        raise InputError(
-            f"{info.path}: a sample rate of {info.sample_rate_hz} Hz is outside {_MIN_RATE_HZ} to "
-            f"{_MAX_RATE_HZ} Hz; export it again at {SAMPLE_RATE_HZ} Hz."
-        )
-    return info
-
-
-def _not_audio(path: Path) -> InputError:
-    return InputError(
-        f"{path}: is not audio, or in a format that is not known here; export it as wav or flac."
-    )
-
-
-def _no_samples(path: Path) -> InputError:
-    return InputError(f"{path}: has a header but no samples; export it again.")
-
-
-def _short(path: Path, promised_samples: int, decoded: int) -> InputError:
-    return InputError(
-        f"{path}: the header says {promised_samples} samples but {decoded} follow, so it is "
-        "truncated; export it again."
-    )

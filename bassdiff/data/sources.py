@@ -29,7 +29,7 @@ LARGEST_TRANSPOSITION = 5
 POP909_FIRST_VALIDATION = 860
 COMPOSED_VALIDATION = 1_000_000
 # Raised whenever songs or their rendering change, so that caches are not mixed up.
-RENDERING_VERSION = 1
+RENDERING_VERSION = 2
 
 
 def open_source(

@@ -8,7 +8,6 @@ other, because recursive filters cannot be vectorised over changing coefficients
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 from collections.abc import Sequence
 
@@ -17,9 +16,12 @@ import scipy.signal
 
 from bassdiff.audio.io import SAMPLE_RATE_HZ
 from bassdiff.data.score import Note, Part
+from bassdiff.data.timbres import Timbre
 
 CONTROL_SAMPLES = 16
-# Below this gap the player is taken to slide to the next note rather than to strike it.
+# Notes that start within this time are one chord.
+CHORD_SECONDS = 0.03
+# Below this gap a note is tied to the one before, and its pitch glides from there.
 LEGATO_SECONDS = 0.02
 # Fades the voice out before it is struck again, short enough not to be heard.
 RELEASE_BEFORE_STRIKE_SECONDS = 0.004
@@ -27,111 +29,6 @@ FILTER_LOWEST_HZ = 80.0
 FILTER_OCTAVES = 0.75
 FILTER_COUNT = 10
 CHUNK_SAMPLES = 1 << 15
-
-
-@dataclasses.dataclass(frozen=True)
-class Timbre:
-    """A bass sound.
-
-    Attributes:
-      wave: "saw", "pulse", "triangle", "sine", "fm", "string" or "organ".
-      width: duty cycle of "pulse".
-      detune: of a second oscillator, as a fraction of the frequency; 0 for none.
-      sub: level of a sine at the note's frequency.
-      cutoff_hz: the low-pass at rest, before the envelope opens it.
-      sweep_octaves: how far the envelope opens it for the hardest note.
-      sweep_seconds: time constant of its way back.
-      resonance: quality factor of the low-pass.
-      attack_seconds: of the amplifier.
-      decay_seconds: time constant from the peak to `sustain`.
-      sustain: level of a held note, 0..1.
-      release_seconds: time constant after a note.
-      drive: gain into the soft clipper; 0 leaves it out.
-      glide_seconds: time from one pitch to the next of legato notes.
-      fm_ratio: frequency of the modulator, in carrier frequencies.
-      fm_index: depth at a note's start; it decays with the sweep.
-      brightness: of "string": 0 a thumb near the neck, 1 a pick at the bridge.
-    """
-
-    wave: str
-    width: float = 0.5
-    detune: float = 0.0
-    sub: float = 0.0
-    cutoff_hz: float = 900.0
-    sweep_octaves: float = 1.5
-    sweep_seconds: float = 0.2
-    resonance: float = 0.8
-    attack_seconds: float = 0.004
-    decay_seconds: float = 0.5
-    sustain: float = 0.7
-    release_seconds: float = 0.04
-    drive: float = 0.0
-    glide_seconds: float = 0.0
-    fm_ratio: float = 1.0
-    fm_index: float = 0.0
-    brightness: float = 0.5
-
-
-TIMBRES: dict[str, Timbre] = {
-    "saw": Timbre("saw", cutoff_hz=400, sweep_octaves=2.0),
-    "acid": Timbre(
-        "saw",
-        cutoff_hz=250,
-        sweep_octaves=3.0,
-        sweep_seconds=0.15,
-        resonance=4.0,
-        drive=2.0,
-        glide_seconds=0.06,
-    ),
-    "reese": Timbre("saw", detune=0.006, sub=0.4, cutoff_hz=600, sweep_octaves=0.3, sustain=1.0),
-    "square": Timbre("pulse", cutoff_hz=500, sweep_octaves=1.5, sub=0.2),
-    "pulse": Timbre("pulse", width=0.22, cutoff_hz=700, sweep_octaves=2.0, sweep_seconds=0.1),
-    "stab": Timbre(
-        "pulse",
-        width=0.4,
-        cutoff_hz=200,
-        sweep_octaves=4.0,
-        sweep_seconds=0.07,
-        decay_seconds=0.15,
-        sustain=0.2,
-    ),
-    "triangle": Timbre("triangle", cutoff_hz=1200, sweep_octaves=0.5, drive=1.0),
-    "sub": Timbre("sine", cutoff_hz=2000, sweep_octaves=0.0, drive=1.5, sustain=0.9),
-    "boom": Timbre(
-        "sine",
-        cutoff_hz=3000,
-        sweep_octaves=0.0,
-        drive=3.0,
-        decay_seconds=1.2,
-        sustain=0.0,
-        glide_seconds=0.08,
-        release_seconds=0.1,
-    ),
-    "fm": Timbre("fm", fm_ratio=1.0, fm_index=2.5, cutoff_hz=4000, sustain=0.5),
-    "fm bell": Timbre("fm", fm_ratio=2.0, fm_index=1.5, sweep_seconds=0.12, cutoff_hz=5000),
-    "finger": Timbre("string", brightness=0.35, cutoff_hz=2500, sustain=1.0),
-    "pick": Timbre("string", brightness=0.9, cutoff_hz=5000, sustain=1.0, drive=0.8),
-    "upright": Timbre(
-        "string", brightness=0.15, cutoff_hz=1200, decay_seconds=0.4, sustain=0.15, sub=0.2
-    ),
-    "muted": Timbre("string", brightness=0.4, cutoff_hz=900, decay_seconds=0.12, sustain=0.05),
-    "organ": Timbre("organ", cutoff_hz=1500, sweep_octaves=0.3, sustain=1.0, decay_seconds=1.0),
-}
-
-
-def vary_timbre(timbre: Timbre, rng: np.random.Generator) -> Timbre:
-    """A near relative: cutoff, sweep, width, decay, drive and level of detail move a little."""
-    return dataclasses.replace(
-        timbre,
-        width=float(np.clip(timbre.width + rng.normal(0.0, 0.05), 0.1, 0.5)),
-        cutoff_hz=timbre.cutoff_hz * float(2.0 ** rng.normal(0.0, 0.35)),
-        sweep_octaves=timbre.sweep_octaves * float(rng.uniform(0.7, 1.2)),
-        sweep_seconds=timbre.sweep_seconds * float(2.0 ** rng.normal(0.0, 0.4)),
-        decay_seconds=timbre.decay_seconds * float(2.0 ** rng.normal(0.0, 0.3)),
-        drive=timbre.drive * float(rng.uniform(0.5, 1.3)),
-        fm_index=timbre.fm_index * float(rng.uniform(0.6, 1.2)),
-        brightness=float(np.clip(timbre.brightness + rng.normal(0.0, 0.12), 0.0, 1.0)),
-    )
 
 
 def play_voice(parts: Sequence[Part], timbre: Timbre, num_samples: int) -> np.ndarray:
@@ -145,11 +42,10 @@ def play_voice(parts: Sequence[Part], timbre: Timbre, num_samples: int) -> np.nd
     Returns:
       `[num_samples]` float32 at `SAMPLE_RATE_HZ`, about ±1 at full velocity.
     """
-    notes = one_voice([note for part in parts for note in part.notes])
+    notes = one_voice(parts)
     if not notes:
         return np.zeros(num_samples, np.float32)
-    bends = sorted(bend for part in parts for bend in part.bends)
-    line = _Line(notes, bends, timbre, num_samples)
+    line = _Line(notes, timbre, num_samples)
     cycles = np.cumsum(np.repeat(line.frequency_hz / SAMPLE_RATE_HZ, CONTROL_SAMPLES))
     audio = _oscillator(timbre, line, cycles)
     if timbre.wave != "string":
@@ -163,50 +59,52 @@ def play_voice(parts: Sequence[Part], timbre: Timbre, num_samples: int) -> np.nd
     return audio[:num_samples].astype(np.float32)
 
 
-def one_voice(notes: Sequence[Note]) -> list[Note]:
-    """The line one voice can play: each note ends where the next one starts."""
-    by_start: dict[float, Note] = {}
-    for note in sorted(notes, key=lambda note: (note.start_seconds, note.pitch)):
-        by_start.setdefault(note.start_seconds, note)
-    line = list(by_start.values())
-    return [
-        note._replace(end_seconds=min(note.end_seconds, following.start_seconds))
-        for note, following in itertools.pairwise(line)
-    ] + line[-1:]
+def one_voice(parts: Sequence[Part]) -> list[tuple[Note, Part]]:
+    """The line one voice can play, each note ending where the next starts, with its part."""
+    line: list[tuple[Note, Part]] = []
+    played = ((note, part) for part in parts for note in part.notes)
+    for note, part in sorted(played, key=lambda pair: pair[0]):
+        if line and note.start_seconds - line[-1][0].start_seconds < CHORD_SECONDS:
+            if note.pitch < line[-1][0].pitch:
+                line[-1] = (note, part)
+        else:
+            line.append((note, part))
+    for index, ((note, part), (following, _)) in enumerate(itertools.pairwise(line)):
+        end = min(note.end_seconds, following.start_seconds)
+        line[index] = (note._replace(end_seconds=end), part)
+    return line
 
 
 class _Line:
     """Pitch, level and cutoff of a line at the control rate."""
 
-    def __init__(self, notes: list[Note], bends: list, timbre: Timbre, num_samples: int):
+    def __init__(self, played: list[tuple[Note, Part]], timbre: Timbre, num_samples: int):
         steps = -(-num_samples // CONTROL_SAMPLES) + 1
         time = np.arange(steps) * (CONTROL_SAMPLES / SAMPLE_RATE_HZ)
+        notes = [note for note, _ in played]
         starts = np.array([note.start_seconds for note in notes])
         ends = np.array([note.end_seconds for note in notes])
         pitches = np.array([note.pitch for note in notes], float)
         velocities = np.array([note.velocity for note in notes]) / 127.0
-        gaps = np.concatenate([[np.inf], starts[1:] - ends[:-1]])
-        legato = (gaps < LEGATO_SECONDS) & (timbre.glide_seconds > 0.0)
         current = np.searchsorted(starts, time, side="right") - 1
         sounding = current >= 0
         current = np.maximum(current, 0)
-        # A legato note goes on with the envelopes of the note it is tied to.
-        struck = np.maximum.accumulate(np.where(legato, 0, np.arange(len(notes))))
 
-        age = np.maximum(time - starts[current], 0.0)
-        self.age = np.maximum(time - starts[struck][current], 0.0)
-        came_from = np.where(legato, np.roll(pitches, 1), pitches)[current]
-        glide = np.exp(-age / max(timbre.glide_seconds / 3.0, 1e-4))
-        pitch = pitches[current] + (came_from - pitches[current]) * glide
-        if bends:
-            pitch += np.interp(
-                time, [b.start_seconds for b in bends], [b.semitones for b in bends], left=0.0
-            )
+        self.age = np.maximum(time - starts[current], 0.0)
+        pitch = pitches[current]
+        if timbre.glide_seconds:
+            tied = np.append(False, starts[1:] - ends[:-1] < LEGATO_SECONDS)
+            distance = np.where(tied, np.roll(pitches, 1) - pitches, 0.0)
+            pitch += distance[current] * np.exp(-3.0 * self.age / timbre.glide_seconds)
+        for part in {id(part): part for _, part in played if part.bends}.values():
+            bends = np.array([(-np.inf, 0.0), *part.bends])
+            bent = bends[np.searchsorted(bends[:, 0], time, side="right") - 1, 1]
+            pitch += bent * np.array([owner is part for _, owner in played])[current]
         self.frequency_hz = 440.0 * 2.0 ** ((pitch - 69.0) / 12.0)
         self.velocity = velocities[current]
 
         after = np.maximum(time - ends[current], 0.0)
-        following = np.append(np.where(legato[1:], np.inf, starts[1:]), np.inf)[current]
+        following = np.append(starts[1:], np.inf)[current]
         self.level = (
             sounding
             * self.velocity**1.5

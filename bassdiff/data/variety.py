@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bassdiff.data import effects, synth
+from bassdiff.data import effects
 from bassdiff.data.score import Part
+from bassdiff.data.timbres import TIMBRES, Timbre, vary_timbre
 
 # General MIDI programs that can stand in for each other, by family.
 FAMILIES: tuple[tuple[int, ...], ...] = (
@@ -47,12 +48,12 @@ def substituted(parts: Sequence[Part], rng: np.random.Generator) -> tuple[Part, 
     return tuple(replaced(part) for part in parts)
 
 
-def bass_timbre(rng: np.random.Generator) -> synth.Timbre | None:
+def bass_timbre(rng: np.random.Generator) -> Timbre | None:
     """A synthesised bass sound, or `None` where the SoundFont plays."""
     if rng.random() >= SYNTHESISED_BASS:
         return None
-    name = rng.choice(sorted(synth.TIMBRES))
-    return synth.vary_timbre(synth.TIMBRES[name], rng)
+    name = rng.choice(sorted(TIMBRES))
+    return vary_timbre(TIMBRES[name], rng)
 
 
 def level_change_db(rng: np.random.Generator) -> float:
@@ -92,5 +93,5 @@ def dressed(samples: np.ndarray, stem: str, rng: np.random.Generator) -> np.ndar
     if stem != "bass" and rng.random() < 0.8:
         small_room = stem == "drums" or rng.random() < 0.4
         decay_seconds = float(rng.uniform(0.2, 0.7) if small_room else rng.uniform(0.8, 2.5))
-        samples = effects.reverb(samples, decay_seconds, float(rng.uniform(0.05, 0.35)), rng)
+        samples = effects.reverb(samples, decay_seconds, float(rng.uniform(0.02, 0.18)), rng)
     return samples

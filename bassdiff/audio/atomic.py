@@ -1,0 +1,93 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from bassdiff.types import InputError
+
+_SPACE, _RIGHTS = "free some space or choose another folder", "choose a folder you may write to"
+_REMEDIES = {
+    errno.ENOSPC: _SPACE,
+    errno.EDQUOT: _SPACE,
+    errno.EFBIG: _SPACE,
+    errno.EACCES: _RIGHTS,
+    errno.EPERM: _RIGHTS,
+    errno.EROFS: _RIGHTS,
+    errno.ENOENT: "create the folder first",
+    errno.ENOTDIR: "name a file inside a folder",
+    errno.ENAMETOOLONG: "choose a shorter name",
+}
+
+
+@contextlib.contextmanager
+def atomic_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Opens a file that appears under its name only once it is complete.
+
+    Args:
+      path: where to; an existing file is replaced in one step.
+
+    Yields:
+      A binary file to write to. It lies in the same folder under a temporary name, and is
+      removed if the body raises.
+
+    Raises:
+      InputError: the folder is missing or cannot be written, or the disk is full.
+    """
+    # Through a link to the file itself: replacing the link would part the two.
+    path = Path(os.path.realpath(path))
+    if path.exists() and not path.is_file():
+        kind = "is a folder" if path.is_dir() else "is a device"
+        raise InputError(f"{path}: {kind}; name a file inside a folder.")
+    temporary = path.with_name(f".{secrets.token_hex(8)}.part")
+    sink: _Sink | None = None
+    try:
+        with temporary.open("x+b") as file:
+            sink = _Sink(file)
+            yield cast(BinaryIO, sink)
+            sink.raise_fault()
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise _write_fault(path, error) from error
+    except BaseException as error:
+        if sink is not None and sink.fault is not None:
+            raise _write_fault(path, sink.fault) from error
+        raise
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+class _Sink:
+    """A file that remembers its OSError: libsndfile calls it from C, where exceptions get lost."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.fault: OSError | None = None
+        self.seek, self.tell, self.read = file.seek, file.tell, file.read
+        self.flush = file.flush
+
+    def write(self, data: bytes) -> int:
+        try:
+            return self._file.write(data)
+        except OSError as error:
+            self.fault = error
+            return 0
+
+    def raise_fault(self) -> None:
+        if self.fault is not None:
+            raise self.fault
+
+
+def _write_fault(path: Path, error: OSError) -> InputError:
+    reason = (error.strerror or str(error)).lower()
+    remedy = _REMEDIES.get(error.errno or 0, "choose another place")
+    return InputError(f"{path}: cannot be written ({reason}); {remedy}.")

@@ -1,0 +1,269 @@
+"""The command line: one verb per job. `bassdiff VERB --help` tells the rest.
+
+Exit codes: 0 done; 2 bad input, usage or configuration (nothing was written); 130
+interrupted; 1 a defect of bassdiff, with a traceback to report.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from bassdiff.types import InputError
+
+EXIT_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code."""
+    parser = _parser()
+    arguments, rest = parser.parse_known_args(argv)
+    if rest and arguments.verb is not train:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    arguments.overrides = rest
+    warnings.showwarning = _show_warning
+    # A job that is asked to end cleans up as one that is interrupted does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        arguments.verb(arguments)
+    except InputError as error:
+        print(f"bassdiff: {error}", file=sys.stderr)
+        return EXIT_INPUT
+    except KeyboardInterrupt:
+        print("bassdiff: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    return 0
+
+
+def generate(arguments: argparse.Namespace) -> None:
+    """Plays a bass to a mix and writes it, a mixdown and a picture."""
+    from bassdiff.performance import perform
+
+    _compilation_cache()
+    perform(arguments)
+
+
+def encode(arguments: argparse.Namespace) -> None:
+    """Pre-encodes songs for diffusion training."""
+    from tqdm import tqdm
+
+    from bassdiff.data import latents, store
+    from bassdiff.data.sources import open_source
+    from bassdiff.pretrained.codec import Codec
+    from bassdiff.pretrained.release import load_codecs
+
+    _compilation_cache()
+    mix_codec, bass_codec = load_codecs(arguments.weights)
+    source = _source(arguments)
+    store.build(
+        arguments.out,
+        source,
+        latents.latent_fields(
+            Codec(bass_codec).encode, Codec(mix_codec).encode, arguments.mixes
+        ),
+        {
+            "source": arguments.data,
+            "split": arguments.split,
+            "codecs": {"mix": mix_codec.fingerprint, "bass": bass_codec.fingerprint},
+        },
+        arguments.seed,
+        lambda songs: tqdm(songs, "songs", unit="song"),
+    )
+
+
+def train(arguments: argparse.Namespace) -> None:
+    """Trains an autoencoder or a diffusion model."""
+    from bassdiff import recipes
+
+    _compilation_cache()
+    config = _config(arguments.config, arguments.overrides)
+    if config.objective != arguments.objective:
+        raise InputError(
+            f"{arguments.config} configures {config.objective}; run "
+            f"`bassdiff train {config.objective}`"
+        )
+    recipes.run(config, Path(arguments.workdir))
+
+
+def release(arguments: argparse.Namespace) -> None:
+    """Gathers the weights of finished runs into one folder."""
+    from bassdiff.pretrained.release import release
+
+    release(Path(arguments.codecs), Path(arguments.unet), Path(arguments.out))
+
+
+def evaluate(arguments: argparse.Namespace) -> None:
+    """Scores generated basses on songs beside the true and shuffled ones."""
+    import bassdiff
+    from bassdiff.evaluation import benchmark, music
+    from bassdiff.pretrained.release import load_codecs
+    from tqdm import tqdm
+
+    _compilation_cache()
+    bassist = bassdiff.load(arguments.weights)
+    knobs = _knobs(arguments)
+    chosen = benchmark.clips(_source(arguments), arguments.clips, arguments.clip_seconds)
+    result = benchmark.score(
+        chosen,
+        lambda mix, number: bassist.generate(
+            mix, benchmark.SAMPLE_RATE_HZ, seed=arguments.seed + number, **knobs
+        ),
+        bassist.round_trip,
+        lambda items: tqdm(items, "clips", unit="clip"),
+    )
+    print(music.format_table(result["rows"]))
+    print(f"codec keeps the pitch within 25 cents: {result['codec_within_25_cents']:.3f}")
+    if arguments.out:
+        codecs = load_codecs(arguments.weights)
+        about = {
+            "data": arguments.data,
+            "split": arguments.split,
+            "clips": [clip.song for clip in chosen],
+            "clip_seconds": arguments.clip_seconds,
+            "seed": arguments.seed,
+            "codecs": [codec.fingerprint for codec in codecs],
+            "sampling": {**vars(bassist.defaults), **knobs},
+        }
+        benchmark.save_json(arguments.out, result, about)
+
+
+def _source(arguments: argparse.Namespace):
+    from bassdiff.data.sources import open_source
+
+    return open_source(
+        arguments.data,
+        arguments.split,
+        soundfonts=arguments.soundfont,
+        variants=arguments.variants,
+        cache_dir=arguments.cache,
+        max_seconds=arguments.max_seconds,
+    )
+
+
+def _knobs(arguments: argparse.Namespace) -> dict[str, float | int | str]:
+    names = ("guidance", "rescale", "steps", "solver", "style_strength")
+    return {n: v for n in names if (v := getattr(arguments, n, None)) is not None}
+
+
+def _config(spec: str, overrides: Sequence[str]):
+    from absl import flags
+    from ml_collections import config_flags
+
+    # Flags of their own, so that nothing is shared with other users of absl.
+    values = flags.FlagValues()
+    config_flags.DEFINE_config_file("config", flag_values=values)
+    try:
+        left = values(["bassdiff train", f"--config={spec}", *overrides])
+        config = values.config
+    except OSError as error:
+        raise InputError(f"{spec.partition(':')[0]} cannot be read; name a config file") from error
+    except (flags.Error, KeyError, AttributeError, TypeError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(
+            f"the configuration {' '.join((spec, *overrides))} cannot be used ({reason}); "
+            "see the file for its sizes and keys"
+        ) from error
+    if len(left) > 1:
+        raise InputError(f"unknown argument {left[1]}; settings look like --config.key=value")
+    return config
+
+
+def _compilation_cache() -> None:
+    """Keeps compiled programs between runs, so that only the first one waits for them."""
+    import jax
+
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    folder = os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(Path(root) / "bassdiff" / "xla")
+    jax.config.update("jax_compilation_cache_dir", folder)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    print(f"bassdiff: warning: {message}", file=sys.stderr)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "bassdiff", description="Listens to a music mix and plays a bass line that belongs to it."
+    )
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+
+    def verb(function: Callable[[argparse.Namespace], None]) -> argparse.ArgumentParser:
+        summary = (function.__doc__ or "").strip()
+        sub = verbs.add_parser(function.__name__, help=summary, description=summary)
+        sub.set_defaults(verb=function)
+        return sub
+
+    _generate_arguments(verb(generate))
+
+    sub = verb(train)
+    sub.add_argument("objective", choices=("autoencoder", "diffusion"))
+    sub.add_argument("--config", required=True, metavar="FILE:SIZE")
+    sub.add_argument("--workdir", required=True, help="checkpoints, logs and weights go here")
+    sub.epilog = "Any key of the config can be set: --config.key=value."
+
+    sub = verb(encode)
+    _data_arguments(sub)
+    sub.add_argument("--weights", default="small", help="name or folder of the codecs")
+    sub.add_argument("--out", required=True, help="folder that receives the latents")
+    sub.add_argument("--mixes", type=int, default=4, help="random mixes per song")
+    sub.add_argument("--seed", type=int, default=0)
+
+    sub = verb(release)
+    sub.add_argument("--codecs", required=True, help="folder with both codecs' weights")
+    sub.add_argument("--unet", required=True, help="the U-Net's unet.safetensors")
+    sub.add_argument("--out", required=True, help="folder that receives the weights")
+
+    sub = verb(evaluate)
+    _data_arguments(sub, split="validation")
+    _sampling_arguments(sub)
+    sub.add_argument("--clips", type=int, default=24)
+    sub.add_argument("--clip-seconds", type=float, default=23.8)
+    sub.add_argument("--seed", type=int, default=0)
+    sub.add_argument("--out", help="JSON file for the scores")
+    return parser
+
+
+def _generate_arguments(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("mix", nargs="?", metavar="MIX", help="audio file; a short example if absent")
+    sub.add_argument("--out", default="bass.wav", help="bass to write (default: %(default)s)")
+    sub.add_argument("--style", metavar="REF", help="bass recording whose sound to take")
+    sub.add_argument("--style-strength", type=float, help="0 (off) upwards; 1 is natural")
+    _sampling_arguments(sub)
+    sub.add_argument("--seed", type=int, default=0, help="the same seed plays the same bass")
+    sub.add_argument("--variations", type=int, default=1, metavar="N", help="basses to play")
+    sub.add_argument(
+        "--mixdown", metavar="FILE", help="mix with bass (default: OUT with -mixdown in its name)"
+    )
+    sub.add_argument(
+        "--plot", action=argparse.BooleanOptionalAction, default=True, help="draw OUT as a picture"
+    )
+
+
+def _sampling_arguments(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--weights", default="small", metavar="NAME_OR_DIR")
+    sub.add_argument("--guidance", type=float, help="how closely to follow the mix; 1 is off")
+    sub.add_argument("--rescale", type=float, help="0 to 1: undo the distortion of strong guidance")
+    sub.add_argument("--steps", type=int, help="2 to 256")
+    sub.add_argument("--solver", help="euler, heun or dpmpp2m")
+
+
+def _data_arguments(sub: argparse.ArgumentParser, split: str = "train") -> None:
+    sub.add_argument(
+        "--data", required=True, help="midi:DIR, pop909:DIR, composed:N or stems:DIR; + joins"
+    )
+    sub.add_argument("--split", default=split, choices=("train", "validation", "all"))
+    sub.add_argument("--soundfont", action="append", default=[], help=".sf2 file; may be repeated")
+    sub.add_argument("--variants", type=int, default=1, help="renderings of every song")
+    sub.add_argument("--cache", help="folder that keeps rendered songs")
+    sub.add_argument("--max-seconds", type=float, default=120.0, help="songs are cut there")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

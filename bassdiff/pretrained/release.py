@@ -1,0 +1,94 @@
+"""Finding weights by name or folder, and releasing those of finished runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from importlib import resources
+from pathlib import Path
+
+from bassdiff.pretrained.weights import (
+    CodecWeights,
+    UNetWeights,
+    load_codec,
+    load_unet,
+    save_codec,
+)
+from bassdiff.types import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Weights:
+    """What a bassist is made of, checked to belong together."""
+
+    mix_codec: CodecWeights
+    bass_codec: CodecWeights
+    unet: UNetWeights
+
+
+def released() -> list[str]:
+    """The names of the weights inside the package."""
+    root = resources.files("bassdiff.pretrained")
+    return sorted(item.name for item in root.iterdir() if (item / "unet.safetensors").is_file())
+
+
+def find(name_or_folder: str | Path) -> Path:
+    """The folder that a name or path means; names of released weights win.
+
+    Raises:
+      InputError: If it is neither.
+    """
+    if str(name_or_folder) in released():
+        return Path(str(resources.files("bassdiff.pretrained"))) / str(name_or_folder)
+    folder = Path(name_or_folder)
+    if not folder.is_dir():
+        raise InputError(
+            f"{name_or_folder} is neither a folder nor released weights; "
+            f"choose among {', '.join(released())}"
+        )
+    return folder
+
+
+def load_codecs(name_or_folder: str | Path) -> tuple[CodecWeights, CodecWeights]:
+    """The mix's and the bass's codec of some weights."""
+    folder = find(name_or_folder)
+    return tuple(load_codec(folder / f"{kind}_codec.safetensors") for kind in ("mix", "bass"))
+
+
+def load_weights(name_or_folder: str | Path) -> Weights:
+    """Loads all three models of some weights.
+
+    Raises:
+      InputError: If one is missing or damaged, or they do not belong together.
+    """
+    mix_codec, bass_codec = load_codecs(name_or_folder)
+    unet = load_unet(find(name_or_folder) / "unet.safetensors", mix_codec, bass_codec)
+    return Weights(mix_codec, bass_codec, unet)
+
+
+def release(codecs: Path, unet: Path, folder: Path) -> None:
+    """Gathers the weights of finished runs into one folder.
+
+    The mix's decoder is left out: playing needs only its encoder.
+
+    Args:
+      codecs: Folder with `mix_codec.safetensors` and `bass_codec.safetensors`.
+      unet: The U-Net's file.
+      folder: Receives all three; created.
+
+    Raises:
+      InputError: If they do not belong together.
+    """
+    mix_codec, bass_codec = load_codecs(codecs)
+    load_unet(unet, mix_codec, bass_codec)
+    folder.mkdir(parents=True, exist_ok=True)
+    save_codec(
+        folder / "mix_codec.safetensors",
+        mix_codec.model,
+        {"encoder": mix_codec.params["encoder"]},
+        mix_codec.mean,
+        mix_codec.std,
+        mix_codec.training,
+    )
+    shutil.copyfile(codecs / "bass_codec.safetensors", folder / "bass_codec.safetensors")
+    shutil.copyfile(unet, folder / "unet.safetensors")
