@@ -115,8 +115,9 @@ def _read_rows(path: Path, columns: int) -> list[list[str]]:
 
 def _read_beats(path: Path) -> tuple[np.ndarray, np.ndarray, Meter]:
     """Beat times, the indices of the beats that begin bars, and the metre."""
+    rows = _read_rows(path, 3)
     try:
-        table = np.array([[float(cell) for cell in row[:3]] for row in _read_rows(path, 3)])
+        table = np.array([[float(cell) for cell in row[:3]] for row in rows])
     except ValueError as error:
         raise InputError(f"{path}: not a table of numbers; check the file.") from error
     downbeats = np.flatnonzero(table[:, 2] == 1.0)

@@ -70,7 +70,8 @@ def render(
     if "bass" not in audio or len(audio) < 2:
         missing = "everything else" if "bass" in audio else "the bass"
         raise InputError(f"{song.name}: {missing} is silent there; choose another excerpt.")
-    scale = np.float32(MIX_PEAK / max(peak(sum(audio.values())), *map(peak, audio.values())))
+    total = np.sum(list(audio.values()), axis=0)
+    scale = np.float32(MIX_PEAK / max(peak(total), *map(peak, audio.values())))
     audio = {name: samples * scale for name, samples in audio.items()}
     return Stems(song.name, audio.pop("bass"), audio, SAMPLE_RATE_HZ)
 

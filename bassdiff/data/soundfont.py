@@ -21,6 +21,8 @@ from bassdiff.types import InputError
 CHANNEL_VOLUME = 64
 FONT_RATE_HZ = 48000
 PARTS_PER_STEM = 7
+TICKS_PER_BEAT = 960
+TICK_SECONDS = 0.5 / TICKS_PER_BEAT
 # Chorus send, reverb send, pan.
 DRY_GENERATORS = (15, 16, 17)
 
@@ -59,7 +61,9 @@ def _play_pair(
     if not any(part.notes for parts in pair for part in parts):
         return [np.zeros(num_samples, np.float32) for _ in range(2)]
     try:
-        wave = midirenderer.render_wave_from(_dry_font(soundfont), _midi_bytes(pair))
+        wave = midirenderer.render_wave_from(
+            _dry_font(soundfont), _midi_bytes(pair, num_samples / SAMPLE_RATE_HZ)
+        )
     except (ValueError, RuntimeError) as error:
         raise InputError(
             f"{soundfont}: not a readable SoundFont ({error}); give an .sf2 file."
@@ -101,14 +105,16 @@ def _dry_font(path: Path) -> bytes:
     return bytes(font)
 
 
-def _midi_bytes(pair: Sequence[Sequence[Part]]) -> bytes:
-    # At 120 beats a minute, 960 ticks a beat place notes within 0.3 ms.
-    score = pretty_midi.PrettyMIDI(resolution=960, initial_tempo=120.0)
+def _midi_bytes(pair: Sequence[Sequence[Part]], end_seconds: float) -> bytes:
+    score = pretty_midi.PrettyMIDI(resolution=TICKS_PER_BEAT, initial_tempo=120.0)
     for side, parts in enumerate(pair):
         drums = [part for part in parts if part.is_drum]
         melodic = [part for part in parts if not part.is_drum]
         for part in drums + melodic[:PARTS_PER_STEM]:
             score.instruments.append(_track(part, pan=127 * side))
+    # The renderer stops at the last event, which shall not be the end of a sounding note.
+    end = pretty_midi.ControlChange(7, CHANNEL_VOLUME, end_seconds)
+    score.instruments[0].control_changes.append(end)
     buffer = io.BytesIO()
     score.write(buffer)
     return buffer.getvalue()
@@ -119,16 +125,17 @@ def _track(part: Part, pan: int) -> pretty_midi.Instrument:
     track.notes = [
         pretty_midi.Note(n.velocity, n.pitch, n.start_seconds, n.end_seconds) for n in part.notes
     ]
-    controls = [(7, CHANNEL_VOLUME), (10, pan), (91, 0), (93, 0)]
+    controls = [(7, CHANNEL_VOLUME, 0.0), (10, pan, 0.0), (91, 0, 0.0), (93, 0, 0.0)]
     if part.bends:
         span = int(np.ceil(max(2.0, *(abs(bend.semitones) for bend in part.bends))))
-        # Registered parameter 0 is the bend range.
-        controls += [(101, 0), (100, 0), (6, span)]
+        # Registered parameter 0 is the bend range. It must be named before its value comes,
+        # and events of one moment are written in the order of their numbers.
+        controls += [(101, 0, 0.0), (100, 0, 0.0), (6, span, TICK_SECONDS)]
         track.pitch_bends = [
             pretty_midi.PitchBend(
                 int(np.clip(round(bend.semitones / span * 8192), -8192, 8191)), bend.start_seconds
             )
             for bend in part.bends
         ]
-    track.control_changes = [pretty_midi.ControlChange(n, value, 0.0) for n, value in controls]
+    track.control_changes = [pretty_midi.ControlChange(*control) for control in controls]
     return track

@@ -68,6 +68,8 @@ def open_source(
     """
     if split not in SPLITS:
         raise InputError(f"{split!r} is no split; choose among {', '.join(SPLITS)}.")
+    if variants < 1:
+        raise InputError(f"variants={variants}: there must be one or more renderings of a song.")
     for font in soundfonts:
         if not Path(font).is_file():
             raise InputError(f"{font}: there is no such SoundFont; check the path.")
@@ -91,13 +93,27 @@ class _Settings:
     max_seconds: float | None
 
 
+@dataclasses.dataclass(frozen=True)
+class _Score:
+    """A song that can be read or composed: its name, how, given a seed, and from where."""
+
+    name: str
+    song: Callable[[int], Song]
+    path: Path | None = None
+
+    def content(self) -> int:
+        """A checksum of the files it is read from."""
+        if self.path is None:
+            return 0
+        files = sorted(self.path.iterdir()) if self.path.is_dir() else [self.path]
+        return functools.reduce(lambda sum_, file: zlib.crc32(file.read_bytes(), sum_), files, 0)
+
+
 class Rendered:
     """Scores that are rendered when asked for."""
 
-    def __init__(
-        self, kind: str, scores: Sequence[tuple[str, Callable[[int], Song]]], settings: _Settings
-    ):
-        """Takes names, and functions that read or compose a song given a seed."""
+    def __init__(self, kind: str, scores: Sequence[_Score], settings: _Settings):
+        """Takes the scores of one kind of source."""
         self._kind = kind
         self._scores = scores
         self._settings = settings
@@ -106,49 +122,51 @@ class Rendered:
     def names(self) -> list[str]:
         """Song names; renderings after the first have "~" and their number appended."""
         return [
-            name if variant == 0 else f"{name}~{variant}"
+            _label(score, variant)
             for variant in range(self._settings.variants)
-            for name, _ in self._scores
+            for score in self._scores
         ]
 
     def __len__(self) -> int:
         return len(self._scores) * self._settings.variants
 
     def __getitem__(self, index: int) -> Stems:
-        index = range(len(self))[index]
-        variant, song_index = divmod(index, len(self._scores))
-        name, score = self._scores[song_index]
-        label = name if variant == 0 else f"{name}~{variant}"
+        variant, which = divmod(range(len(self))[index], len(self._scores))
+        score = self._scores[which]
+        label = _label(score, variant)
+        settings = self._settings
         rng = np.random.default_rng(
-            [self._settings.seed, variant, zlib.crc32(f"{self._kind}:{name}".encode())]
+            [settings.seed, variant, zlib.crc32(f"{self._kind}:{score.name}".encode())]
         )
-        font = self._settings.soundfonts[rng.integers(len(self._settings.soundfonts))]
+        font = settings.soundfonts[rng.integers(len(settings.soundfonts))]
         span = LARGEST_TRANSPOSITION if variant else 0
-        recipe = {
-            "soundfont": font,
-            "seed": int(rng.integers(2**31)),
-            "transpose": int(rng.integers(-span, span + 1)),
-            "max_seconds": self._settings.max_seconds,
-        }
+        transpose = int(rng.integers(-span, span + 1))
+        song_seed, render_seed = settings.seed + variant, int(rng.integers(2**31))
 
         def fresh() -> Stems:
-            song = score(self._settings.seed + variant)
-            return dataclasses.replace(render.render(song, **recipe), name=label)
-
-        if self._settings.cache_dir is None:
-            return fresh()
-        described = recipe | {"soundfont": (font.name, font.stat().st_size)}
-        key = repr(
-            (
-                RENDERING_VERSION,
-                self._kind,
-                name,
-                self._settings.seed + variant,
-                sorted(described.items()),
+            stems = render.render(
+                score.song(song_seed),
+                font,
+                seed=render_seed,
+                transpose=transpose,
+                max_seconds=settings.max_seconds,
             )
+            return dataclasses.replace(stems, name=label)
+
+        if settings.cache_dir is None:
+            return fresh()
+        recipe = (
+            RENDERING_VERSION,
+            (self._kind, score.name, score.content(), song_seed),
+            (font.name, font.stat().st_size),
+            (render_seed, transpose, settings.max_seconds),
         )
-        digest = hashlib.sha256(key.encode()).hexdigest()[:12]
-        return _cached(self._settings.cache_dir / f"{self._kind}-{label}-{digest}", label, fresh)
+        digest = hashlib.sha256(repr(recipe).encode()).hexdigest()[:12]
+        return _cached(settings.cache_dir / f"{self._kind}-{label}-{digest}", label, fresh)
+
+
+def _label(score: _Score, variant: int) -> str:
+    return score.name if variant == 0 else f"{score.name}~{variant}"
 
 
 class Joined:
@@ -188,7 +206,7 @@ def _open_one(spec: str, split: str, settings: _Settings) -> Source:
             split, [0, COMPOSED_VALIDATION]
         )
         indices = [start + i for start in first for i in range(int(where))]
-        scores = [(f"composed-{i}", functools.partial(songs.compose, i)) for i in indices]
+        scores = [_Score(f"composed-{i}", functools.partial(songs.compose, i)) for i in indices]
         return Rendered("composed", scores, settings)
     if kind == "stems" and where:
         folders = stems.song_folders(_folder(where))
@@ -208,7 +226,8 @@ def _rendered(
 ) -> Rendered:
     if not paths:
         raise InputError(f"{spec}: there are no songs in this split; check the folder.")
-    return Rendered(kind, [(p.stem, functools.partial(read, p)) for p in paths], settings)
+    scores = [_Score(path.stem, functools.partial(read, path), path) for path in paths]
+    return Rendered(kind, scores, settings)
 
 
 def _read_midi(path: Path, seed: int) -> Song:
@@ -230,20 +249,25 @@ def _in(split: str, is_validation: bool) -> bool:
 def _cached(folder: Path, label: str, fresh: Callable[[], Stems]) -> Stems:
     """Reads `folder`, or fills it first; a half-written song is never seen under its name."""
     if not folder.is_dir():
-        made = fresh()
+        _store(folder, fresh())
+    return dataclasses.replace(stems.read_stems(folder), name=label)
+
+
+def _store(folder: Path, song: Stems) -> None:
+    aside = None
+    try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
-        try:
-            for name, samples in {"bass": made.bass, **made.others}.items():
-                path = aside / f"{name}.flac"
-                soundfile.write(path, samples, made.sample_rate_hz, "PCM_16")
-            os.replace(aside, folder)
-        except OSError as error:
+        for name, samples in {"bass": song.bass, **song.others}.items():
+            soundfile.write(aside / f"{name}.flac", samples, song.sample_rate_hz, "PCM_16")
+        os.replace(aside, folder)
+    except (OSError, soundfile.SoundFileError) as error:
+        # Another process may have stored the same song meanwhile.
+        if not folder.is_dir():
+            raise InputError(
+                f"{folder.parent}: cannot store songs there ({error}); free space or choose "
+                "another cache folder."
+            ) from error
+    finally:
+        if aside is not None:
             shutil.rmtree(aside, ignore_errors=True)
-            # Another process may have stored the same song meanwhile.
-            if not folder.is_dir():
-                raise InputError(
-                    f"{folder.parent}: cannot store songs there ({error}); free space or "
-                    "choose another cache folder."
-                ) from error
-    return dataclasses.replace(stems.read_stems(folder), name=label)

@@ -9,7 +9,7 @@ other, because recursive filters cannot be vectorised over changing coefficients
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import scipy.signal
@@ -149,8 +149,8 @@ def _oscillator(timbre: Timbre, line: _Line, cycles: np.ndarray) -> np.ndarray:
             modulator = depth * _sine(cycles * timbre.fm_ratio) / np.float32(2.0 * np.pi)
             return _sine(cycles % 1.0 + modulator)
         case "organ":
-            drawbars = {1: 0.6, 2: 0.5, 3: 0.3, 4: 0.15}
-            return sum(np.float32(a) * _sine(cycles * n) for n, a in drawbars.items())
+            partials = [_sine(cycles * n) for n in (1, 2, 3, 4)]
+            return np.tensordot(np.array([0.6, 0.5, 0.3, 0.15], np.float32), partials, 1)
         case "string":
             return _string(timbre, line, cycles)
     raise ValueError(f"unknown wave {timbre.wave!r}")
@@ -172,7 +172,9 @@ def _saw(cycles: np.ndarray) -> np.ndarray:
     return saw.astype(np.float32)
 
 
-def _doubled(wave, cycles: np.ndarray, detune: float) -> np.ndarray:
+def _doubled(
+    wave: Callable[[np.ndarray], np.ndarray], cycles: np.ndarray, detune: float
+) -> np.ndarray:
     if not detune:
         return wave(cycles)
     return 0.6 * (wave(cycles * (1.0 - detune)) + wave(cycles * (1.0 + detune)))

@@ -25,8 +25,8 @@ FAMILIES: tuple[tuple[int, ...], ...] = (
     (80, 81, 82, 83, 84, 85, 87),
     (88, 89, 90, 91, 92, 93, 94, 95),
 )
-BASS_PROGRAMS = (32, 33, 34, 35, 36, 37, 38, 39)
-DRUM_KITS = (0, 0, 0, 8, 16, 24, 25, 32, 40)
+BASS_PROGRAMS: tuple[int, ...] = (32, 33, 34, 35, 36, 37, 38, 39)
+DRUM_KITS: tuple[int, ...] = (0, 0, 0, 8, 16, 24, 25, 32, 40)
 KEEP_PROGRAM = 0.4
 SYNTHESISED_BASS = 0.5
 

@@ -49,7 +49,7 @@ def boogie(rng: np.random.Generator, meter: Meter) -> Player:
         for beat in range(meter.beats):
             step = beat * meter.division
             harmony = board.bar.harmony(step)
-            third = 3 if 3 in QUALITIES[harmony.quality] else 4
+            third = QUALITIES[harmony.quality][1]
             figure = (0, third, 7, 9) if up else (10, 9, 7, third)
             interval = 0 if board.is_change(step) else figure[beat % 4]
             board.play(step, meter.division * 0.6, board.low(harmony.root) + interval, 0.2)
@@ -81,17 +81,18 @@ def arpeggio(rng: np.random.Generator, meter: Meter) -> Player:
 def ostinato(rng: np.random.Generator, meter: Meter) -> Player:
     """A riff of chord tones and a neighbour that moves with the chord."""
     onsets = rhythm(rng, meter, float(rng.uniform(0.35, 0.6)))
-    shape = [int(rng.choice([0, 0, 0, 7, 10, 12, 5, 3])) for _ in range(meter.steps)]
+    shape = [int(rng.choice([0, 0, 0, 7, 7, 10, 12, 3])) for _ in range(meter.steps)]
+    shape[int(rng.integers(meter.steps))] = 5
 
     def player(board: Fretboard) -> None:
         for step, length in gaps(board, [s for s in onsets if s < board.steps]):
             harmony = board.bar.harmony(step)
             interval = 0 if step == 0 else shape[step % len(shape)]
             if interval == 3:
-                interval = 3 if 3 in QUALITIES[harmony.quality] else 4
+                interval = QUALITIES[harmony.quality][1]
             if interval == 7:
                 interval = fifth_interval(harmony)
-            if interval == 10 and 11 in QUALITIES[harmony.quality]:
+            if interval == 10 and 10 not in QUALITIES[harmony.quality]:
                 interval = 12
             pitch = board.low(harmony.root) + interval if interval else board.low(harmony.bass)
             board.play(step, min(length, 3) * 0.85, pitch, 0.2 if step in board.kicks else 0.0)
@@ -109,6 +110,7 @@ def passing(rng: np.random.Generator, meter: Meter) -> Player:
         onsets = with_changes(board, density)
         after = board.bar.following
         run_start = board.steps
+        goal = board.near(after.bass) if after is not None else board.last
         if after is not None and after.bass != board.bar.harmony(board.steps - 1).bass:
             run_start = board.steps - count * unit
         main = [s for s in onsets if s < run_start]
@@ -116,7 +118,6 @@ def passing(rng: np.random.Generator, meter: Meter) -> Player:
             board.play(step, min(length, run_start - step) * 0.9, board.bass(step), 0.1)
         if run_start == board.steps:
             return
-        goal = board.near(after.bass)
         direction = 1 if goal >= board.last else -1
         ladder = [p for p in range(goal - 9, goal + 10) if p % 12 in board.bar.scale]
         line = [p for p in ladder if (goal - p) * direction > 0]
