@@ -6,9 +6,9 @@ import contextlib
 import errno
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from bassdiff.types import InputError
 
@@ -42,17 +42,17 @@ def atomic_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """
     # Through a link to the file itself: replacing the link would part the two.
     path = Path(os.path.realpath(path))
-    if path.exists() and not path.is_file():
-        kind = "is a folder" if path.is_dir() else "is a device"
-        raise InputError(f"{path}: {kind}; name a file inside a folder.")
     temporary = path.with_name(f".{secrets.token_hex(8)}.part")
     sink: _Sink | None = None
     try:
+        if path.exists() and not path.is_file():
+            kind = "is a folder" if path.is_dir() else "is a device"
+            raise InputError(f"{path}: {kind}; name a file inside a folder.")
         with temporary.open("x+b") as file:
             sink = _Sink(file)
             yield cast(BinaryIO, sink)
+            sink.flush()
             sink.raise_fault()
-            file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
@@ -72,19 +72,28 @@ class _Sink:
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self.fault: OSError | None = None
-        self.seek, self.tell, self.read = file.seek, file.tell, file.read
-        self.flush = file.flush
+        self.tell, self.read = file.tell, file.read
 
     def write(self, data: bytes) -> int:
-        try:
-            return self._file.write(data)
-        except OSError as error:
-            self.fault = error
-            return 0
+        return self._guarded(self._file.write, data)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        # Seeking first writes what is buffered.
+        return self._guarded(self._file.seek, offset, whence)
+
+    def flush(self) -> None:
+        self._guarded(self._file.flush)
 
     def raise_fault(self) -> None:
         if self.fault is not None:
             raise self.fault
+
+    def _guarded(self, call: Callable[..., Any], *args: Any) -> Any:
+        try:
+            return call(*args)
+        except OSError as error:
+            self.fault = error
+            return 0
 
 
 def _write_fault(path: Path, error: OSError) -> InputError:

@@ -127,6 +127,8 @@ def _open_ffmpeg(path: Path) -> tuple[AudioInfo, Iterator[np.ndarray]]:
             if not streams:
                 raise InputError(f"{path}: has no audio track; name an audio file.")
             stream = streams[0]
+            if stream.codec_context is None:
+                raise InputError(f"{path}: its codec is not known here; export it as wav or flac.")
             seconds = (container.duration or 0) / av.time_base
             if stream.duration is not None and stream.time_base is not None:
                 seconds = float(stream.duration * stream.time_base)

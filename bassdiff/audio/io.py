@@ -56,7 +56,7 @@ def read_mono(path: str | os.PathLike[str], sample_rate_hz: int = SAMPLE_RATE_HZ
       sample_rate_hz: rate of the result.
 
     Returns:
-      `[N]` float32, as stored (full scale is 1), N = round(samples · rate / file's rate).
+      `[N]` float32, as stored (full scale is 1), N = samples · rate / file's rate, rounded half up.
 
     Raises:
       InputError: the file is missing, unreadable, empty, truncated, not audio, or has
@@ -162,7 +162,7 @@ def resample(
       from_hz: rate of `samples`.
       to_hz: rate of the result.
       num_samples: length of the result, cut or padded with zeros; by default
-        round(N · to_hz / from_hz).
+        N · to_hz / from_hz, rounded half up.
 
     Returns:
       `[num_samples]` float32.
