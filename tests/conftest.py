@@ -1,0 +1,106 @@
+"""What every test of the project stands on: eight CPU devices and a strict JAX.
+
+The environment is set before anything imports jax, since it is read only once.
+"""
+
+import os
+
+os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
+# A test must not pass or be fast because an earlier run left a compiled program behind.
+os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from bassdiff.models.autoencoder import Autoencoder
+from bassdiff.models.unet import UNet
+from bassdiff.types import Cond
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture
+def rng():
+    """A numpy generator of this test's own."""
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def compilations():
+    """A list that grows by one with every program XLA compiles during the test."""
+    compiled = []
+
+    def listen(event, seconds, **_):
+        if event == "/jax/core/compile/backend_compile_duration":
+            compiled.append(seconds)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    yield compiled
+    jax.monitoring.unregister_event_duration_listener(listen)
+
+
+@pytest.fixture(scope="session")
+def randomised():
+    """Replaces every parameter by noise.
+
+    Fresh networks have zero-initialised layers, behind which a fault cannot be seen.
+    """
+
+    def randomise(params, seed=0):
+        leaves, structure = jax.tree.flatten(params)
+        rng = np.random.default_rng(seed)
+        noise = [
+            rng.normal(size=leaf.shape).astype(np.float32) / max(1, np.prod(leaf.shape[:-1])) ** 0.5
+            for leaf in leaves
+        ]
+        return jax.tree.unflatten(structure, noise)
+
+    return randomise
+
+
+@pytest.fixture(scope="session")
+def make_cond():
+    """Makes a `Cond` of noise; all frames real and no mix dropped unless told otherwise."""
+
+    def make(batch, num_frames, channels, frames=None, keep=None, seed=0):
+        mix = np.random.default_rng(seed).normal(size=(batch, num_frames, channels))
+        return Cond(
+            jnp.asarray(mix, jnp.float32),
+            jnp.ones(batch) if keep is None else jnp.asarray(keep, jnp.float32),
+            jnp.full(batch, num_frames, jnp.int32) if frames is None else jnp.asarray(frames),
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_unet(randomised, make_cond):
+    """A U-Net of three levels with attention on two, its noise parameters, its jitted apply."""
+    model = UNet(
+        num_channels=4,
+        widths=(8, 8, 12),
+        num_blocks=1,
+        attention_levels=(1, 2),
+        num_heads=2,
+        bias_reach_frames=16,
+    )
+    cond = make_cond(1, 8, 3)
+    shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 8, 4)), jnp.ones(1), cond)
+    return model, randomised(shapes["params"]), jax.jit(model.apply)
+
+
+@pytest.fixture(scope="session")
+def tiny_autoencoder(randomised):
+    """An autoencoder of the smallest useful sizes and its noise parameters."""
+    model = Autoencoder(
+        num_waveform_channels=4,
+        num_envelope_channels=4,
+        num_long_bands=8,
+        encoder_width=4,
+        decoder_width=8,
+    )
+    shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 8 * 2048)))
+    return model, randomised(shapes["params"])
