@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import zlib
 from pathlib import Path
 
@@ -70,7 +71,7 @@ def render(
     if "bass" not in audio or len(audio) < 2:
         missing = "everything else" if "bass" in audio else "the bass"
         raise InputError(f"{song.name}: {missing} is silent there; choose another excerpt.")
-    total = np.sum(list(audio.values()), axis=0)
+    total = functools.reduce(np.add, audio.values())
     scale = np.float32(MIX_PEAK / max(peak(total), *map(peak, audio.values())))
     audio = {name: samples * scale for name, samples in audio.items()}
     return Stems(song.name, audio.pop("bass"), audio, SAMPLE_RATE_HZ)

@@ -127,6 +127,14 @@ def test_cache_tells_settings_apart(tmp_path, midi_folder):
     assert len(list((tmp_path / "c").iterdir())) == 3
 
 
+def test_cache_notices_a_changed_file(tmp_path, midi_folder, write_midi, band, track):
+    options = {"cache_dir": tmp_path / "cache", "max_seconds": 1.0}
+    before = open_source(f"midi:{midi_folder}", **options)[0]
+    write_midi(midi_folder / "song1.mid", [*band, track(73, [80, 81])])
+    after = open_source(f"midi:{midi_folder}", **options)[0]
+    assert set(after.others) - set(before.others) == {"winds"}
+
+
 def test_failed_rendering_leaves_nothing_in_the_cache(tmp_path, write_midi, track):
     (tmp_path / "midi").mkdir()
     for index in range(2):
