@@ -6,6 +6,7 @@ turns one bar into events.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -196,5 +197,4 @@ def _filled(bar: Bar, onsets: list[int]) -> list[tuple[int, int]]:
     steps = sorted(
         {*(s for s in onsets if s < bar.meter.steps), *(at for at, _ in bar.changes if at > 0)}
     )
-    ends = [*steps[1:], bar.meter.steps]
-    return [(step, end - step) for step, end in zip(steps, ends, strict=True)]
+    return [(step, end - step) for step, end in itertools.pairwise([*steps, bar.meter.steps])]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -69,7 +70,9 @@ class Fretboard:
     def play(
         self, step: float, length: float, pitch: float, accent: float = 0.0, slide: float = 0.0
     ) -> None:
-        """Writes a note; it ends with the bar at the latest."""
+        """Writes a note; it ends with the bar at the latest, and is left out beyond it."""
+        if not 0 <= step < self.steps:
+            return
         while pitch > HIGHEST_PITCH:
             pitch -= 12
         while pitch < LOWEST_PITCH:
@@ -107,5 +110,4 @@ def with_changes(board: Fretboard, onsets: list[int]) -> list[int]:
 
 def gaps(board: Fretboard, onsets: list[int]) -> list[tuple[int, int]]:
     """Each onset with the steps until the next one."""
-    ends = [*onsets[1:], board.steps]
-    return [(step, end - step) for step, end in zip(onsets, ends, strict=True)]
+    return [(step, end - step) for step, end in itertools.pairwise([*onsets, board.steps])]

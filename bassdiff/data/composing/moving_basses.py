@@ -113,7 +113,7 @@ def passing(rng: np.random.Generator, meter: Meter) -> Player:
         goal = board.near(after.bass) if after is not None else board.last
         if after is not None and after.bass != board.bar.harmony(board.steps - 1).bass:
             run_start = board.steps - count * unit
-        main = [s for s in onsets if s < run_start]
+        main = [step for step in onsets if step < run_start]
         for step, length in gaps(board, main):
             board.play(step, min(length, run_start - step) * 0.9, board.bass(step), 0.1)
         if run_start == board.steps:
