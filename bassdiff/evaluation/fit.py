@@ -7,6 +7,7 @@ pair scores are cheap. Everything is tuned to A = 440 Hz.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import librosa
@@ -24,9 +25,12 @@ _BASS_ONSETS_HZ = 2000.0
 _BASS_ONSET_BANDS, _MIX_ONSET_BANDS = 40, 128
 # Chroma is normalised by frame: quieter frames would count noise as harmony.
 _CHROMA_GATE_DB = -60.0
+# Of scores in 0…1: a mix of one bare tone would else outweigh all others in a mean of z.
+_MIN_DEVIATION = 0.01
 # The two windows' onsets differ by a frame or two: aligned means within this many.
 _ALIGNED_FRAMES = 2
 _LAG_SECONDS = 2.0
+_BLOCK_FRAMES = 2048
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class HarmonyScore:
     Attributes:
       rank: of the bass as it is among its 12 transpositions; 1 is best, 6.5 is chance.
       top1: the bass as it is beats all others.
-      z: (score - mean of the 11 others) / their standard deviation.
+      z: (score - mean of the 11 others) / their standard deviation, at most 100.
     """
 
     rank: float
@@ -77,12 +81,18 @@ class BassFeatures:
 def mix_features(mix: np.ndarray, sample_rate_hz: int = 44100) -> MixFeatures:
     """Analyses a mix, `[N]` float."""
     samples = _prepared(mix, sample_rate_hz)
-    power = np.abs(librosa.stft(samples, n_fft=_CHROMA_WINDOW_SAMPLES, hop_length=_HOP_SAMPLES))
-    power **= 2
-    chroma = librosa.feature.chroma_stft(S=power, sr=_RATE_HZ, tuning=0.0)
-    energy = power.sum(axis=0)
-    chroma[:, energy <= energy.max() * 10 ** (_CHROMA_GATE_DB / 10)] = 0
-    return MixFeatures(chroma.T, _onsets(samples, _MIX_ONSET_BANDS, _RATE_HZ / 2))
+    chroma, energy = [], []
+    for power in power_blocks(samples, _CHROMA_WINDOW_SAMPLES, _HOP_SAMPLES):
+        chroma.append(librosa.feature.chroma_stft(S=power, sr=_RATE_HZ, tuning=0.0).T)
+        energy.append(power.sum(axis=0))
+    level = np.concatenate(energy)
+    loud = level > level.max() * 10 ** (_CHROMA_GATE_DB / 10)
+    return MixFeatures(np.concatenate(chroma) * loud[:, None], mix_onsets(mix, sample_rate_hz))
+
+
+def mix_onsets(mix: np.ndarray, sample_rate_hz: int = 44100) -> np.ndarray:
+    """The onset envelope of a mix, `[N]` float, alone: `[F]` float32."""
+    return _onsets(_prepared(mix, sample_rate_hz), _MIX_ONSET_BANDS, _RATE_HZ / 2)
 
 
 def bass_features(bass: np.ndarray, sample_rate_hz: int = 44100) -> BassFeatures:
@@ -90,6 +100,26 @@ def bass_features(bass: np.ndarray, sample_rate_hz: int = 44100) -> BassFeatures
     samples = _prepared(bass, sample_rate_hz)
     onsets = _onsets(samples, _BASS_ONSET_BANDS, _BASS_ONSETS_HZ)
     return BassFeatures(track_pitch(bass, sample_rate_hz), onsets)
+
+
+def power_blocks(samples: np.ndarray, window: int, hop: int) -> Iterator[np.ndarray]:
+    """The power spectrogram a stretch at a time: that of ten minutes would take gigabytes.
+
+    Args:
+      samples: `[N]` float.
+      window: length of the Hann window in samples, even.
+      hop: samples between frames; frame i is centred on sample i · hop.
+
+    Yields:
+      `[window // 2 + 1, F]` float32; in all there are 1 + N // hop frames.
+    """
+    padded = np.pad(samples, window // 2)
+    num_frames = 1 + len(samples) // hop
+    for start in range(0, num_frames, _BLOCK_FRAMES):
+        stop = min(start + _BLOCK_FRAMES, num_frames)
+        piece = padded[start * hop : (stop - 1) * hop + window]
+        spectrum = librosa.stft(piece, n_fft=window, hop_length=hop, center=False)
+        yield np.abs(spectrum) ** 2
 
 
 def harmony(mix: np.ndarray, bass: np.ndarray, sample_rate_hz: int = 44100) -> HarmonyScore:
@@ -128,8 +158,7 @@ def harmony_score(mix: MixFeatures, bass: BassFeatures) -> HarmonyScore:
     scores = _transposed_scores(mix, bass)
     own, others = scores[0], scores[1:]
     rank = 1 + float((others > own).sum()) + 0.5 * float((others == own).sum())
-    deviation = float(others.std())
-    z = float(own - others.mean()) / deviation if deviation > 0 else 0.0
+    z = float(own - others.mean()) / max(float(others.std()), _MIN_DEVIATION)
     return HarmonyScore(rank, rank == 1, z)
 
 
@@ -165,13 +194,13 @@ def _prepared(samples: np.ndarray, sample_rate_hz: int) -> np.ndarray:
 
 def _onsets(samples: np.ndarray, num_bands: int, max_hz: float) -> np.ndarray:
     """Spectral flux over mel bands, `[F]` float32."""
+    bands = librosa.filters.mel(
+        sr=_RATE_HZ, n_fft=_ONSET_WINDOW_SAMPLES, n_mels=num_bands, fmax=max_hz
+    )
+    power = [bands @ block for block in power_blocks(samples, _ONSET_WINDOW_SAMPLES, _HOP_SAMPLES)]
+    level_db = librosa.power_to_db(np.concatenate(power, axis=1))
     return librosa.onset.onset_strength(
-        y=samples,
-        sr=_RATE_HZ,
-        hop_length=_HOP_SAMPLES,
-        n_fft=_ONSET_WINDOW_SAMPLES,
-        n_mels=num_bands,
-        fmax=max_hz,
+        S=level_db, sr=_RATE_HZ, hop_length=_HOP_SAMPLES, n_fft=_ONSET_WINDOW_SAMPLES
     )
 
 

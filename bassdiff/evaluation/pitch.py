@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.fft
 import scipy.ndimage
 import soxr
 
@@ -166,9 +167,9 @@ def compare_tracks(reference: PitchTrack, estimate: PitchTrack) -> PitchAgreemen
 def _normalised_difference(frames: np.ndarray, window: int, max_lag: int) -> np.ndarray:
     """YIN's cumulative mean normalised difference, equations 6 to 8, `[F, max_lag + 1]`."""
     size = int(2 ** np.ceil(np.log2(frames.shape[1])))
-    spectrum = np.fft.rfft(frames, size)
-    head = np.fft.rfft(frames[:, :window], size)
-    correlation = np.fft.irfft(spectrum * head.conj(), size)[:, : max_lag + 1]
+    spectrum = scipy.fft.rfft(frames, size)
+    head = scipy.fft.rfft(frames[:, :window], size)
+    correlation = scipy.fft.irfft(spectrum * head.conj(), size)[:, : max_lag + 1]
     power = np.cumsum(np.pad(frames.astype(np.float64) ** 2, ((0, 0), (1, 0))), axis=1)
     lag = np.arange(max_lag + 1)
     energy = power[:, window + lag] - power[:, lag]

@@ -1,0 +1,251 @@
+import json
+
+import librosa
+import numpy as np
+import pytest
+
+from bassdiff.evaluation import fit, music
+from bassdiff.evaluation.pitch import HOP_SECONDS, PitchTrack
+
+RATE_HZ = 22050
+
+
+def _note(midi, num_samples, num_harmonics=5):
+    seconds = np.arange(num_samples) / RATE_HZ
+    hz = 440 * 2 ** ((midi - 69) / 12)
+    tone = sum(np.sin(2 * np.pi * hz * k * seconds) / k for k in range(1, num_harmonics + 1))
+    return tone * np.exp(-2 * seconds) * np.minimum(1, seconds / 0.005)
+
+
+def _song(seed, num_beats=20, transpose=0):
+    """Mix and bass: random triads on random beats, the bass on their roots at the same time."""
+    rng = np.random.default_rng(seed)
+    # A tempo of its own, or unlike songs would agree on the beat.
+    beat = int((0.33 + 0.023 * (seed % 8)) * RATE_HZ)
+    mix, bass = np.zeros(num_beats * beat), np.zeros(num_beats * beat)
+    root = 0
+    for index in range(num_beats):
+        if index % 4 == 0:
+            root = rng.integers(12)
+        if index % 4 and rng.random() < 0.4:
+            continue
+        place = slice(index * beat, (index + 1) * beat)
+        for step in (0, 4, 7, 12):
+            mix[place] += 0.1 * _note(60 + root + step + transpose, beat)
+        bass[place] = 0.3 * _note(36 + (root + transpose) % 12, beat)
+    return mix.astype(np.float32), bass.astype(np.float32)
+
+
+def _features(chroma=None, classes=None, mix_onsets=None, bass_onsets=None):
+    num_frames = 400
+    chroma = np.zeros((num_frames, 12)) if chroma is None else chroma
+    classes = np.full(num_frames, -1) if classes is None else classes
+    midi = 36 + np.maximum(classes, 0)
+    track = PitchTrack(440 * 2 ** ((midi - 69) / 12), classes >= 0, HOP_SECONDS)
+    zeros = np.zeros(num_frames)
+    return (
+        music.MixFeatures(chroma, zeros if mix_onsets is None else mix_onsets),
+        music.BassFeatures(track, zeros if bass_onsets is None else bass_onsets),
+    )
+
+
+def test_harmony_of_known_chroma_is_exact():
+    # Every frame: the bass's own class holds 0.5, the class k semitones above it k / 100.
+    classes = np.arange(400) % 12
+    by_shift = np.array([0.5, *(np.arange(1, 12) / 100)])
+    chroma = np.stack([np.roll(by_shift, shift) for shift in classes])
+    score = music.harmony_score(*_features(chroma, classes))
+    others = by_shift[1:]
+    assert (score.rank, score.top1) == (1.0, True)
+    assert score.z == pytest.approx((0.5 - others.mean()) / others.std())
+    # A bass 3 semitones lower finds at its own class what lay 9 above.
+    lower = music.harmony_score(*_features(chroma, (classes - 3) % 12))
+    assert lower.rank == 1 + 1 + 2 and not lower.top1
+
+
+def test_ties_share_their_rank():
+    classes = np.zeros(400, int)
+    chroma = np.zeros((400, 12))
+    chroma[:, [0, 4, 7]] = 1
+    assert music.harmony_score(*_features(chroma, classes)).rank == 2.0
+    assert music.harmony_score(*_features(chroma, classes + 1)).rank == 8.0
+
+
+def test_harmony_counts_voiced_frames_only():
+    chroma = np.zeros((400, 12))
+    chroma[:200, 2], chroma[200:, 5] = 1, 1
+    classes = np.where(np.arange(400) < 200, 2, -1)
+    assert music.harmony_score(*_features(chroma, classes)).rank == 1
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_root_bass_ranks_first_and_any_transposition_of_it_does_not(seed):
+    mix, bass = _song(seed)
+    assert music.harmony(mix, bass, RATE_HZ).top1
+    semitone_up = _song(seed, transpose=1)[1]
+    assert music.harmony(mix, semitone_up, RATE_HZ).rank > 4
+
+
+def test_harmony_does_not_depend_on_the_key():
+    scores = [music.harmony(*_song(1, transpose=shift), RATE_HZ) for shift in (0, 3, 8)]
+    assert {score.rank for score in scores} == {1.0}
+    assert max(score.z for score in scores) < 1.5 * min(score.z for score in scores)
+
+
+def test_rhythm_of_equal_onsets_is_one_within_two_frames_of_lag():
+    onsets = np.random.default_rng(0).random(400) ** 4
+    for lag in (-2, -1, 0, 1, 2):
+        score = music.rhythm_score(*_features(mix_onsets=onsets, bass_onsets=np.roll(onsets, lag)))
+        assert score.correlation == pytest.approx(1, abs=0.02)
+        assert score.percentile == 1
+    for lag in (-8, 8):
+        late = music.rhythm_score(*_features(mix_onsets=onsets, bass_onsets=np.roll(onsets, lag)))
+        assert late.correlation < 0.3 and late.percentile < 1
+
+
+def test_rhythm_of_unrelated_onsets_is_at_chance():
+    rng = np.random.default_rng(0)
+    scores = [
+        music.rhythm_score(*_features(mix_onsets=rng.random(400), bass_onsets=rng.random(400)))
+        for _ in range(100)
+    ]
+    # The standard error of a mean of 100 uniform percentiles is 0.029.
+    assert np.mean([score.percentile for score in scores]) == pytest.approx(0.5, abs=0.09)
+    assert abs(np.mean([score.correlation for score in scores])) < 0.1
+
+
+def test_a_bass_on_the_beat_beats_one_off_the_beat():
+    mix, bass = _song(2)
+    on_time = music.rhythm(mix, bass, RATE_HZ)
+    late = music.rhythm(mix, np.roll(bass, int(0.15 * RATE_HZ)), RATE_HZ)
+    assert on_time.correlation > 0.8 and on_time.percentile > 0.9
+    assert late.correlation < 0.3
+
+
+@pytest.mark.parametrize("num_samples", [1, 5000, RATE_HZ])
+def test_silence_has_defined_scores(num_samples):
+    silence = np.zeros(num_samples, np.float32)
+    sound = _song(0)[0][:num_samples]
+    for mix, bass in ((sound, silence), (silence, sound), (silence, silence)):
+        assert music.harmony(mix, bass, RATE_HZ) == music.HarmonyScore(6.5, False, 0.0)
+        assert music.rhythm(mix, bass, RATE_HZ) == music.RhythmScore(0.0, 0.5)
+
+
+def test_power_in_blocks_is_that_of_the_whole():
+    samples = np.random.default_rng(0).standard_normal(600_000).astype(np.float32)
+    blocks = list(fit.power_blocks(samples, 1024, 256))
+    assert len(blocks) > 1
+    whole = np.abs(librosa.stft(samples, n_fft=1024, hop_length=256)) ** 2
+    np.testing.assert_allclose(np.concatenate(blocks, axis=1), whole, rtol=1e-4, atol=1e-4)
+
+
+def test_features_lie_on_one_grid_at_any_rate():
+    mix, _ = _song(0)
+    frames = 1 + len(mix) // 256
+    for rate_hz, samples in ((RATE_HZ, mix), (44100, np.repeat(mix, 2))):
+        mixed, low = music.mix_features(samples, rate_hz), music.bass_features(samples, rate_hz)
+        lengths = {len(mixed.chroma), len(mixed.onsets), len(low.onsets), len(low.pitch.f0_hz)}
+        assert lengths == {frames}
+    assert mixed.chroma.shape[1] == 12 and 0 <= mixed.chroma.min() <= mixed.chroma.max() <= 1
+
+
+def test_matched_share_counts_wins_and_half_of_ties():
+    matrix = np.array([[3.0, 1.0, 3.0], [0.0, 2.0, 4.0], [0.0, 0.0, 1.0]])
+    assert music.matched_beats_mismatched(matrix) == (1 + 0.5 + 1 + 0 + 1 + 1) / 6
+    only = np.zeros((3, 3), bool)
+    only[1, 2] = True
+    assert music.matched_beats_mismatched(matrix, only) == 0
+    assert music.matched_beats_mismatched(np.ones((1, 1))) == 0.5
+
+
+@pytest.fixture(scope="module")
+def analysed():
+    songs = [_song(seed) for seed in range(8)]
+    return (
+        [music.mix_features(mix, RATE_HZ) for mix, _ in songs],
+        [music.bass_features(bass, RATE_HZ) for _, bass in songs],
+    )
+
+
+def test_true_pairs_stand_far_above_shuffled_ones(analysed):
+    true = music.score_features(*analysed)
+    shuffled = music.score_features(*analysed, shuffled=True)
+    assert true.harmony_top1 == 1 and true.harmony_rank_mean == 1
+    assert true.harmony_matched > 0.95
+    assert true.rhythm_matched > 0.95
+    assert true.rhythm_correlation > 0.8
+    assert shuffled.harmony_top1 < 0.4 and shuffled.harmony_rank_mean > 3
+    assert 0.2 < shuffled.harmony_matched < 0.8
+    assert shuffled.rhythm_correlation < true.rhythm_correlation - 0.2
+    assert true.num_pairs == shuffled.num_pairs == 8
+    for scores in (true, shuffled):
+        for name, (low, high) in scores.intervals.items():
+            assert low - 1e-9 <= getattr(scores, name) <= high + 1e-9
+
+
+def test_shuffling_never_keeps_a_song_together_nor_counts_the_true_bass(analysed):
+    mixes, basses = analysed
+    # Each mix fits its own bass best, then the one that the rotation gives it: with the true
+    # bass among the rivals the share would be 0.5.
+    pairs = []
+    for index in range(3):
+        chroma = np.zeros((400, 12))
+        chroma[:, index], chroma[:, (index - 1) % 3] = 1, 0.5
+        pairs.append(_features(chroma, np.full(400, index)))
+    scores = music.score_features(*zip(*pairs, strict=True), shuffled=True)
+    assert scores.harmony_top1 == 0 and scores.harmony_matched == 1
+    twins = music.score_features(
+        [mixes[0], mixes[0], mixes[1], mixes[1]],
+        [basses[0], basses[0], basses[1], basses[1]],
+        songs=["a", "a", "b", "b"],
+        shuffled=True,
+    )
+    assert twins.rhythm_correlation < 0.7
+
+
+def test_pairs_of_one_song_are_no_mismatches(analysed):
+    mixes, basses = (features[:2] for features in analysed)
+    twice = music.score_features(mixes * 2, basses * 2, songs=["a", "b", "a", "b"])
+    once = music.score_features(mixes, basses)
+    assert twice.harmony_matched == once.harmony_matched
+    assert twice.intervals == once.intervals
+    assert music.score_features(mixes * 2, basses * 2).rhythm_matched < 1
+
+
+def test_scoring_signals_is_scoring_their_features(analysed):
+    songs = [_song(seed) for seed in range(3)]
+    mixes, basses = zip(*songs, strict=True)
+    features = [part[:3] for part in analysed]
+    assert music.score_pairs(mixes, basses, RATE_HZ) == music.score_features(*features)
+    assert music.score_shuffled(mixes, basses, RATE_HZ) == music.score_features(
+        *features, shuffled=True
+    )
+
+
+def test_one_pair_and_a_silent_bass_give_finite_scores(analysed):
+    mixes, _ = analysed
+    silence = music.bass_features(np.zeros(1000, np.float32), RATE_HZ)
+    scores = music.score_features(mixes[:1], [silence])
+    assert (scores.harmony_rank_mean, scores.harmony_matched, scores.voiced_share) == (6.5, 0.5, 0)
+    assert json.loads(json.dumps(scores.to_dict(), allow_nan=False))["num_pairs"] == 1
+
+
+def test_wrong_numbers_are_refused(analysed):
+    mixes, basses = analysed
+    for arguments in (([], []), (mixes[:2], basses[:1]), (mixes[:2], basses[:2], ["a"])):
+        with pytest.raises(ValueError, match="give as many of each, and at least one"):
+            music.score_features(*arguments)
+    with pytest.raises(ValueError, match="at least two songs"):
+        music.score_features(mixes[:2], basses[:2], ["a", "a"], shuffled=True)
+
+
+def test_table_shows_rows_side_by_side(analysed):
+    rows = {
+        "true": music.score_features(*analysed),
+        "shuffled": music.score_features(*analysed, shuffled=True),
+    }
+    lines = music.format_table(rows).splitlines()
+    assert lines[0].split() == ["true", "shuffled", "chance"]
+    assert lines[1].startswith("harmony_top1") and "1.00 [1.00, 1.00]" in lines[1]
+    assert lines[1].endswith("0.083")
+    assert lines[-1].split() == ["num_pairs", "8", "8"]
