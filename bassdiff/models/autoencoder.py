@@ -9,7 +9,7 @@ A latent frame stands for 2048 samples and has two kinds of channels:
 
 The decoder synthesises the low band linearly and lets a network shape what lies above:
 it predicts gains for overtones that waveshaping derives from the low band (so they are
-in phase with it), plus a free complex residual. Everything is convolutional.
+in phase with it), plus a spectrum of its own from a log-magnitude and a phase head. Everything is convolutional.
 """
 
 from __future__ import annotations
@@ -29,10 +29,14 @@ STFT_LENGTH = 1024
 STFT_HOP = 256
 LONG_LENGTH = 8192
 LAPPED_LENGTH = 2 * LATENT_HOP
+# Lapped kernels of unit norm have entries of about 1 / 64. They are stored 64 times larger, or
+# one step of Adam, as long for every parameter, would wash them out.
+LAPPED_SCALE = LAPPED_LENGTH**-0.5
 SUBFRAMES = LATENT_HOP // STFT_HOP  # STFT frames per latent frame: three stride-2 stages
 NUM_BANDS = 24
 LONG_FMIN_HZ, LONG_FMAX_HZ = 40.0, 3520.0
 HALO_FRAMES = 16
+MAX_LOG_MAGNITUDE = 6.0
 
 
 def spectral_features(audio: Array, num_long_bands: int) -> Array:
@@ -94,10 +98,10 @@ class Encoder(nn.Module):
         if self.num_waveform_channels:
             kernel = self.param(
                 "analysis",
-                nn.initializers.normal(LAPPED_LENGTH**-0.5),
+                nn.initializers.normal(),
                 (LAPPED_LENGTH, self.num_waveform_channels),
             )
-            parts.append(frames(audio, LAPPED_LENGTH, LATENT_HOP) @ kernel)
+            parts.append(frames(audio, LAPPED_LENGTH, LATENT_HOP) @ (kernel * LAPPED_SCALE))
         features = spectral_features(audio, self.num_long_bands)
         envelope = nn.Dense(self.num_envelope_channels, name="projection")(features)
         # What the projection misses: three stride-2 stages over the full log-magnitudes.
@@ -165,28 +169,35 @@ class Decoder(nn.Module):
         if self.num_waveform_channels:
             kernel = self.param(
                 "synthesis",
-                nn.initializers.normal(LAPPED_LENGTH**-0.5),
+                nn.initializers.normal(),
                 (self.num_waveform_channels, LAPPED_LENGTH),
             )
-            low = overlap_add(latents[..., : self.num_waveform_channels] @ kernel, LATENT_HOP)
+            waveform = latents[..., : self.num_waveform_channels]
+            low = overlap_add(waveform @ (kernel * LAPPED_SCALE), LATENT_HOP)
             shaped = tuple(stft(e, STFT_LENGTH, STFT_HOP) for e in excitations(low))
             seen = log_magnitude(stft(low, STFT_LENGTH, STFT_HOP))[..., :64]
             h = h + nn.Dense(self.width, dtype=self.dtype)(seen)
             h = ResidualBlock(self.width, self.dtype)(h)
         h = nn.silu(ChannelNorm(self.dtype)(h))
 
-        def head(name: str, bias: float = 0.0) -> Array:
+        def head(name: str, bias: float) -> Array:
             return nn.Dense(
                 num_bins,
-                kernel_init=nn.initializers.normal(1e-3),
+                kernel_init=nn.initializers.normal(1e-2),
                 bias_init=nn.initializers.constant(bias),
                 dtype=self.dtype,
                 name=name,
             )(h).astype(jnp.float32)
 
-        spectrum = jax.lax.complex(head("residual_real"), head("residual_imag"))
+        # Magnitudes are predicted as logarithms: a bass spans 100 dB, and a step of the
+        # optimiser must move a quiet overtone no further than a loud one.
+        real, imag = head("phase_real", 0.0), head("phase_imag", 0.0)
+        modulus = jnp.sqrt(jnp.square(real) + jnp.square(imag) + 1e-6)
+        magnitude = jnp.exp(jnp.minimum(head("magnitude", -6.0), MAX_LOG_MAGNITUDE))
+        spectrum = jax.lax.complex(magnitude * real / modulus, magnitude * imag / modulus)
         for i, excitation in enumerate(shaped):
-            spectrum = spectrum + excitation * nn.softplus(head(f"gain_{i}", bias=-5.0))
+            gain = jnp.exp(jnp.minimum(head(f"gain_{i}", -6.0), MAX_LOG_MAGNITUDE))
+            spectrum = spectrum + excitation * gain
         return low + istft(spectrum, STFT_LENGTH, STFT_HOP)
 
 

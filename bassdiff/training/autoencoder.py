@@ -19,12 +19,24 @@ from bassdiff.training.state import TrainState, keep_if_finite, update_ema
 from bassdiff.types import Array, PyTree
 
 MULTI_SCALE_LENGTHS = (256, 512, 1024, 2048, 4096, 8192)
+# 70 dB below a full-scale sine, as a power and as a magnitude relative to it. Without a floor
+# the logarithm's gradient, 1 / |X|, makes inaudible bins decide the step.
+FLOOR_POWER = (10.0**-3.5 * STFT_LENGTH / 4) ** 2
+FLOOR_MAGNITUDE = 10.0**-3.5
 
 
 def log_magnitude_distance(reference: Array, estimate: Array) -> Array:
-    """Mean |s(estimate) - s(reference)| of normalised log-magnitudes: L_rec."""
-    target = log_magnitude(stft(reference, STFT_LENGTH, STFT_HOP))
-    return jnp.mean(jnp.abs(log_magnitude(stft(estimate, STFT_LENGTH, STFT_HOP)) - target))
+    """Mean |s(estimate) - s(reference)| of log-magnitudes over a floor of -70 dB: L_rec.
+
+    In units of 75 dB, as `log_magnitude` is.
+    """
+
+    def level(signal: Array) -> Array:
+        spectrum = stft(signal, STFT_LENGTH, STFT_HOP)
+        power = jnp.square(spectrum.real) + jnp.square(spectrum.imag)
+        return 10.0 / 75.0 * jnp.log10(power + FLOOR_POWER)
+
+    return jnp.mean(jnp.abs(level(estimate) - level(reference)))
 
 
 def multi_scale_distance(
@@ -45,8 +57,11 @@ def multi_scale_distance(
     """
     total = jnp.zeros(())
     for length in lengths:
-        spectra = (stft(x, length, length // 4) for x in (reference, estimate))
-        target, other = (jnp.sqrt(jnp.square(s.real) + jnp.square(s.imag) + 1e-5) for s in spectra)
+        target, other = (
+            jnp.sqrt(jnp.square(s.real) + jnp.square(s.imag) + FLOOR_MAGNITUDE**2)
+            # A sine of amplitude 1 has magnitude 1 at every size.
+            for s in (stft(x * (4.0 / length), length, length // 4) for x in (reference, estimate))
+        )
         convergence = jnp.linalg.norm(target - other) / jnp.linalg.norm(target)
         total = total + convergence + jnp.mean(jnp.abs(jnp.log(target) - jnp.log(other)))
     return total / len(lengths)

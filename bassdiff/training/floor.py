@@ -10,6 +10,7 @@ import numpy as np
 
 from bassdiff.models.autoencoder import (
     LAPPED_LENGTH,
+    LAPPED_SCALE,
     LATENT_HOP,
     Autoencoder,
     lapped_window,
@@ -65,8 +66,9 @@ def linear_floor(
         directions, variances = principal_components(coefficients, model.num_waveform_channels)
         weights = variances**-whitening
         weights = weights / np.sqrt(np.mean(variances * weights**2))
-        encoder["analysis"] = (basis @ (directions * weights)).astype(np.float32)
-        decoder["synthesis"] = (basis @ (directions / weights)).T.astype(np.float32)
+        scaled = basis / LAPPED_SCALE
+        encoder["analysis"] = (scaled @ (directions * weights)).astype(np.float32)
+        decoder["synthesis"] = (scaled @ (directions / weights)).T.astype(np.float32)
     features = np.concatenate(
         [np.asarray(spectral_features(clip[None], model.num_long_bands))[0] for clip in clips]
     )

@@ -1,0 +1,45 @@
+"""Installs bassdiff."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+AUDIO = ["librosa>=0.11", "soundfile>=0.13", "soxr>=0.5", "av>=14", "pyloudnorm>=0.1.1"]
+LEARNING = [
+    "jax>=0.10,<0.12",
+    "flax>=0.12",
+    "optax>=0.2.5",
+    "orbax-checkpoint>=0.11.30",
+    "safetensors>=0.5",
+]
+DATA = [
+    "tensorflow-datasets>=4.9.9",
+    "grain>=0.2.15",
+    "array-record>=0.8",
+    "pretty_midi>=0.2.11",
+    "midirenderer>=0.1.3",
+]
+TOOLS = ["ml_collections>=1.0", "absl-py", "numpy>=2", "scipy", "matplotlib", "tqdm", "tensorboardX"]
+
+setup(
+    name="bassdiff",
+    version="0.1.0",
+    description="Bass accompaniment for any music mix by latent diffusion, in JAX for TPUs.",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=find_packages(include=["bassdiff", "bassdiff.*"]),
+    package_data={
+        "bassdiff.examples": ["*.ogg"],
+        "bassdiff.pretrained": ["*/*.safetensors", "*/*.md", "*/*.json", "*/*.png"],
+    },
+    install_requires=[*AUDIO, *LEARNING, *DATA, *TOOLS],
+    extras_require={
+        "tpu": ["jax[tpu]"],
+        "cuda": ["jax[cuda13]"],
+        "midi": ["pretty_midi>=0.2.11", "midirenderer>=0.1.3"],
+        "test": ["pytest>=8", "ruff", "mypy", "stempeg"],
+    },
+    entry_points={"console_scripts": ["bassdiff=bassdiff.cli:entry"]},
+)
