@@ -21,7 +21,7 @@ _HOP_SAMPLES = 256
 _CHROMA_WINDOW_SAMPLES = 4096
 _ONSET_WINDOW_SAMPLES = 2048
 # A window reaches over a clip's start for four frames, and librosa shifts onsets by four more.
-_FIRST_ONSET_FRAMES, _LAST_ONSET_FRAMES = 9, 2
+_FIRST_ONSET_FRAMES = 9
 # Above it a bass has fret noise and a codec's hiss, which say nothing about its rhythm.
 _BASS_ONSETS_HZ = 2000.0
 _BASS_ONSET_BANDS, _MIX_ONSET_BANDS = 40, 128
@@ -204,10 +204,9 @@ def _onsets(samples: np.ndarray, num_bands: int, max_hz: float) -> np.ndarray:
     onsets = librosa.onset.onset_strength(
         S=level_db, sr=_RATE_HZ, hop_length=_HOP_SAMPLES, n_fft=_ONSET_WINDOW_SAMPLES
     )
-    # A clip cut from running music starts and ends with a click in the mix and in the bass:
-    # left in, it would correlate any two clips.
+    # A clip cut from running music sets in at its start, often after a codec's or a fade's few
+    # silent milliseconds. Mix and bass share that step: left in, it correlates any two clips.
     onsets[:_FIRST_ONSET_FRAMES] = 0
-    onsets[-_LAST_ONSET_FRAMES:] = 0
     return onsets
 
 
