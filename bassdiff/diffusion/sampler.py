@@ -59,6 +59,8 @@ def advance(
     """
     guided = guidance(denoise)
     mask = cond.mask()
+    # Schedules are numpy arrays, which a traced index cannot read.
+    sigmas = jnp.asarray(sigmas)
 
     def bound(x: Array, sigma: Array) -> Array:
         return guided(x, jnp.full(x.shape[0], sigma), cond) * mask

@@ -95,7 +95,7 @@ class DPMpp2M(struct.PyTreeNode):
 
     def init(self, x: Array) -> PyTree:
         """Nothing to extrapolate from yet."""
-        return DPMpp2MState(jnp.zeros_like(x), jnp.asarray(jnp.nan, jnp.float32))
+        return DPMpp2MState(jnp.zeros_like(x), jnp.full((), jnp.nan, x.dtype))
 
     def step(
         self,
