@@ -1,0 +1,200 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import struct
+
+from bassdiff.diffusion import sampler
+from bassdiff.diffusion.denoiser import precondition
+from bassdiff.diffusion.guidance import CFG, StyleGrounding, chain, frame_mean
+from bassdiff.diffusion.schedules import cosine, karras
+from bassdiff.diffusion.solvers import SOLVERS, DPMpp2M, Euler
+from bassdiff.training.partition import batch_sharding, make_mesh
+
+MEAN = np.asarray([1.0, -0.5, 0.0, 2.0], np.float32)
+STD = 0.4
+
+
+def gaussian(x, sigma, cond):
+    """The exact denoiser of independent normal channels; the mix shifts their mean."""
+    del cond
+    variance = jnp.square(sigma)[:, None, None]
+    return (STD**2 * x + variance * MEAN[None, None]) / (STD**2 + variance)
+
+
+def following(x, sigma, cond):
+    """Like `gaussian`, around the mix where it may be used."""
+    variance = jnp.square(sigma)[:, None, None]
+    centre = cond.mix * cond.keep[:, None, None]
+    return (STD**2 * x + variance * centre) / (STD**2 + variance)
+
+
+def unit_noise(*shape, seed=0):
+    return jax.random.normal(jax.random.key(seed), shape)
+
+
+class Ancestral(struct.PyTreeNode):
+    """A stochastic solver as a reader would add one: Euler to a lower level, noise back up."""
+
+    def init(self, x):
+        return ()
+
+    def step(self, denoise, x, state, sigma, sigma_next, key):
+        x0 = denoise(x, sigma)
+        up = sigma_next * jnp.sqrt(1.0 - jnp.square(sigma_next / sigma))
+        down = jnp.square(sigma_next) / sigma
+        return x0 + (down / sigma) * (x - x0) + up * jax.random.normal(key, x.shape), state
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_samples_have_the_datas_mean_and_deviation(name, make_cond):
+    cond = make_cond(32, 64, 4)
+    run = jax.jit(functools.partial(sampler.sample, gaussian, SOLVERS[name](), chain()))
+    x = np.asarray(run(karras(40), cond, unit_noise(32, 64, 4), jax.random.key(0)))
+    assert x.shape == (32, 64, 4)
+    assert x.dtype == np.float32
+    np.testing.assert_allclose(x.mean(axis=(0, 1)), MEAN, atol=0.05)
+    np.testing.assert_allclose(x.std(axis=(0, 1)), STD, rtol=0.08)
+
+
+def test_a_stochastic_solver_samples_too_and_its_key_decides(make_cond):
+    cond, noise = make_cond(32, 64, 4), unit_noise(32, 64, 4)
+    run = jax.jit(functools.partial(sampler.sample, gaussian, Ancestral(), chain()))
+    first, again, other = (
+        np.asarray(run(karras(60), cond, noise, jax.random.key(s))) for s in (0, 0, 1)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - other).max() > 0.1
+    np.testing.assert_allclose(first.mean(axis=(0, 1)), MEAN, atol=0.05)
+    # The same key at every step would add up instead of averaging out.
+    np.testing.assert_allclose(first.std(axis=(0, 1)), STD, rtol=0.1)
+
+
+def test_works_outside_jit_on_plain_arrays(make_cond):
+    cond, noise = make_cond(1, 4, 4), unit_noise(1, 4, 4)
+    arguments = (chain(), cosine(5), cond, noise, jax.random.key(0))
+    plain = sampler.sample(following, Euler(), *arguments)
+    jitted = jax.jit(functools.partial(sampler.sample, following, Euler()))(*arguments)
+    np.testing.assert_allclose(plain, jitted, rtol=1e-5, atol=1e-6)
+
+
+def test_a_sample_is_one_scan_however_many_steps(make_cond):
+    def loops(num_steps):
+        run = functools.partial(sampler.sample, following, DPMpp2M(), chain(CFG()))
+        jaxpr = jax.make_jaxpr(run)(
+            cosine(num_steps), make_cond(1, 4, 4), unit_noise(1, 4, 4), jax.random.key(0)
+        )
+        return [e.primitive.name for e in jaxpr.eqns if e.primitive.name in ("scan", "while")]
+
+    assert loops(4) == loops(40) == ["scan"]
+
+
+def test_the_last_estimate_is_the_guided_one(make_cond):
+    """Grounding acts on the final output: without its jump the mean would be elsewhere."""
+    cond, noise = make_cond(2, 8, 4), unit_noise(2, 8, 4)
+    at = sampler.begin(Euler(), noise, jnp.asarray(1e4))
+    style = jnp.asarray([3.0, 0.0, -3.0, 1.0])
+    jump = jax.jit(functools.partial(sampler.finish, gaussian, chain(StyleGrounding(style))))
+    x0 = jump(jnp.asarray(1e4), cond, at)
+    np.testing.assert_allclose(x0.mean(axis=1), np.tile(style, (2, 1)), atol=1e-3)
+
+
+@pytest.mark.parametrize("solver", [DPMpp2M(), Ancestral()])
+def test_steps_in_several_calls_are_one_scan(solver, make_cond):
+    guidance, cond, key = chain(CFG(2.0)), make_cond(2, 8, 4, frames=[8, 5]), jax.random.key(7)
+    sigmas, noise = jnp.asarray(cosine(12)), unit_noise(2, 8, 4)
+    move = jax.jit(functools.partial(sampler.advance, following, solver))
+    at = sampler.begin(solver, noise, sigmas[0])
+    for first, last in ((0, 5), (5, 10), (10, 11)):
+        at = move(guidance, sigmas, cond, at, jnp.int32(first), jnp.int32(last), key)
+    jump = jax.jit(functools.partial(sampler.finish, following))
+    pieces = jump(guidance, sigmas[-1], cond, at)
+    whole = jax.jit(functools.partial(sampler.sample, following, solver))(
+        guidance, sigmas, cond, noise, key
+    )
+    np.testing.assert_allclose(pieces, whole, rtol=1e-5, atol=1e-5)
+    assert move._cache_size() == 1
+
+
+def test_levels_after_the_last_are_not_read(make_cond):
+    cond, noise, key = make_cond(1, 4, 4), unit_noise(1, 4, 4), jax.random.key(0)
+    sigmas = jnp.asarray(cosine(6))
+    spoilt = jnp.concatenate([sigmas, jnp.full(3, jnp.nan)])
+    at = sampler.begin(DPMpp2M(), noise, sigmas[0])
+    move = functools.partial(sampler.advance, following, DPMpp2M(), chain())
+    np.testing.assert_array_equal(
+        move(spoilt, cond, at, 0, 5, key).x, move(sigmas, cond, at, 0, 5, key).x
+    )
+
+
+def test_no_knob_compiles_anything(make_cond, compilations):
+    @jax.jit
+    def run(solver, guidance, sigmas, cond, noise, key, num_steps):
+        at = sampler.begin(solver, noise, sigmas[0])
+        at = sampler.advance(following, solver, guidance, sigmas, cond, at, 0, num_steps - 1, key)
+        return sampler.finish(following, guidance, sigmas[num_steps - 1], cond, at)
+
+    def play(scale, rescale, style, strength, num_steps, sigma_max, frames, seed):
+        sigmas = np.pad(cosine(num_steps, sigma_max=sigma_max), (0, 16 - num_steps), mode="edge")
+        guidance = chain(
+            CFG(np.float32(scale), np.float32(rescale)),
+            StyleGrounding(np.full(4, style, np.float32), np.float32(strength)),
+        )
+        cond = make_cond(1, 8, 4, frames=np.asarray([frames], np.int32))
+        noise = unit_noise(1, 8, 4, seed=seed)
+        key = jax.random.key(seed)
+        return np.asarray(run(DPMpp2M(), guidance, sigmas, cond, noise, key, np.int32(num_steps)))
+
+    outputs = [play(2.5, 0.7, 0.0, 0.0, 6, 80.0, 8, 0)]
+    assert len(compilations) > 0
+    compilations.clear()
+    base = dict(scale=2.5, rescale=0.7, style=0.0, strength=0.0, num_steps=6, sigma_max=80.0,
+                frames=8, seed=0)  # fmt: skip
+    for change in (
+        {"scale": 1.0}, {"rescale": 0.0}, {"style": 1.5, "strength": 0.8}, {"num_steps": 11},
+        {"sigma_max": 20.0}, {"frames": 5}, {"seed": 3},
+    ):  # fmt: skip
+        outputs.append(play(**{**base, **change}))
+    assert compilations == []
+    # And every knob does something.
+    distances = [np.abs(out - outputs[0]).max() for out in outputs[1:]]
+    assert min(distances) > 1e-4, distances
+
+
+def test_padding_comes_back_as_zeros_and_changes_nothing(make_cond):
+    def coupled(x, sigma, cond):
+        # Every frame sees every real one, as it does through attention.
+        return following(x, sigma, cond) + 0.3 * jnp.tanh(frame_mean(x, cond.mask()))
+
+    guidance = chain(CFG(3.0, 1.0), StyleGrounding(jnp.asarray(MEAN), 0.7))
+    cond, noise = make_cond(2, 12, 4, frames=[7, 7]), unit_noise(2, 12, 4)
+    run = jax.jit(functools.partial(sampler.sample, coupled, DPMpp2M(), guidance, cosine(6)))
+    padded = run(cond, noise, jax.random.key(0))
+    alone = run(cond.replace(mix=cond.mix[:, :7]), noise[:, :7], jax.random.key(0))
+    np.testing.assert_array_equal(padded[:, 7:], 0.0)
+    np.testing.assert_allclose(padded[:, :7], alone, rtol=1e-4, atol=1e-5)
+
+
+def test_eight_devices_sample_what_one_does(make_cond):
+    guidance = chain(CFG(3.0), StyleGrounding(jnp.asarray(MEAN)))
+    data = (make_cond(8, 6, 4), unit_noise(8, 6, 4))
+    run = jax.jit(functools.partial(sampler.sample, following, Ancestral(), guidance, cosine(6)))
+    one = run(*data, jax.random.key(0))
+    eight = run(*jax.device_put(data, batch_sharding(make_mesh())), jax.random.key(0))
+    assert len(one.sharding.device_set) == 1
+    assert len(eight.sharding.device_set) == 8
+    np.testing.assert_allclose(eight, one, rtol=1e-5, atol=1e-5)
+
+
+def test_guidance_of_a_sharded_batch_exchanges_no_rows(tiny_unet, make_cond):
+    model, params, _ = tiny_unet
+    denoise = precondition(lambda x, sigma, cond: model.apply({"params": params}, x, sigma, cond))
+    guided = chain(CFG(3.0), StyleGrounding(jnp.asarray(MEAN)))(denoise)
+    data = (unit_noise(8, 8, 4), jnp.linspace(0.1, 9.0, 8), make_cond(8, 8, 3))
+    sharded = jax.device_put(data, batch_sharding(make_mesh()))
+    program = jax.jit(guided).lower(*sharded).compile()
+    np.testing.assert_allclose(program(*sharded), jax.jit(guided)(*data), rtol=1e-4, atol=1e-5)
+    for exchange in ("all-to-all", "all-gather", "all-reduce", "collective-permute"):
+        assert exchange not in program.as_text()
