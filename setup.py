@@ -41,5 +41,5 @@ setup(
         "midi": ["pretty_midi>=0.2.11", "midirenderer>=0.1.3"],
         "test": ["pytest>=8", "ruff", "mypy", "stempeg"],
     },
-    entry_points={"console_scripts": ["bassdiff=bassdiff.cli:entry"]},
+    entry_points={"console_scripts": ["bassdiff=bassdiff.cli:main"]},
 )

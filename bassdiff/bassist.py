@@ -169,7 +169,9 @@ class Bassist:
         sampling = dataclasses.replace(sampling or self.defaults, **knobs)
         mono = np.asarray(mix, np.float32)
         mono = mono.mean(axis=1) if mono.ndim == 2 else mono
-        check_mix(mono, sample_rate_hz)
+        check_length("the mix", len(mono), sample_rate_hz)
+        if not np.all(np.isfinite(mono)):
+            raise InputError("the mix holds values that are not finite; export it again")
         wave = resample(mono, sample_rate_hz, SAMPLE_RATE_HZ)
         gain = 1.0
         if (loudness := loudness_lufs(wave, SAMPLE_RATE_HZ)) > SILENCE_LUFS:
@@ -257,20 +259,18 @@ def _calls(num_steps: int) -> Iterator[tuple[int, int]]:
         yield first, min(first + STEPS_PER_CALL, num_steps - 1)
 
 
-def check_mix(mono: np.ndarray, sample_rate_hz: int) -> None:
-    """Checks that a mix `[N]` can be played to.
+def check_length(name: str, num_samples: int, sample_rate_hz: int) -> None:
+    """Checks that a mix has a length that can be played to.
 
     Raises:
-      InputError: If it is too short, too long or not finite.
+      InputError: If it is shorter than 1 s or longer than 10 min.
     """
-    seconds = len(mono) / sample_rate_hz
+    seconds = num_samples / sample_rate_hz
     if not MIN_SECONDS <= seconds <= MAX_SECONDS:
         raise InputError(
-            f"the mix is {seconds:.2f} s long; give one of {MIN_SECONDS:.0f} s to "
+            f"{name} is {seconds:.2f} s long; give a mix of {MIN_SECONDS:.0f} s to "
             f"{MAX_SECONDS / 60:.0f} min"
         )
-    if not np.all(np.isfinite(mono)):
-        raise InputError("the mix holds values that are not finite; export it again")
 
 
 def load(weights: str | Path = "small") -> Bassist:

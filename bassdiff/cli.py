@@ -7,6 +7,7 @@ interrupted; 1 a defect of bassdiff, with a traceback to report.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import signal
 import sys
@@ -43,10 +44,22 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def generate(arguments: argparse.Namespace) -> None:
     """Plays a bass to a mix and writes it, a mixdown and a picture."""
-    from bassdiff.performance import perform
+    from bassdiff.examples import example_mix
+    from bassdiff.performance import name_outputs, perform
 
     _compilation_cache()
-    perform(arguments)
+    mixdown = Path(arguments.mixdown) if arguments.mixdown else None
+    outputs = name_outputs(Path(arguments.out), mixdown, arguments.plot, arguments.variations)
+    perform(
+        Path(arguments.mix) if arguments.mix else example_mix(),
+        outputs,
+        arguments.weights,
+        arguments.style,
+        arguments.seed,
+        _knobs(arguments),
+    )
+    for output in outputs:
+        print("wrote", *filter(None, dataclasses.astuple(output)), file=sys.stderr)
 
 
 def encode(arguments: argparse.Namespace) -> None:

@@ -2,102 +2,117 @@
 
 from __future__ import annotations
 
-import argparse
-import sys
+import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from bassdiff.audio.io import probe, read_mono, write
-from bassdiff.bassist import MAX_SECONDS, MIN_SECONDS, load
+from bassdiff.audio.io import probe, read, write
+from bassdiff.bassist import Bassist, check_length, load
 from bassdiff.evaluation.picture import draw
-from bassdiff.examples import example_mix
 from bassdiff.types import InputError
 
 
-def perform(arguments: argparse.Namespace) -> None:
-    """Does what `bassdiff generate` was asked to.
+@dataclasses.dataclass(frozen=True)
+class Outputs:
+    """The files of one bass: itself, the mix with it, and a picture of both (or None)."""
 
-    All that can be wrong with the request is checked before the model is loaded, and the
-    files are written only when all the playing is done.
-
-    Raises:
-      InputError: If the request, the mix, the style or an output cannot be used.
-    """
-    path = Path(arguments.mix) if arguments.mix else example_mix()
-    if arguments.variations < 1:
-        raise InputError(f"--variations is {arguments.variations}; ask for at least 1")
-    outputs = [_Output.of(arguments, number) for number in range(arguments.variations)]
-    for output in outputs:
-        output.check(path)
-    info = probe(path)
-    seconds = info.num_samples / info.sample_rate_hz
-    if not MIN_SECONDS <= seconds <= MAX_SECONDS:
-        raise InputError(
-            f"{path} is {seconds:.2f} s long; give a mix of {MIN_SECONDS:.0f} s to "
-            f"{MAX_SECONDS / 60:.0f} min"
-        )
-    mix = read_mono(path, info.sample_rate_hz)
-    bassist = load(arguments.weights)
-    knobs = {
-        name: value
-        for name in ("guidance", "rescale", "steps", "solver", "style_strength")
-        if (value := getattr(arguments, name)) is not None
-    }
-    basses = []
-    for number in range(arguments.variations):
-        label = "playing" if len(outputs) == 1 else f"playing {number + 1}/{len(outputs)}"
-        with tqdm(desc=label, unit="step", total=1, leave=False) as bar:
-
-            def show(done: int, total: int, bar: tqdm = bar) -> None:
-                bar.total = total
-                bar.update(done - bar.n)
-
-            basses.append(
-                bassist.generate(
-                    mix,
-                    info.sample_rate_hz,
-                    style=arguments.style,
-                    seed=arguments.seed + number,
-                    progress=show,
-                    **knobs,
-                )
-            )
-    for output, bass in zip(outputs, basses, strict=True):
-        output.write(mix, bass, info.sample_rate_hz)
-
-
-class _Output:
-    """The files of one variation."""
-
-    def __init__(self, bass: Path, mixdown: Path, picture: Path | None) -> None:
-        self.bass, self.mixdown, self.picture = bass, mixdown, picture
-
-    @classmethod
-    def of(cls, arguments: argparse.Namespace, number: int) -> _Output:
-        tail = f"-{number + 1}" if arguments.variations > 1 else ""
-        bass = _renamed(Path(arguments.out), tail)
-        if arguments.mixdown:
-            mixdown = _renamed(Path(arguments.mixdown), tail)
-        else:
-            mixdown = _renamed(bass, "-mixdown")
-        return cls(bass, mixdown, bass.with_suffix(".png") if arguments.plot else None)
+    bass: Path
+    mixdown: Path
+    picture: Path | None
 
     def check(self, mix: Path) -> None:
+        """Checks that the files can be written without harm.
+
+        Raises:
+          InputError: If a folder is missing or a file would replace the mix.
+        """
         for path in filter(None, (self.bass, self.mixdown, self.picture)):
             if not path.parent.is_dir():
                 raise InputError(f"{path.parent} is not a folder; create it or choose another")
-            if path.exists() and mix.exists() and path.samefile(mix):
-                raise InputError(f"{path} is the mix itself; choose another --out")
+            if path.is_dir():
+                raise InputError(f"{path} is a folder; name a file")
+            if path.exists() and path.samefile(mix):
+                raise InputError(f"{path} is the mix itself; choose another name")
 
-    def write(self, mix: np.ndarray, bass: np.ndarray, sample_rate_hz: int) -> None:
-        write(self.bass, bass, sample_rate_hz)
-        write(self.mixdown, mix + bass, sample_rate_hz)
-        if self.picture:
-            draw(mix, bass, sample_rate_hz, self.picture)
-        names = ", ".join(str(p) for p in (self.bass, self.mixdown, self.picture) if p)
-        print(f"wrote {names}", file=sys.stderr)
+
+def name_outputs(
+    bass: Path, mixdown: Path | None, plot: bool, variations: int
+) -> list[Outputs]:
+    """The files of every variation: numbered from 1 if there are several.
+
+    Raises:
+      InputError: If `variations` is not positive.
+    """
+    if variations < 1:
+        raise InputError(f"{variations} variations cannot be played; ask for at least 1")
+    outputs = []
+    for number in range(1, variations + 1):
+        tail = f"-{number}" if variations > 1 else ""
+        own = _renamed(bass, tail)
+        mixed = _renamed(mixdown, tail) if mixdown else _renamed(own, "-mixdown")
+        outputs.append(Outputs(own, mixed, own.with_suffix(".png") if plot else None))
+    return outputs
+
+
+def perform(
+    mix_path: Path,
+    outputs: list[Outputs],
+    weights: str,
+    style: str | None,
+    seed: int,
+    knobs: Mapping[str, float | int | str],
+) -> None:
+    """Plays one bass per element of `outputs`, with seeds `seed`, `seed + 1`, ...
+
+    Everything that can be wrong with the request is checked first, and files are written
+    only when all the playing is done.
+
+    Raises:
+      InputError: If the mix, the style, the weights, a setting or an output cannot be used.
+    """
+    info = probe(mix_path)
+    for output in outputs:
+        output.check(mix_path)
+    check_length(str(mix_path), info.num_samples, info.sample_rate_hz)
+    mix = read(mix_path)
+    check_length(str(mix_path), len(mix), info.sample_rate_hz)
+    bassist = load(weights)
+    basses = [
+        _play(bassist, mix, info.sample_rate_hz, style, seed + number, knobs, label)
+        for number, label in enumerate(_labels(len(outputs)))
+    ]
+    for output, bass in zip(outputs, basses, strict=True):
+        write(output.bass, bass, info.sample_rate_hz)
+        write(output.mixdown, mix + bass[:, None], info.sample_rate_hz)
+        if output.picture:
+            draw(mix.mean(axis=1), bass, info.sample_rate_hz, output.picture)
+
+
+def _play(
+    bassist: Bassist,
+    mix: np.ndarray,
+    sample_rate_hz: int,
+    style: str | None,
+    seed: int,
+    knobs: Mapping[str, float | int | str],
+    label: str,
+) -> np.ndarray:
+    with tqdm(desc=label, unit="step", total=1) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        return bassist.generate(
+            mix, sample_rate_hz, style=style, seed=seed, progress=show, **knobs
+        )
+
+
+def _labels(count: int) -> list[str]:
+    return ["playing"] if count == 1 else [f"playing {i + 1} of {count}" for i in range(count)]
 
 
 def _renamed(path: Path, tail: str) -> Path:

@@ -57,7 +57,7 @@ def open_audio(path: Path) -> tuple[AudioInfo, Iterator[np.ndarray]]:
       path: the file.
 
     Returns:
-      Its header, and its samples: `[n]` float32 blocks, the mean of the channels.
+      Its header, and its samples: `[n, channels]` float32 blocks, all of them finite.
 
     Raises:
       InputError: at once for what the header shows, from the blocks for what lies inside.
@@ -83,7 +83,7 @@ def open_audio(path: Path) -> tuple[AudioInfo, Iterator[np.ndarray]]:
             f"{path}: a sample rate of {info.sample_rate_hz} Hz is outside {_MIN_RATE_HZ} to "
             f"{_MAX_RATE_HZ} Hz; export it again at 44100 Hz."
         )
-    return info, _mono(path, blocks)
+    return info, _checked(path, blocks)
 
 
 def _check_file(path: Path) -> None:
@@ -160,22 +160,20 @@ def _decode_ffmpeg(path: Path, demuxer: str, promised_samples: int) -> Iterator[
         raise _short(path, promised_samples, decoded)
 
 
-def _mono(path: Path, blocks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-    """Averages the channels, `[n, channels]` to `[n]`; stops at what is no audio."""
+def _checked(path: Path, blocks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """Passes blocks `[n, channels]` on; stops at what is no audio."""
     position = 0
     for block in blocks:
-        with np.errstate(invalid="ignore", over="ignore"):
-            mono = block.mean(axis=1, dtype=np.float32)
-        bad = np.flatnonzero(~(np.abs(mono) <= _MAX_PEAK))
+        bad = np.flatnonzero(~(np.abs(block) <= _MAX_PEAK).all(axis=1))
         if len(bad):
-            value = mono[bad[0]]
+            value = np.abs(block[bad[0]]).max()
             fault = f"is {value:.0e}" if np.isfinite(value) else "is NaN or infinite"
             raise InputError(
                 f"{path}: sample {position + bad[0]} {fault}; repair it in an audio editor and "
                 "export it again."
             )
-        position += len(mono)
-        yield mono
+        position += len(block)
+        yield block.astype(np.float32, copy=False)
     if not position:
         raise _no_samples(path)
 

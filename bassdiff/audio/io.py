@@ -76,6 +76,21 @@ def read_mono(path: str | os.PathLike[str], sample_rate_hz: int = SAMPLE_RATE_HZ
     return samples
 
 
+def read(path: str | os.PathLike[str]) -> np.ndarray:
+    """Decodes an audio file as it is.
+
+    Args:
+      path: a file of any format libsndfile or ffmpeg decodes.
+
+    Returns:
+      `[N, channels]` float32 at the file's own rate, which `probe` tells.
+
+    Raises:
+      InputError: as `read_mono`.
+    """
+    return np.concatenate(list(open_audio(Path(path))[1]))
+
+
 def blocks(
     path: str | os.PathLike[str],
     sample_rate_hz: int = SAMPLE_RATE_HZ,
@@ -97,7 +112,8 @@ def blocks(
     path = Path(path)
     info, decoded = open_audio(path)
     pending = np.empty(0, np.float32)
-    for block in _resampled(decoded, info.sample_rate_hz, sample_rate_hz):
+    mono = (block.mean(axis=1, dtype=np.float32) for block in decoded)
+    for block in _resampled(mono, info.sample_rate_hz, sample_rate_hz):
         pending = np.concatenate([pending, block])
         whole = len(pending) // block_samples * block_samples
         yield from pending[:whole].reshape(-1, block_samples)
