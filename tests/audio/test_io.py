@@ -251,3 +251,9 @@ def test_matched_loudness_is_the_target(num_samples):
     matched = io.match_loudness(_noise(num_samples)[:, 0], 44100, -16.3)
     assert matched.dtype == np.float32
     assert io.loudness_lufs(matched, 44100) == pytest.approx(-16.3, abs=0.01)
+
+
+def test_read_keeps_channels_and_rate(tmp_path):
+    samples = np.random.default_rng(0).uniform(-0.5, 0.5, (4800, 3)).astype(np.float32)
+    io.write(tmp_path / "three.wav", samples, 48000)
+    np.testing.assert_allclose(io.read(tmp_path / "three.wav"), samples, atol=2.0**-23)

@@ -1,0 +1,153 @@
+"""Measures this machine, then bassdiff on it: `python launch/bench.py --out bench.json`.
+
+Everything is measured in one run and compute is given as a share of the machine's own
+matrix-product rate, so that figures of slow, fast and shared machines can be compared.
+Times are medians of several runs after a warm-up.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import bassdiff
+from bassdiff.audio.io import SAMPLE_RATE_HZ, read_mono
+from bassdiff.bassist import Bassist
+from bassdiff.diffusion.denoiser import precondition
+from bassdiff.examples import example_mix
+from bassdiff.pretrained.codec import Codec
+from bassdiff.pretrained.release import load_weights
+from bassdiff.types import Cond
+
+COMPILE_EVENT = "/jax/core/compile/backend_compile_duration"
+SONG_SECONDS = (10, 15, 20, 23, 30, 40, 45, 50, 60, 70)
+
+
+def main() -> None:
+    """Runs every measurement, prints it and writes the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--weights", default="small")
+    parser.add_argument("--out", help="JSON file for the figures")
+    parser.add_argument("--repeats", type=int, default=5)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as cache:
+        jax.config.update("jax_compilation_cache_dir", cache)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+        figures = measure(arguments.weights, arguments.repeats)
+    for name, value in figures.items():
+        print(f"{name:40} {value:.4g}" if isinstance(value, float) else f"{name:40} {value}")
+    if arguments.out:
+        Path(arguments.out).write_text(json.dumps(figures, indent=1) + "\n")
+
+
+def measure(weights_name: str, repeats: int) -> dict[str, Any]:
+    """All figures by name."""
+    weights = load_weights(weights_name)
+    bassist = Bassist(weights)
+    figures: dict[str, Any] = {
+        "device": jax.devices()[0].device_kind,
+        "jax": jax.__version__,
+        "bassdiff": bassdiff.__version__,
+    }
+    figures["matmul_gflops"] = matmul_gflops(repeats)
+
+    unet, params = weights.unet.model, jax.device_put(weights.unet.params)
+    cond = Cond(
+        jnp.zeros((2, 512, weights.mix_codec.model.num_channels)),
+        jnp.ones(2),
+        jnp.full(2, 512, jnp.int32),
+    )
+    denoise = jax.jit(
+        lambda p, x, sigma, c: precondition(lambda *a: unet.apply({"params": p}, *a))(x, sigma, c)
+    )
+    x, sigma = jnp.ones((2, 512, unet.num_channels)), jnp.ones(2)
+    compiled = denoise.lower(params, x, sigma, cond).compile()
+    gflop = compiled.cost_analysis()["flops"] / 1e9
+    seconds = median_seconds(lambda: compiled(params, x, sigma, cond), repeats)
+    figures["unet_gflop_per_512_frames"] = gflop / 2
+    figures["unet_gflops"] = gflop / seconds
+    figures["unet_share_of_matmul"] = gflop / seconds / figures["matmul_gflops"]
+
+    minute = np.tile(read_mono(example_mix()), 3)[: 60 * SAMPLE_RATE_HZ]
+    mix_codec, bass_codec = Codec(weights.mix_codec), Codec(weights.bass_codec)
+    latents = bass_codec.encode(minute)
+    figures["encode_mix_x_real_time"] = 60 / median_seconds(
+        lambda: mix_codec.encode(minute), repeats
+    )
+    figures["encode_bass_x_real_time"] = 60 / median_seconds(
+        lambda: bass_codec.encode(minute), repeats
+    )
+    figures["decode_x_real_time"] = 60 / median_seconds(lambda: bass_codec.decode(latents), repeats)
+
+    jax.clear_caches()
+    started = time.perf_counter()
+    bassist.generate(minute, SAMPLE_RATE_HZ, steps=30)
+    figures["first_minute_cold_seconds"] = time.perf_counter() - started
+    figures["generate_x_real_time"] = 60 / median_seconds(
+        lambda: bassist.generate(minute, SAMPLE_RATE_HZ, steps=30), max(3, repeats // 2)
+    )
+    jax.clear_caches()
+    started = time.perf_counter()
+    bassist.generate(minute, SAMPLE_RATE_HZ, steps=30)
+    figures["first_minute_warm_cache_seconds"] = time.perf_counter() - started
+
+    jax.clear_caches()
+    with counted_compiles() as count:
+        for seconds_long in SONG_SECONDS:
+            song = np.resize(minute, seconds_long * SAMPLE_RATE_HZ)
+            bassist.generate(song, SAMPLE_RATE_HZ, steps=2)
+    figures["compiles_over_ten_songs"] = len(count)
+    figures["song_seconds"] = list(SONG_SECONDS)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    figures["peak_memory_mb"] = peak / (1024 if sys.platform != "darwin" else 1024**2)
+    return figures
+
+
+def matmul_gflops(repeats: int, size: int = 2048) -> float:
+    """The machine's rate for float32 products of square matrices, in GFLOP/s."""
+    a = jax.random.normal(jax.random.key(0), (size, size))
+    product = jax.jit(jnp.matmul)
+    return 2 * size**3 / median_seconds(lambda: product(a, a), 2 * repeats) / 1e9
+
+
+def median_seconds(function: Callable[[], Any], repeats: int) -> float:
+    """Median time of a call, its results waited for, after one call that does not count."""
+    jax.block_until_ready(function())
+    times = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        jax.block_until_ready(function())
+        times.append(time.perf_counter() - started)
+    return float(np.median(times))
+
+
+@contextlib.contextmanager
+def counted_compiles() -> Iterator[list[float]]:
+    """Collects the duration of every compilation inside the block."""
+    durations: list[float] = []
+
+    def listen(event: str, duration: float, **_: Any) -> None:
+        if event == COMPILE_EVENT:
+            durations.append(duration)
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        yield durations
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,163 @@
+"""The command line: bad input gets one sentence and exit code 2, good input its files."""
+
+import errno
+import json
+
+import numpy as np
+import pytest
+import soundfile
+
+from bassdiff import cli
+from bassdiff.audio import io
+
+RATE = 22050
+
+
+def tone(seconds: float, channels: int = 1) -> np.ndarray:
+    time = np.arange(round(seconds * RATE)) / RATE
+    wave = 0.3 * np.sin(2 * np.pi * 220 * time) * (1 + np.sign(np.sin(2 * np.pi * 2 * time)))
+    return np.repeat(wave[:, None], channels, axis=1).astype(np.float32)
+
+
+@pytest.fixture
+def mix(tmp_path):
+    path = tmp_path / "mix.wav"
+    io.write(path, tone(2.0, 2), RATE)
+    return path
+
+
+@pytest.fixture
+def inside(tmp_path, monkeypatch, tiny_weights):
+    """A working directory of its own; `--weights` is added to every command."""
+    monkeypatch.chdir(tmp_path)
+    return lambda *words: cli.main([*map(str, words), "--weights", str(tiny_weights)])
+
+
+def test_generate_writes_bass_mixdown_and_picture(inside, mix):
+    assert inside("generate", mix, "--steps", "2") == 0
+    info = soundfile.info("bass.wav")
+    assert (info.frames, info.samplerate, info.channels) == (2 * RATE, RATE, 1)
+    assert soundfile.info("bass-mixdown.wav").channels == 2
+    assert mix.with_name("bass.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_same_seed_same_file_and_variations_differ(inside, mix, tmp_path):
+    words = ("generate", mix, "--steps", "2", "--no-plot")
+    assert inside(*words, "--out", "a.wav", "--seed", "3") == 0
+    assert inside(*words, "--out", "b.wav", "--seed", "3") == 0
+    assert inside(*words, "--out", "v.wav", "--seed", "3", "--variations", "2") == 0
+    first = (tmp_path / "a.wav").read_bytes()
+    assert first == (tmp_path / "b.wav").read_bytes() == (tmp_path / "v-1.wav").read_bytes()
+    assert first != (tmp_path / "v-2.wav").read_bytes()
+    assert not list(tmp_path.glob("*.png"))
+
+
+def test_style_changes_the_bass(inside, mix, tmp_path):
+    io.write(tmp_path / "style.wav", tone(1.5), RATE)
+    words = ("generate", mix, "--steps", "2", "--no-plot")
+    assert inside(*words, "--out", "plain.wav") == 0
+    assert inside(*words, "--out", "off.wav", "--style", "style.wav", "--style-strength", "0") == 0
+    assert inside(*words, "--out", "styled.wav", "--style", "style.wav") == 0
+    plain = (tmp_path / "plain.wav").read_bytes()
+    assert plain == (tmp_path / "off.wav").read_bytes()
+    assert plain != (tmp_path / "styled.wav").read_bytes()
+
+
+def test_silent_mix_is_played_over_with_a_warning(inside, tmp_path, capsys):
+    io.write(tmp_path / "silence.wav", np.zeros(2 * RATE), RATE)
+    assert inside("generate", "silence.wav", "--steps", "2", "--no-plot") == 0
+    assert "the mix is silent" in capsys.readouterr().err
+    assert np.isfinite(io.read_mono(tmp_path / "bass.wav")).all()
+
+
+def bad_inputs(folder):
+    io.write(folder / "short.wav", tone(0.5), RATE)
+    io.write(folder / "one.wav", np.ones(1), RATE)
+    io.write(folder / "good.wav", tone(1.5), RATE)
+    io.write(folder / "silence.wav", np.zeros(RATE), RATE)
+    (folder / "empty.wav").write_bytes(b"")
+    (folder / "text.wav").write_text("no audio, " * 100)
+    whole = (folder / "good.wav").read_bytes()
+    (folder / "cut.wav").write_bytes(whole[: len(whole) // 2])
+    nan = tone(1.5)
+    nan[100] = np.nan
+    soundfile.write(folder / "nan.wav", nan, RATE, "FLOAT")
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["missing.wav"], "missing.wav"),
+        (["."], "is a folder"),
+        (["empty.wav"], "empty.wav"),
+        (["text.wav"], "text.wav"),
+        (["cut.wav"], "truncated"),
+        (["nan.wav"], "NaN"),
+        (["one.wav"], "one.wav is 0.00 s long"),
+        (["short.wav"], "short.wav is 0.50 s long"),
+        (["good.wav", "--style", "silence.wav"], "silence.wav has no sound"),
+        (["good.wav", "--style", "missing.wav"], "missing.wav"),
+        (["good.wav", "--solver", "magic"], "unknown solver 'magic'; choose among euler"),
+        (["good.wav", "--steps", "1"], "steps is 1"),
+        (["good.wav", "--guidance", "nan"], "guidance is nan"),
+        (["good.wav", "--rescale", "1.5"], "rescale is 1.5"),
+        (["good.wav", "--style-strength", "-1"], "style_strength is -1.0"),
+        (["good.wav", "--variations", "0"], "0 variations"),
+        (["good.wav", "--seed", "-1"], "seed"),
+        (["good.wav", "--out", "nowhere/bass.wav"], "nowhere is not a folder"),
+        (["good.wav", "--out", "bass.xyz"], "bass.xyz"),
+        (["good.wav", "--out", "good.wav"], "is the mix itself"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_exit_code_2(inside, tmp_path, capsys, words, expected):
+    bad_inputs(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    assert inside("generate", *words) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("bassdiff:")]
+    assert len(lines) == 1
+    assert expected in lines[0]
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_full_disk_leaves_nothing_behind(inside, mix, tmp_path, capsys, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.replace", full)
+    before = sorted(tmp_path.iterdir())
+    assert inside("generate", mix, "--steps", "2", "--no-plot") == 2
+    assert "disk is full" in capsys.readouterr().err
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_unknown_weights_name_the_known_ones(capsys, mix, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["generate", str(mix), "--weights", "huge"]) == 2
+    assert "huge is neither a folder nor released weights" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--config", "nothing.py:small"], "nothing.py"),
+        (["--config", "configs/diffusion.py:huge"], "huge"),
+        (["--config", "configs/autoencoder.py:tiny"], "configures autoencoder"),
+        (["--config", "configs/diffusion.py:tiny", "--config.wrong=1"], "wrong"),
+        (["--config", "configs/diffusion.py:tiny", "--wrong=1"], "wrong"),
+        (["--config", "configs/diffusion.py:tiny"], "config.data.latents is empty"),
+    ],
+)
+def test_bad_configurations_are_one_sentence(capsys, tmp_path, words, expected):
+    assert cli.main(["train", "diffusion", *words, "--workdir", str(tmp_path / "run")]) == 2
+    assert expected in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_evaluate_prints_and_saves_the_anchors(inside, tmp_path, capsys):
+    words = ("evaluate", "--data", "composed:3", "--max-seconds", "14", "--clips", "2")
+    code = inside(*words, "--clip-seconds", "6", "--steps", "2", "--out", "scores.json")
+    assert code == 0
+    assert "shuffled" in capsys.readouterr().out
+    rows = json.loads((tmp_path / "scores.json").read_text())["rows"]
+    assert set(rows) == {"model", "true bass", "codec", "shuffled"}
+    assert rows["model"]["num_pairs"] == 2
