@@ -80,7 +80,7 @@ def stft(signal: Array, frame_length: int, hop: int) -> Array:
     Returns:
       `[..., N // hop, frame_length // 2 + 1]` complex64.
     """
-    return jnp.fft.rfft(frames(signal, frame_length, hop) * hann(frame_length))
+    return jnp.fft.rfft(_windowed(frames(signal, frame_length, hop), hann(frame_length)))
 
 
 def istft(spectrum: Array, frame_length: int, hop: int) -> Array:
@@ -99,7 +99,7 @@ def istft(spectrum: Array, frame_length: int, hop: int) -> Array:
     """
     window = hann(frame_length)
     compensation = float(np.sum(window**2)) / hop
-    framed = jnp.fft.irfft(spectrum, frame_length) * (window / compensation)
+    framed = _windowed(jnp.fft.irfft(spectrum, frame_length), window / compensation)
     return overlap_add(framed, hop)
 
 
@@ -134,3 +134,7 @@ def band_filters(
     distance = bins_hz[:, None] - edges[None, 1:-1]
     weights = np.maximum(0.0, 1.0 - np.where(distance < 0, -distance / lower, distance / upper))
     return (weights / weights.sum(axis=0, keepdims=True)).astype(np.float32)
+
+
+def _windowed(framed: Array, window: np.ndarray) -> Array:
+    return framed * jnp.expand_dims(window, range(framed.ndim - 1))

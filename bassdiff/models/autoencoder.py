@@ -133,7 +133,7 @@ def excitations(low: Array) -> tuple[Array, Array]:
     level = jnp.sqrt(power + 1e-8)
     triangle = 1.0 - np.abs((np.arange(3 * hop) + 0.5) / hop - 1.5)
     triangle = np.maximum(triangle, 0.0).astype(np.float32)
-    envelope = overlap_add(level[..., None] * triangle, hop) + 1e-4
+    envelope = overlap_add(level[..., None] * triangle[None, None], hop) + 1e-4
     ratio = low / envelope
     return envelope * jnp.tanh(4.0 * ratio), envelope * jnp.tanh(4.0 * (ratio - 0.7))
 
