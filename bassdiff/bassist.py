@@ -167,6 +167,8 @@ class Bassist:
           InputError: If the mix or the style cannot be used, or a setting is out of range.
         """
         sampling = dataclasses.replace(sampling or self.defaults, **knobs)
+        if not 0 <= seed < 2**32:
+            raise InputError(f"the seed is {seed}; choose one from 0 to 2^32 - 1")
         mono = np.asarray(mix, np.float32)
         mono = mono.mean(axis=1) if mono.ndim == 2 else mono
         check_length("the mix", len(mono), sample_rate_hz)

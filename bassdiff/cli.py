@@ -168,14 +168,15 @@ def _config(spec: str, overrides: Sequence[str]):
     from absl import flags
     from ml_collections import config_flags
 
+    path = Path(spec.partition(":")[0])
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such config file; configs/ holds ours")
     # Flags of their own, so that nothing is shared with other users of absl.
     values = flags.FlagValues()
     config_flags.DEFINE_config_file("config", flag_values=values)
     try:
         left = values(["bassdiff train", f"--config={spec}", *overrides])
         config = values.config
-    except OSError as error:
-        raise InputError(f"{spec.partition(':')[0]} cannot be read; name a config file") from error
     except (flags.Error, KeyError, AttributeError, TypeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise InputError(

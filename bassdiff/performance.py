@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from bassdiff.audio.io import probe, read, write
+from bassdiff.audio.io import check_target, probe, read, write
 from bassdiff.bassist import Bassist, check_length, load
 from bassdiff.evaluation.picture import draw
 from bassdiff.types import InputError
@@ -27,13 +27,10 @@ class Outputs:
         """Checks that the files can be written without harm.
 
         Raises:
-          InputError: If a folder is missing or a file would replace the mix.
+          InputError: If a file cannot be written or would replace the mix.
         """
-        for path in filter(None, (self.bass, self.mixdown, self.picture)):
-            if not path.parent.is_dir():
-                raise InputError(f"{path.parent} is not a folder; create it or choose another")
-            if path.is_dir():
-                raise InputError(f"{path} is a folder; name a file")
+        for path in (self.bass, self.mixdown):
+            check_target(path)
             if path.exists() and path.samefile(mix):
                 raise InputError(f"{path} is the mix itself; choose another name")
 

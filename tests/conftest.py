@@ -3,7 +3,9 @@
 The environment is set before anything imports jax, since it is read only once.
 """
 
+import importlib.util
 import os
+from pathlib import Path
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 # Level 1 halves the time of compiling, of which tests do most, and runs as fast.
@@ -20,9 +22,24 @@ import pytest
 
 from bassdiff.models.autoencoder import Autoencoder
 from bassdiff.models.unet import UNet
+from bassdiff.pretrained import weights
 from bassdiff.types import Cond
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture(scope="session")
+def get_config():
+    """Reads one of the configs that ship, such as `get_config("diffusion", "tiny")`."""
+
+    def read(name, which):
+        path = Path(__file__).parents[1] / "configs" / f"{name}.py"
+        spec = importlib.util.spec_from_file_location(f"config_{name}", path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module.get_config(which)
+
+    return read
 
 
 @pytest.fixture
@@ -107,3 +124,23 @@ def tiny_autoencoder(randomised):
     )
     shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 8 * 2048)))
     return model, randomised(shapes["params"])
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(tmp_path_factory, randomised):
+    """A folder of untrained weights of the `tiny` sizes, enough for every command."""
+    folder = tmp_path_factory.mktemp("weights")
+    prints = {}
+    for kind, channels in (("mix", (0, 8)), ("bass", (12, 4))):
+        model = Autoencoder(*channels, num_long_bands=16, encoder_width=8, decoder_width=8)
+        params = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 8192)))["params"]
+        path = folder / f"{kind}_codec.safetensors"
+        mean = np.zeros(model.num_channels, np.float32)
+        prints[f"{kind}_codec"] = weights.save_codec(path, model, params, mean, 1.0, {})
+    unet = UNet(16, (16, 24), num_blocks=1, attention_levels=(1,), num_heads=2)
+    cond = Cond(jnp.zeros((1, 8, 8)), jnp.ones(1), jnp.full(1, 8, jnp.int32))
+    arguments = jax.random.key(0), jnp.zeros((1, 8, 16)), jnp.ones(1), cond
+    params = jax.jit(unet.init)(*arguments)["params"]
+    bindings = {**prints, "sampling": {"steps": 4}}
+    weights.save_unet(folder / "unet.safetensors", unet, randomised(params), bindings, {})
+    return folder

@@ -122,6 +122,29 @@ def blocks(
         yield pending
 
 
+def check_target(path: str | os.PathLike[str]) -> None:
+    """Checks, before hours of work, that `write` can be expected to write there.
+
+    Args:
+      path: the audio file to be.
+
+    Raises:
+      InputError: the suffix is unknown, or the folder is missing or cannot be written.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in _WRITERS:
+        raise InputError(
+            f"{path}: cannot write the format {path.suffix or 'without a suffix'!r}; "
+            f"name the file {', '.join(_WRITERS)}."
+        )
+    if not path.parent.is_dir():
+        raise InputError(f"{path.parent}: there is no such folder; create it or choose another.")
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; name a file inside it.")
+    if not os.access(path.parent, os.W_OK):
+        raise InputError(f"{path.parent}: cannot be written; check its permissions.")
+
+
 def write(path: str | os.PathLike[str], samples: np.ndarray, sample_rate_hz: int) -> None:
     """Writes an audio file whole or not at all.
 
@@ -137,11 +160,7 @@ def write(path: str | os.PathLike[str], samples: np.ndarray, sample_rate_hz: int
         this rate or channel count, the folder cannot be written or the disk is full.
     """
     path = Path(path)
-    if path.suffix.lower() not in _WRITERS:
-        raise InputError(
-            f"{path}: cannot write the format {path.suffix or 'without a suffix'!r}; "
-            f"name the file {', '.join(_WRITERS)}."
-        )
+    check_target(path)
     container, subtype = _WRITERS[path.suffix.lower()]
     samples = np.asarray(samples, np.float32)
     if samples.ndim not in (1, 2) or not samples.size:
