@@ -1,0 +1,120 @@
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from bassdiff.models.unet import UNet
+
+LENGTHS = [1, 3, 4, 6, 7, 9, 12, 16]
+
+
+def unit_noise(*shape, seed=1):
+    return jax.random.normal(jax.random.key(seed), shape)
+
+
+@pytest.fixture(scope="module")
+def run(tiny_unet):
+    _, params, apply = tiny_unet
+    return lambda x, sigma, cond: np.asarray(apply({"params": params}, x, sigma, cond))
+
+
+@pytest.fixture(scope="module")
+def batch(make_cond):
+    """Eight rows of eight lengths, padded to 16 with nonsense."""
+    cond = make_cond(8, 16, 3, frames=LENGTHS)
+    real = cond.mask() > 0
+    x = jnp.where(real, unit_noise(8, 16, 4), 1e3)
+    return x, jnp.linspace(0.1, 20.0, 8), cond.replace(mix=jnp.where(real, cond.mix, -1e3))
+
+
+@pytest.fixture(scope="module")
+def padded(run, batch):
+    return run(*batch)
+
+
+def test_output_is_a_float32_sequence_of_the_same_length(padded, batch):
+    assert padded.shape == batch[0].shape
+    assert padded.dtype == np.float32
+    assert np.all(np.isfinite(padded))
+    assert padded.std() > 0.01
+
+
+@pytest.mark.parametrize("row", range(len(LENGTHS)))
+def test_a_padded_row_gets_what_it_gets_alone(run, batch, padded, row):
+    """Alone means padded no further than to a multiple of the stride."""
+    frames = LENGTHS[row]
+    length = 4 * math.ceil(frames / 4)
+    x, sigma, cond = jax.tree.map(lambda leaf: leaf[row : row + 1], batch)
+    alone = run(x[:, :length], sigma, cond.replace(mix=cond.mix[:, :length]))
+    np.testing.assert_allclose(padded[row, :frames], alone[0, :frames], rtol=1e-3, atol=1e-5)
+
+
+def test_padding_comes_out_as_zeros(batch, padded):
+    np.testing.assert_array_equal(padded * (1 - np.asarray(batch[2].mask())), 0.0)
+
+
+def test_rows_are_independent(run, batch, padded):
+    x, sigma, cond = batch
+    other = cond.replace(mix=cond.mix.at[1:].add(1.0), keep=cond.keep.at[1:].set(0.0))
+    moved = run(x.at[1:].add(3.0), sigma.at[1:].mul(2.0), other)
+    np.testing.assert_allclose(moved[0], padded[0], rtol=1e-5, atol=1e-6)
+    assert np.abs(moved[1:] - padded[1:]).max(axis=(1, 2)).min() > 1e-3
+
+
+def test_without_its_mix_a_row_gets_what_a_zero_mix_gives(run, batch, padded):
+    x, sigma, cond = batch
+    null = run(x, sigma, cond.null())
+    np.testing.assert_array_equal(null, run(x, sigma, cond.replace(mix=jnp.zeros_like(cond.mix))))
+    assert np.abs(null - padded).max(axis=(1, 2)).min() > 1e-3
+
+
+def test_the_noise_level_is_heard(run, batch, padded):
+    x, sigma, cond = batch
+    assert np.abs(run(x, 2 * sigma, cond) - padded).max(axis=(1, 2)).min() > 1e-3
+
+
+def test_every_real_frame_sees_every_other(run, batch, padded):
+    x, sigma, cond = batch
+    moved = run(x.at[7, 0].add(1.0), sigma, cond)
+    assert np.abs(moved[7] - padded[7]).max(axis=1).min() > 1e-7
+
+
+def test_other_lengths_than_the_first_work(run, make_cond):
+    out = run(unit_noise(1, 64, 4), jnp.ones(1), make_cond(1, 64, 3))
+    assert out.shape == (1, 64, 4)
+    assert np.all(np.isfinite(out))
+
+
+def test_lengths_that_cannot_be_halved_are_refused(run, make_cond):
+    with pytest.raises(ValueError, match="10 frames are not a multiple of 4"):
+        run(unit_noise(1, 10, 4), jnp.ones(1), make_cond(1, 10, 3))
+
+
+def test_a_fresh_network_says_zero(tiny_unet, make_cond):
+    """So that its first loss is the variance of white data."""
+    inputs = unit_noise(1, 8, 4), jnp.ones(1), make_cond(1, 8, 3)
+    out, _ = jax.jit(tiny_unet[0].init_with_output)(jax.random.key(0), *inputs)
+    np.testing.assert_array_equal(out, 0.0)
+
+
+def test_bfloat16_computes_nearly_the_same_in_float32_parameters(tiny_unet, batch, padded):
+    model, params, _ = tiny_unet
+    half = model.clone(dtype=jnp.bfloat16)
+    out = jax.jit(half.apply)({"params": params}, *batch)
+    assert out.dtype == jnp.float32
+    np.testing.assert_allclose(out, padded, atol=0.1 * padded.std())
+    shapes = jax.eval_shape(half.init, jax.random.key(0), *batch)
+    assert {leaf.dtype for leaf in jax.tree.leaves(shapes)} == {jnp.dtype(jnp.float32)}
+
+
+@pytest.mark.parametrize(("size", "low", "high"), [("small", 10e6, 20e6), ("base", 100e6, 200e6)])
+def test_sizes_are_what_the_config_promises(get_config, make_cond, size, low, high):
+    model = UNet(num_channels=64, **get_config("diffusion", size).model)
+    inputs = (jnp.zeros((1, 512, 64)), jnp.ones(1), make_cond(1, 512, 128))
+    params = jax.eval_shape(model.init, jax.random.key(0), *inputs)
+    assert low <= sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params)) <= high
+    if size == "small":
+        flops = jax.jit(model.apply).lower(params, *inputs).cost_analysis()["flops"]
+        assert 2e9 < flops < 6e9
