@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 from importlib import resources
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from bassdiff.pretrained.weights import (
     load_codec,
     load_unet,
     save_codec,
+    save_unet,
 )
 from bassdiff.types import InputError
 
@@ -80,15 +80,18 @@ def release(codecs: Path, unet: Path, folder: Path) -> None:
       InputError: If they do not belong together.
     """
     mix_codec, bass_codec = load_codecs(codecs)
-    load_unet(unet, mix_codec, bass_codec)
-    folder.mkdir(parents=True, exist_ok=True)
-    save_codec(
-        folder / "mix_codec.safetensors",
-        mix_codec.model,
-        {"encoder": mix_codec.params["encoder"]},
-        mix_codec.mean,
-        mix_codec.std,
-        mix_codec.training,
+    network = load_unet(unet, mix_codec, bass_codec)
+    mix_encoder = {"encoder": mix_codec.params["encoder"]}
+    for kind, codec, params in (
+        ("mix", mix_codec, mix_encoder),
+        ("bass", bass_codec, bass_codec.params),
+    ):
+        path = folder / f"{kind}_codec.safetensors"
+        save_codec(path, codec.model, params, codec.mean, codec.std, codec.training)
+    save_unet(
+        folder / "unet.safetensors",
+        network.model,
+        network.params,
+        network.bindings,
+        network.training,
     )
-    shutil.copyfile(codecs / "bass_codec.safetensors", folder / "bass_codec.safetensors")
-    shutil.copyfile(unet, folder / "unet.safetensors")

@@ -1,9 +1,9 @@
 """Weights on disk: one self-describing safetensors file per model, bound by fingerprints.
 
 Arrays are stored in float16; the file's metadata holds the model's fields, so that a file
-is enough to rebuild its network. A codec's fingerprint covers all that decides what a latent
-means (the encoder and the statistics) and not the decoder, which may improve later without
-making diffusion weights invalid.
+is enough to rebuild its network, and a checksum of all of it. A codec's fingerprint covers all
+that decides what a latent means (the encoder and the statistics) and not the decoder, which may
+improve later without making diffusion weights invalid.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def load_codec(path: Path) -> CodecWeights:
     Raises:
       InputError: If the file is missing, damaged, or its fingerprint does not match.
     """
-    tensors, metadata = _read(path)
+    tensors, metadata = _read(path, "fingerprint")
     if _fingerprint(tensors) != metadata["fingerprint"]:
         raise InputError(f"{path} is damaged: its fingerprint does not match; get it again")
     params = _unflatten(tensors)
@@ -103,9 +103,7 @@ def save_unet(
     training: Mapping[str, Any],
 ) -> None:
     """Writes a U-Net with its bindings: codec fingerprints and sampling defaults."""
-    _write(
-        path, _flatten(params), _fields(model), training=dict(training), bindings=dict(bindings)
-    )
+    _write(path, _flatten(params), _fields(model), training=dict(training), bindings=dict(bindings))
 
 
 def load_unet(path: Path, mix_codec: CodecWeights, bass_codec: CodecWeights) -> UNetWeights:
@@ -114,12 +112,13 @@ def load_unet(path: Path, mix_codec: CodecWeights, bass_codec: CodecWeights) -> 
     Raises:
       InputError: If the file is missing or damaged, or belongs to other codecs.
     """
-    tensors, metadata = _read(path)
+    tensors, metadata = _read(path, "bindings")
     bindings = metadata["bindings"]
     for role, codec in (("mix", mix_codec), ("bass", bass_codec)):
-        if bindings[f"{role}_codec"] != codec.fingerprint:
+        wanted = bindings.get(f"{role}_codec")
+        if wanted != codec.fingerprint:
             raise InputError(
-                f"{path} was trained on the latents of {role} codec {bindings[f'{role}_codec']}, "
+                f"{path} was trained on the latents of {role} codec {wanted}, "
                 f"not on those of {codec.fingerprint}; use the codec it was released with"
             )
     fields = {k: tuple(v) if isinstance(v, list) else v for k, v in metadata["fields"].items()}
@@ -133,7 +132,9 @@ def _fields(model: Autoencoder | UNet) -> dict[str, Any]:
 
 def _flatten(params: PyTree) -> dict[str, np.ndarray]:
     flat = flax.traverse_util.flatten_dict(params, sep="/")
-    return {name: np.asarray(leaf, np.float16) for name, leaf in flat.items()}
+    # What overflows float16 is refused when it is written.
+    with np.errstate(over="ignore"):
+        return {name: np.asarray(leaf, np.float16) for name, leaf in flat.items()}
 
 
 def _unflatten(tensors: Mapping[str, np.ndarray]) -> PyTree:
@@ -149,27 +150,46 @@ def _fingerprint(tensors: Mapping[str, np.ndarray]) -> str:
     return digest.hexdigest()[:16]
 
 
-def _write(path: Path, tensors: dict[str, np.ndarray], fields: Mapping[str, Any], **rest: Any) -> None:
+def _checksum(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> str:
+    digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
+    for name in sorted(tensors):
+        leaf = tensors[name]
+        digest.update(f"{name} {leaf.dtype} {leaf.shape}".encode())
+        digest.update(np.ascontiguousarray(leaf).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _write(
+    path: Path, tensors: dict[str, np.ndarray], fields: Mapping[str, Any], **rest: Any
+) -> None:
     for name, leaf in tensors.items():
         if not np.all(np.isfinite(leaf)):
             raise FloatingPointError(f"{name} is not finite in float16; the weights are unusable")
     metadata = {"format": FORMAT, "fields": dict(fields), **rest}
+    metadata["checksum"] = _checksum(tensors, metadata)
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_suffix(".tmp")
     aside.write_bytes(save(tensors, metadata={"bassdiff": json.dumps(metadata)}))
     os.replace(aside, path)
 
 
-def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def _read(path: Path, essential: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Tensors and metadata of a file whose metadata must hold the key `essential`."""
     if not path.is_file():
         raise InputError(f"{path} does not exist; name a folder that holds the weights")
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = json.loads(file.metadata()["bassdiff"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path} is damaged or not bassdiff weights; get it again") from error
-    if metadata["format"] != FORMAT:
-        raise InputError(f"{path} has format {metadata['format']}; update bassdiff to read it")
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+        version, _ = metadata["format"], metadata[essential]
+        # Weights of a run may lack a checksum; released ones have it.
+        checksum = metadata.pop("checksum", None)
+    except (SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(
+            f"{path} is damaged or holds other weights than these; get it again"
+        ) from error
+    if version != FORMAT:
+        raise InputError(f"{path} has format {version}; update bassdiff to read it")
+    if checksum is not None and checksum != _checksum(tensors, metadata):
+        raise InputError(f"{path} is damaged: its checksum does not match; get it again")
     return tensors, metadata
-
