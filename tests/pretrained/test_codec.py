@@ -1,0 +1,74 @@
+import functools
+
+import jax
+import numpy as np
+import pytest
+
+from bassdiff.models.autoencoder import HALO_FRAMES, LATENT_HOP
+from bassdiff.pretrained.codec import Codec
+from bassdiff.pretrained.weights import CodecWeights
+
+MEAN = np.linspace(-0.5, 0.5, 8).astype(np.float32)
+STD = 1.5
+
+
+@pytest.fixture(scope="module")
+def codec(tiny_autoencoder):
+    return Codec(CodecWeights(*tiny_autoencoder, MEAN, STD, "", {}))
+
+
+@pytest.fixture(scope="module")
+def apply(tiny_autoencoder):
+    model, params = tiny_autoencoder
+    return functools.partial(jax.jit(model.apply, static_argnames="method"), {"params": params})
+
+
+@pytest.fixture(scope="module")
+def audio():
+    return np.random.default_rng(2).normal(size=300 * LATENT_HOP).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def latents(codec, audio):
+    return codec.encode(audio)
+
+
+def test_latents_are_those_of_the_whole_signal_normalised(codec, apply, audio, latents):
+    assert codec.num_channels == 8
+    assert latents.shape == (300, 8)
+    assert latents.dtype == np.float32
+    whole = (np.asarray(apply(audio[None], method="encode"))[0] - MEAN) / STD
+    inner = slice(HALO_FRAMES, -HALO_FRAMES)
+    np.testing.assert_allclose(latents[inner], whole[inner], rtol=1e-3, atol=1e-4)
+
+
+def test_decoding_undoes_the_normalisation(codec, apply, latents):
+    wave = codec.decode(latents)
+    assert wave.shape == (300 * LATENT_HOP,)
+    whole = np.asarray(apply((latents * STD + MEAN)[None], method="decode"))[0]
+    inner = slice(HALO_FRAMES * LATENT_HOP, -HALO_FRAMES * LATENT_HOP)
+    np.testing.assert_allclose(wave[inner], whole[inner], atol=1e-4 * wave.std(), rtol=1e-3)
+
+
+def test_an_unfinished_frame_counts_as_one(codec, audio, latents):
+    cut = codec.encode(audio[: 20 * LATENT_HOP - 700])
+    assert cut.shape == (20, 8)
+    padded = np.pad(audio[: 20 * LATENT_HOP - 700], (0, 700))
+    np.testing.assert_array_equal(cut, codec.encode(padded))
+
+
+def test_no_length_compiles_anything_new(codec, latents, audio, compilations):
+    codec.decode(latents)
+    compilations.clear()
+    for num_frames in (1, 255, 257, 300):
+        codec.decode(codec.encode(audio[: num_frames * LATENT_HOP - 5]))
+    assert compilations == []
+
+
+def test_two_codecs_of_one_model_share_their_programs(tiny_autoencoder, audio, codec, latents,
+                                                      compilations):  # fmt: skip
+    model, params = tiny_autoencoder
+    other = Codec(CodecWeights(model, params, MEAN + 1.0, 3.0, "", {}))
+    moved = other.encode(audio)
+    assert compilations == []
+    np.testing.assert_allclose(moved, (latents * STD - 1.0) / 3.0, rtol=1e-3, atol=1e-4)
