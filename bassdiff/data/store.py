@@ -1,7 +1,8 @@
 """Arrays of songs on disk, memory-mapped: what training reads crops from.
 
 A store is a folder with one `.npy` per song and field, all `[rows, frames, ...]`, and a
-`manifest.json` that is written last: a store without one is incomplete and is resumed.
+`manifest.json` that is written last: a store without one is incomplete and is resumed, provided
+that `manifest.json.begun`, written first, tells of the same origin.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from bassdiff.data.stems import Source, Stems
 from bassdiff.types import InputError
 
 MANIFEST = "manifest.json"
+BEGUN = MANIFEST + ".begun"
 
 
 class Store:
@@ -80,17 +82,16 @@ def build(
       InputError: If the folder holds a store of another origin or cannot be written.
     """
     folder = Path(folder)
-    wanted = {**manifest, "seed": seed, "names": source.names}
+    # As JSON gives it back, so that it compares equal to what is on disk.
+    wanted = json.loads(json.dumps({**manifest, "seed": seed, "names": source.names}))
+    for path in (folder / MANIFEST, folder / BEGUN):
+        if path.exists():
+            _check_origin(path, wanted)
     if (folder / MANIFEST).exists():
-        store = Store(folder)
-        for key, value in wanted.items():
-            if store.manifest.get(key) != value:
-                raise InputError(
-                    f"{folder} was made with another {key}; choose another folder or delete it"
-                )
-        return store
+        return Store(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        _write_json(folder / BEGUN, wanted)
         num_frames = []
         for song in progress(range(len(source))):
             name = wanted["names"][song]
@@ -102,14 +103,25 @@ def build(
                 length = next(iter(fields.values())).shape[1]
                 _write(_path(folder, name, "done"), np.int64(length))
             num_frames.append(length)
-        text = json.dumps({**wanted, "num_frames": num_frames}, indent=1)
-        (folder / (MANIFEST + ".tmp")).write_text(text)
-        os.replace(folder / (MANIFEST + ".tmp"), folder / MANIFEST)
+        _write_json(folder / MANIFEST, {**wanted, "num_frames": num_frames})
+        (folder / BEGUN).unlink()
     except OSError as error:
         raise InputError(f"{folder} cannot be written: {error.strerror}; free or change it") from (
             error
         )
     return Store(folder)
+
+
+def _check_origin(path: Path, wanted: Mapping[str, Any]) -> None:
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read; delete the folder and start again") from error
+    for key, value in wanted.items():
+        if found.get(key) != value:
+            raise InputError(
+                f"{path.parent} was made with another {key}; choose another folder or delete it"
+            )
 
 
 def _path(folder: Path, name: str, field: str) -> Path:
@@ -125,4 +137,10 @@ def _write(path: Path, values: np.ndarray) -> None:
     aside = path.with_suffix(".tmp")
     with aside.open("wb") as file:
         np.save(file, values)
+    os.replace(aside, path)
+
+
+def _write_json(path: Path, values: Mapping[str, Any]) -> None:
+    aside = path.with_suffix(".tmp")
+    aside.write_text(json.dumps(values, indent=1))
     os.replace(aside, path)
