@@ -1,0 +1,140 @@
+import numpy as np
+import pytest
+
+from bassdiff.data.pipeline import LatentCrop, WaveformCrop, examples
+from bassdiff.data.stems import Stems
+from bassdiff.data.store import build
+from bassdiff.types import InputError
+
+LENGTHS = [40, 8, 50, 60]
+
+
+class Songs:
+    names = tuple(f"song{i}" for i in range(len(LENGTHS)))
+
+    def __len__(self):
+        return len(LENGTHS)
+
+    def __getitem__(self, index):
+        silent = np.zeros(LENGTHS[index], np.float32)
+        return Stems(self.names[index], silent, {"drums": silent}, 44100)
+
+
+@pytest.fixture(scope="module")
+def latents(tmp_path_factory):
+    """Bass latents that say song and frame; mixes of two rows that also say their row."""
+
+    def make(stems, rng):
+        del rng
+        song, frame = int(stems.name[4:]), np.arange(len(stems.bass))
+        bass = np.stack([np.full_like(frame, song), frame], axis=-1)[None]
+        mix = np.stack(
+            [np.concatenate([bass[0], np.full((len(frame), 1), row)], 1) for row in (0, 1)]
+        )
+        active = (frame >= len(frame) // 2)[None]
+        return {"bass": bass.astype(np.float16), "mix": mix.astype(np.float16), "active": active}
+
+    return build(tmp_path_factory.mktemp("latents"), Songs(), make, {}, seed=0)
+
+
+@pytest.fixture(scope="module")
+def crops(latents):
+    return examples(latents, LatentCrop(latents, 10), 10, seed=1)
+
+
+def test_a_crop_is_one_stretch_of_bass_and_mix_alike(crops):
+    for i in range(50):
+        example = crops[i]
+        bass, mix = example["bass"], example["mix"]
+        assert bass.shape == (10, 2)
+        assert mix.shape == (10, 3)
+        assert bass.dtype == mix.dtype == np.float32
+        np.testing.assert_array_equal(np.diff(bass[:, 1]), 1)
+        np.testing.assert_array_equal(mix[:, :2], bass)
+        assert len(np.unique(mix[:, 2])) == 1
+    assert {crops[i]["mix"][0, 2] for i in range(50)} == {0, 1}
+
+
+def test_the_bass_plays_in_a_quarter_of_a_crop_at_least(crops):
+    for i in range(100):
+        song, frame = crops[i]["bass"][0].astype(int)
+        active = np.arange(frame, frame + 10) >= LENGTHS[song] // 2
+        assert active.mean() >= 0.25
+
+
+def test_every_stretch_of_a_song_can_come(latents):
+    crop, rng = LatentCrop(latents, 10, min_active=0.0), np.random.default_rng(0)
+    starts = {crop.random_map(0, rng)["bass"][0, 1] for _ in range(300)}
+    assert starts == set(range(LENGTHS[0] - 10 + 1))
+
+
+def test_every_epoch_has_every_long_enough_song_once_in_a_new_order(crops):
+    songs = np.asarray([crops[i]["bass"][0, 0] for i in range(3 * 40)]).reshape(40, 3)
+    for epoch in songs:
+        assert set(epoch) == {0, 2, 3}
+    assert len({tuple(epoch) for epoch in songs}) > 3
+
+
+def test_epochs_differ_in_their_crops(crops):
+    starts = {tuple(crops[i]["bass"][0]) for i in range(90)}
+    assert len(starts) > 30
+
+
+def test_an_example_depends_on_its_index_and_seed_alone(latents, crops):
+    again = examples(latents, LatentCrop(latents, 10), 10, seed=1)
+    other = examples(latents, LatentCrop(latents, 10), 10, seed=2)
+    for i in (17, 3, 1_000_003):
+        np.testing.assert_array_equal(again[i]["mix"], crops[i]["mix"])
+    assert any(not np.array_equal(other[i]["mix"], crops[i]["mix"]) for i in range(5))
+
+
+def test_the_sequence_outlasts_any_run(crops):
+    assert len(crops) >= 3 * 10**6
+
+
+def test_crops_longer_than_any_song_are_refused(latents):
+    with pytest.raises(InputError, match="no song of the store has 61 frames; shorten the crops"):
+        examples(latents, LatentCrop(latents, 61), 61, seed=0)
+
+
+@pytest.fixture(scope="module")
+def waves(tmp_path_factory):
+    """A song that is silent but for one stretch, one of two loud rows, one of silence."""
+
+    def make(stems, rng):
+        rows = np.zeros((2, 4000), np.int16)
+        match stems.name:
+            case "song0":
+                rows[:, 2000:] = 3000
+            case "song1":
+                rows[:] = np.asarray([[1000], [-2000]])
+        return {"audio": rows}
+
+    return build(tmp_path_factory.mktemp("waves"), Songs(), make, {}, seed=0)
+
+
+def test_waveform_crops_are_loud_enough_and_gain_6_db_at_most(waves):
+    crop = WaveformCrop(waves, 100, min_rms=0.01)
+    levels = {0: [], 1: []}
+    for seed in range(120):
+        for song, seen in levels.items():
+            audio = crop.random_map(song, np.random.default_rng(seed))["audio"]
+            assert audio.shape == (100,)
+            assert audio.dtype == np.float32
+            seen.append(audio[-1])
+    assert np.count_nonzero(levels[0]) == 120
+    for sign, full_scale in ((1, 1000 / 32768), (-1, 2000 / 32768)):
+        gain_db = 20 * np.log10([sign * v / full_scale for v in levels[1] if sign * v > 0])
+        assert len(gain_db) > 30
+        assert -6.01 < gain_db.min() < -4
+        assert 4 < gain_db.max() < 6.01
+
+
+def test_a_silent_song_still_gives_a_crop(waves):
+    audio = WaveformCrop(waves, 100).random_map(2, np.random.default_rng(0))["audio"]
+    np.testing.assert_array_equal(audio, np.zeros(100))
+
+
+def test_a_crop_may_be_the_whole_song(waves):
+    audio = WaveformCrop(waves, 4000).random_map(1, np.random.default_rng(0))["audio"]
+    assert audio.shape == (4000,)
