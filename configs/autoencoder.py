@@ -24,18 +24,18 @@ def get_config(which: str = "small") -> ConfigDict:
     config.seed = 0
     config.model = ConfigDict(
         {
-            "tiny": dict(num_waveform_channels=12, num_envelope_channels=4, num_long_bands=16,
+            "tiny": dict(has_pitch=True, num_envelope_channels=8, num_long_bands=16,
                          encoder_width=8, decoder_width=8, decoder_blocks=1),
-            "small": dict(num_waveform_channels=48, num_envelope_channels=16, num_long_bands=80,
+            "small": dict(has_pitch=True, num_envelope_channels=40, num_long_bands=80,
                           encoder_width=32, decoder_width=128, decoder_blocks=1),
-            "base": dict(num_waveform_channels=48, num_envelope_channels=16, num_long_bands=160,
+            "base": dict(has_pitch=True, num_envelope_channels=40, num_long_bands=160,
                          encoder_width=256, decoder_width=768, decoder_blocks=3),
         }[size]
     )  # fmt: skip
     if kind == "mix":
-        # A mix is only listened to: all of its channels describe magnitudes, twice as many and
-        # with quarter-tone resolution, each as loud as any other.
-        config.model.num_waveform_channels = 0
+        # A mix has no one pitch and is only listened to: twice as many channels, each as loud
+        # as any other, of narrow bands a quarter tone apart.
+        config.model.has_pitch = False
         config.model.num_envelope_channels = 8 if size == "tiny" else 128
         config.model.num_long_bands = 16 if size == "tiny" else 156
     config.whitening = 0.5 if kind == "mix" else 0.25
@@ -47,7 +47,7 @@ def get_config(which: str = "small") -> ConfigDict:
     # at once, while the decoder is still learning.
     config.train_encoder = size != "small"
     config.loss = ConfigDict(
-        dict(log_magnitude=5.0, multi_scale=1.0, waveform=0.5,
+        dict(log_magnitude=5.0, multi_scale=1.0, waveform=0.0,
              adversarial=0.0 if size == "small" else 0.1,
              feature_matching=1.0)
     )  # fmt: skip

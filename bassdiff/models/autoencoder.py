@@ -1,26 +1,27 @@
 """The audio autoencoder: waveforms to an unbounded latent sequence, and back.
 
-A latent frame stands for 2048 samples and has two kinds of channels:
+A latent frame stands for 2048 samples and has two kinds of channels, both smooth in time:
 
-* *waveform* channels, a learned lapped transform of the signal (window 4096, hop 2048).
-  They carry the low band with its phase, so pitch survives the round trip exactly;
-* *envelope* channels, computed from log-magnitudes. They are smooth in time, and their
-  average over a recording describes its timbre, which is what style grounding imposes.
+* *pitch* channels (the bass codec only): the code of two pitches, one per 1024 samples;
+* *envelope* channels, computed from log-magnitudes. Their average over a recording describes
+  its timbre, which is what style grounding imposes.
 
-The decoder synthesises the low band linearly and lets a network shape what lies above:
-it predicts gains for overtones that waveshaping derives from the low band (so they are
-in phase with it), plus a spectrum of its own from a log-magnitude and a phase head. Everything is convolutional.
+Neither carries the waveform's phase. Latents that do (principal components of a lapped
+transform) reconstruct it closely, but a diffusion model of 14 M parameters that was trained on
+them for 2,000 steps still generated noise. The decoder makes its own phase instead: an
+oscillator follows the pitch, a network shapes its partials and a noise, and the inverse STFT
+adds them. All networks are convolutional; of the oscillator, only its phase knows the past.
 """
 
 from __future__ import annotations
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bassdiff.audio.stft import band_filters, frames, istft, log_magnitude, overlap_add, stft
+from bassdiff.audio.stft import band_filters, hann, istft, log_magnitude, stft
 from bassdiff.models.layers import ChannelNorm, Downsample, ResidualBlock, Upsample
+from bassdiff.models.pitch import CODE_SIZE, PITCH_HOP, decode_pitch, encode_pitch, track
 from bassdiff.types import Array
 
 SAMPLE_RATE_HZ = 44100
@@ -28,15 +29,17 @@ LATENT_HOP = 2048
 STFT_LENGTH = 1024
 STFT_HOP = 256
 LONG_LENGTH = 8192
-LAPPED_LENGTH = 2 * LATENT_HOP
-# Lapped kernels of unit norm have entries of about 1 / 64. They are stored 64 times larger, or
-# one step of Adam, as long for every parameter, would wash them out.
-LAPPED_SCALE = LAPPED_LENGTH**-0.5
 SUBFRAMES = LATENT_HOP // STFT_HOP  # STFT frames per latent frame: three stride-2 stages
+PITCHES = LATENT_HOP // PITCH_HOP  # per latent frame
+NUM_PITCH_CHANNELS = PITCHES * CODE_SIZE
 NUM_BANDS = 24
+BAND_FMIN_HZ, BAND_FMAX_HZ = 60.0, 14000.0
 LONG_FMIN_HZ, LONG_FMAX_HZ = 40.0, 3520.0
+NUM_PARTIALS = 40
 HALO_FRAMES = 16
-MAX_LOG_MAGNITUDE = 6.0
+NOISE_FRAMES = 32  # the noise repeats after so many latent frames: 1.5 s
+# Half match is where a code is as near to a pitch as to none.
+VOICED_MATCH, VOICED_SLOPE = 0.5, 12.0
 
 
 def spectral_features(audio: Array, num_long_bands: int) -> Array:
@@ -50,7 +53,7 @@ def spectral_features(audio: Array, num_long_bands: int) -> Array:
       num_long_bands: Narrow bands between 40 Hz and 3.5 kHz.
 
     Returns:
-      `[B, N / 2048, 8 * 24 + num_long_bands]` float32, about 0 (silence) to 1.3.
+      `[B, N / 2048, 8 * 24 + num_long_bands]` float32: 0 (silence) to about 1.3.
     """
     batch, num_samples = audio.shape
     num_frames = num_samples // LATENT_HOP
@@ -61,7 +64,7 @@ def spectral_features(audio: Array, num_long_bands: int) -> Array:
 
     short = log_bands(
         stft(audio, STFT_LENGTH, STFT_HOP),
-        band_filters(STFT_LENGTH, SAMPLE_RATE_HZ, NUM_BANDS, 60.0, 14000.0),
+        band_filters(STFT_LENGTH, SAMPLE_RATE_HZ, NUM_BANDS, BAND_FMIN_HZ, BAND_FMAX_HZ),
     )
     long = log_bands(
         stft(audio, LONG_LENGTH, LATENT_HOP),
@@ -70,22 +73,22 @@ def spectral_features(audio: Array, num_long_bands: int) -> Array:
     return jnp.concatenate([short.reshape(batch, num_frames, -1), long], axis=-1)
 
 
-def lapped_window() -> np.ndarray:
-    """The sine window of the lapped transform, `[4096]` float32: its square overlaps to 1."""
-    return np.sin(np.pi * (np.arange(LAPPED_LENGTH) + 0.5) / LAPPED_LENGTH).astype(np.float32)
+def log_power(features: Array) -> Array:
+    """Inverts the scale of `spectral_features`: natural logarithm of the mean power of a band."""
+    return (75.0 * features - 50.0) * (np.log(10.0) / 10.0)
 
 
 class Encoder(nn.Module):
     """Waveform to latents.
 
     Attributes:
-      num_waveform_channels: Channels of the lapped transform; 0 leaves it out.
+      has_pitch: Whether the pitch code comes first, as in the bass codec.
       num_envelope_channels: Channels computed from log-magnitudes.
       num_long_bands: Narrow bands of the long-window features.
       width: Channels of the convolutional part at the STFT's rate.
     """
 
-    num_waveform_channels: int
+    has_pitch: bool
     num_envelope_channels: int
     num_long_bands: int
     width: int
@@ -93,15 +96,11 @@ class Encoder(nn.Module):
 
     @nn.compact
     def __call__(self, audio: Array) -> Array:
-        """Maps `[B, N]` to `[B, N / 2048, C]` float32, waveform channels first."""
+        """Maps `[B, N]` to `[B, N / 2048, C]` float32, pitch channels first."""
         parts = []
-        if self.num_waveform_channels:
-            kernel = self.param(
-                "analysis",
-                nn.initializers.normal(),
-                (LAPPED_LENGTH, self.num_waveform_channels),
-            )
-            parts.append(frames(audio, LAPPED_LENGTH, LATENT_HOP) @ (kernel * LAPPED_SCALE))
+        if self.has_pitch:
+            code = encode_pitch(*track(audio))
+            parts.append(code.reshape(code.shape[0], -1, NUM_PITCH_CHANNELS))
         features = spectral_features(audio, self.num_long_bands)
         envelope = nn.Dense(self.num_envelope_channels, name="projection")(features)
         # What the projection misses: three stride-2 stages over the full log-magnitudes.
@@ -119,94 +118,187 @@ class Encoder(nn.Module):
         return jnp.concatenate([*parts, envelope], axis=-1)
 
 
-def excitations(low: Array) -> tuple[Array, Array]:
-    """Odd and mixed overtones of the low band, as loud as it, by soft clipping.
+def advance_phase(frequency_hz: Array) -> Array:
+    """Phase in cycles, 0 to 1, at the start of every span of 1024 samples: `[..., M]` to the same.
 
     Args:
-      low: `[B, N]` float32.
+      frequency_hz: `[..., M]`, constant within a span. In float64 (numpy) the phase stays
+        exact over any length; in float32 over a training crop.
+    """
+    xp = np if isinstance(frequency_hz, np.ndarray) else jnp
+    cycles = frequency_hz * (PITCH_HOP / SAMPLE_RATE_HZ)
+    return (xp.cumsum(cycles, axis=-1) - cycles) % 1.0
+
+
+def oscillate(frequency_hz: Array, phase: Array, amplitudes: Array) -> Array:
+    """A sum of partials.
+
+    Args:
+      frequency_hz: `[B, M]`, constant over each 1024 samples.
+      phase: `[B, M]` cycles at the start of each span.
+      amplitudes: `[B, 4 M, K]` of partials 1 ... K every 256 samples, joined by lines.
 
     Returns:
-      Two signals `[B, N]`: a symmetric and an asymmetric waveshaping of `low`.
+      `[B, 1024 M]` float32. Partials above 20 kHz are left out.
     """
-    hop = 128
-    power = jnp.mean(jnp.square(frames(low, 8 * hop, hop)), axis=-1)  # [B, N / hop]
-    level = jnp.sqrt(power + 1e-8)
-    triangle = 1.0 - np.abs((np.arange(3 * hop) + 0.5) / hop - 1.5)
-    triangle = np.maximum(triangle, 0.0).astype(np.float32)
-    envelope = overlap_add(level[..., None] * triangle[None, None], hop) + 1e-4
-    ratio = low / envelope
-    return envelope * jnp.tanh(4.0 * ratio), envelope * jnp.tanh(4.0 * (ratio - 0.7))
+    batch, spans = frequency_hz.shape
+    sample = jnp.arange(PITCH_HOP, dtype=jnp.float32) / SAMPLE_RATE_HZ
+    cycles = phase[..., None] + frequency_hz[..., None] * sample  # [B, M, 1024]
+    angle = 2 * jnp.pi * (cycles % 1.0).reshape(batch, -1, STFT_HOP)  # [B, 4 M, 256]
+    partial = jnp.arange(1, amplitudes.shape[-1] + 1)
+    audible = frequency_hz[..., None] * partial < 20000.0
+    amplitudes = amplitudes * jnp.repeat(audible, PITCH_HOP // STFT_HOP, axis=1)
+    # An amplitude belongs to the middle of its 256 samples.
+    edges = jnp.pad(amplitudes, ((0, 0), (1, 1), (0, 0)), mode="edge")
+    before, after = edges[:, :-2], edges[:, 2:]
+    ramp = (jnp.arange(STFT_HOP) + 0.5) / STFT_HOP - 0.5
+    falling, rising = jnp.maximum(-ramp, 0.0), jnp.maximum(ramp, 0.0)
+    total = jnp.zeros_like(angle)
+    # sin((k + 1) a) = 2 cos(a) sin(k a) - sin((k - 1) a): one sine for all partials.
+    last, this, twice = jnp.zeros_like(angle), jnp.sin(angle), 2.0 * jnp.cos(angle)
+    for k in range(amplitudes.shape[-1]):
+        level = (
+            amplitudes[..., k, None] * (1.0 - falling - rising)
+            + before[..., k, None] * falling
+            + after[..., k, None] * rising
+        )
+        total = total + level * this
+        last, this = this, twice * this - last
+    return total.reshape(batch, -1)
+
+
+def noise_table() -> np.ndarray:
+    """White noise of unit variance, `[32, 2048]` float32: the same in every decoder."""
+    return np.random.default_rng(0).standard_normal((NOISE_FRAMES, LATENT_HOP)).astype(np.float32)
 
 
 class Decoder(nn.Module):
     """Latents to waveform.
 
+    Amplitudes of the partials and the noise are read off the features that the envelope
+    channels stand for; a network corrects both.
+
     Attributes:
-      num_waveform_channels: As in the encoder.
+      has_pitch: As in the encoder; without a pitch there is only the noise.
+      num_long_bands: As in the encoder.
       width: Channels of the network at the STFT's rate.
-      num_blocks: Residual blocks at each of the four frame rates.
+      num_blocks: Residual blocks at each of the three higher frame rates.
       dtype: Compute type; signals stay float32.
     """
 
-    num_waveform_channels: int
+    has_pitch: bool
+    num_long_bands: int
     width: int
     num_blocks: int = 1
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, latents: Array) -> Array:
-        """Maps `[B, T, C]` to `[B, 2048 T]` float32."""
+    def __call__(self, latents: Array, phase: Array, noise_index: Array) -> Array:
+        """Maps latents `[B, T, C]` to `[B, 2048 T]` float32.
+
+        Args:
+          latents: As the encoder made them.
+          phase: `[B, 2 T]` cycles, from `advance_phase`.
+          noise_index: `[B, T]` int32, the latent frame's number modulo 32.
+        """
+        batch, num_frames, _ = latents.shape
+        start = NUM_PITCH_CHANNELS if self.has_pitch else 0
+        num_features = SUBFRAMES * NUM_BANDS + self.num_long_bands
+        features = nn.Dense(num_features, name="expansion")(latents[..., start:])
+        short = features[..., : SUBFRAMES * NUM_BANDS]
+        short = log_power(short).reshape(batch, num_frames * SUBFRAMES, NUM_BANDS)
+
         h = nn.Dense(2 * self.width, dtype=self.dtype)(latents)
         h = ResidualBlock(2 * self.width, self.dtype)(h)
         for _ in range(3):
             h = Upsample(self.width, self.dtype)(h)
             for _ in range(self.num_blocks):
                 h = ResidualBlock(self.width, self.dtype)(h)
+        h = nn.silu(ChannelNorm(self.dtype)(h)).astype(jnp.float32)  # [B, 8 T, width]
 
-        num_bins = STFT_LENGTH // 2 + 1
-        low = jnp.zeros((latents.shape[0], latents.shape[1] * LATENT_HOP))
-        shaped: tuple[Array, ...] = ()
-        if self.num_waveform_channels:
-            kernel = self.param(
-                "synthesis",
-                nn.initializers.normal(),
-                (self.num_waveform_channels, LAPPED_LENGTH),
-            )
-            waveform = latents[..., : self.num_waveform_channels]
-            low = overlap_add(waveform @ (kernel * LAPPED_SCALE), LATENT_HOP)
-            shaped = tuple(stft(e, STFT_LENGTH, STFT_HOP) for e in excitations(low))
-            seen = log_magnitude(stft(low, STFT_LENGTH, STFT_HOP))[..., :64]
-            h = h + nn.Dense(self.width, dtype=self.dtype)(seen)
-            h = ResidualBlock(self.width, self.dtype)(h)
-        h = nn.silu(ChannelNorm(self.dtype)(h))
+        def correction(name: str, size: int) -> Array:
+            return nn.Dense(size, kernel_init=nn.initializers.zeros_init(), name=name)(h)
 
-        def head(name: str, bias: float) -> Array:
-            return nn.Dense(
-                num_bins,
-                kernel_init=nn.initializers.normal(1e-2),
-                bias_init=nn.initializers.constant(bias),
-                dtype=self.dtype,
-                name=name,
-            )(h).astype(jnp.float32)
+        voiced = jnp.zeros((batch, num_frames * SUBFRAMES, 1))
+        tone = jnp.zeros((batch, num_frames * LATENT_HOP))
+        if self.has_pitch:
+            code = latents[..., :NUM_PITCH_CHANNELS]
+            frequency, match = decode_pitch(code.reshape(batch, -1, CODE_SIZE))  # [B, 2 T]
+            per_pitch = PITCH_HOP // STFT_HOP
+            certainty = nn.sigmoid(VOICED_SLOPE * (match - VOICED_MATCH))
+            voiced = jnp.repeat(certainty, per_pitch, axis=1)[..., None]
+            partials = jnp.repeat(frequency, per_pitch, axis=1)[..., None] * jnp.arange(
+                1, NUM_PARTIALS + 1
+            )  # Hz [B, 8 T, K]
+            level = partial_log_power(short, features[..., SUBFRAMES * NUM_BANDS :], partials)
+            level = level + correction("partials", NUM_PARTIALS)
+            amplitudes = jnp.exp(0.5 * jnp.clip(level, -25.0, 3.0)) * voiced
+            tone = oscillate(frequency, phase, amplitudes)
+        # Under a tone the noise is mostly what the tone leaves over: little.
+        level = short - np.log(float(np.sum(hann(STFT_LENGTH) ** 2))) - 6.0 * voiced
+        level = level + correction("noise", NUM_BANDS)
+        gains = jnp.exp(0.5 * jnp.clip(level, -25.0, 3.0)) @ band_interpolation()
+        noise = jnp.asarray(noise_table())[noise_index].reshape(batch, -1)
+        return tone + istft(stft(noise, STFT_LENGTH, STFT_HOP) * gains, STFT_LENGTH, STFT_HOP)
 
-        # Magnitudes are predicted as logarithms: a bass spans 100 dB, and a step of the
-        # optimiser must move a quiet overtone no further than a loud one.
-        real, imag = head("phase_real", 0.0), head("phase_imag", 0.0)
-        modulus = jnp.sqrt(jnp.square(real) + jnp.square(imag) + 1e-6)
-        magnitude = jnp.exp(jnp.minimum(head("magnitude", -6.0), MAX_LOG_MAGNITUDE))
-        spectrum = jax.lax.complex(magnitude * real / modulus, magnitude * imag / modulus)
-        for i, excitation in enumerate(shaped):
-            gain = jnp.exp(jnp.minimum(head(f"gain_{i}", -6.0), MAX_LOG_MAGNITUDE))
-            spectrum = spectrum + excitation * gain
-        return low + istft(spectrum, STFT_LENGTH, STFT_HOP)
+
+def band_interpolation() -> np.ndarray:
+    """`[24, 513]`: gains of the broad bands to gains of STFT bins, by lines in log-frequency."""
+    centres = np.log(np.geomspace(BAND_FMIN_HZ, BAND_FMAX_HZ, NUM_BANDS + 2)[1:-1])
+    bins_hz = np.arange(STFT_LENGTH // 2 + 1) * SAMPLE_RATE_HZ / STFT_LENGTH
+    position = np.log(np.maximum(bins_hz, 1.0))
+    rows = [np.interp(position, centres, row) for row in np.eye(NUM_BANDS)]
+    return np.stack(rows).astype(np.float32)
+
+
+def partial_log_power(short: Array, long: Array, partials_hz: Array) -> Array:
+    """What the features say about the squared amplitude of each partial.
+
+    The long window tells partials apart but smears them over 190 ms; the short one follows
+    their attack and decay. So: the long level at the partial's frequency, plus the short
+    level there relative to its own average over the long window.
+
+    Args:
+      short: `[B, 8 T, 24]` log-power of the broad bands.
+      long: `[B, T, L]` normalised levels of the narrow bands.
+      partials_hz: `[B, 8 T, K]`.
+
+    Returns:
+      `[B, 8 T, K]` natural logarithm of the squared amplitude.
+    """
+    num_long = long.shape[-1]
+    long_edges = np.geomspace(LONG_FMIN_HZ, LONG_FMAX_HZ, num_long + 2)
+    width_bins = np.maximum(np.diff(long_edges)[1:] * LONG_LENGTH / SAMPLE_RATE_HZ, 1.0)
+    # A sine of amplitude a puts 1.5 (a N / 4)^2 into the Hann window's three bins.
+    sine = np.log(width_bins / (1.5 * (LONG_LENGTH / 4) ** 2)).astype(np.float32)
+    levels = jnp.repeat(log_power(long) + sine, SUBFRAMES, axis=1)
+    window = hann(4 * SUBFRAMES)[None, :, None]
+    power = jnp.pad(jnp.exp(short), ((0, 0), (2 * SUBFRAMES, 2 * SUBFRAMES - 1), (0, 0)), "edge")
+    count = short.shape[1]
+    average = sum(power[:, i : i + count] * window[:, i] for i in range(4 * SUBFRAMES))
+    dynamics = short - jnp.log(average / float(window.sum()) + 1e-9)
+    return _at(levels, long_edges, partials_hz) + _at(
+        dynamics, np.geomspace(BAND_FMIN_HZ, BAND_FMAX_HZ, NUM_BANDS + 2), partials_hz
+    )
+
+
+def _at(levels: Array, edges_hz: np.ndarray, frequency_hz: Array) -> Array:
+    """Interpolates levels `[B, M, bands]` at frequencies `[B, M, K]`, by lines in log-frequency."""
+    first, step = np.log(edges_hz[1]), np.log(edges_hz[1] / edges_hz[0])
+    position = jnp.clip((jnp.log(frequency_hz) - first) / step, 0.0, levels.shape[-1] - 1.0)
+    lower = jnp.minimum(position.astype(jnp.int32), levels.shape[-1] - 2)
+    share = position - lower
+    below = jnp.take_along_axis(levels, lower, axis=-1)
+    above = jnp.take_along_axis(levels, lower + 1, axis=-1)
+    return below + share * (above - below)
 
 
 class Autoencoder(nn.Module):
     """Encoder and decoder with one set of fields. Sizes are in `configs/autoencoder.py`."""
 
-    num_waveform_channels: int = 48
-    num_envelope_channels: int = 16
-    num_long_bands: int = 48
+    has_pitch: bool = True
+    num_envelope_channels: int = 40
+    num_long_bands: int = 80
     encoder_width: int = 32
     decoder_width: int = 128
     decoder_blocks: int = 1
@@ -214,30 +306,50 @@ class Autoencoder(nn.Module):
 
     def setup(self) -> None:
         self.encoder = Encoder(
-            self.num_waveform_channels,
+            self.has_pitch,
             self.num_envelope_channels,
             self.num_long_bands,
             self.encoder_width,
             self.dtype,
         )
         self.decoder = Decoder(
-            self.num_waveform_channels, self.decoder_width, self.decoder_blocks, self.dtype
+            self.has_pitch,
+            self.num_long_bands,
+            self.decoder_width,
+            self.decoder_blocks,
+            self.dtype,
         )
 
     @property
     def num_channels(self) -> int:
         """C, the width of a latent frame."""
-        return self.num_waveform_channels + self.num_envelope_channels
+        return NUM_PITCH_CHANNELS * self.has_pitch + self.num_envelope_channels
 
     def encode(self, audio: Array) -> Array:
         """`[B, N]` waveform at 44.1 kHz, N a multiple of 2048, to `[B, N / 2048, C]`."""
         return self.encoder(audio)
 
-    def decode(self, latents: Array) -> Array:
-        """`[B, T, C]` latents to a `[B, 2048 T]` waveform."""
-        return self.decoder(latents)
+    def decode(self, latents: Array, phase: Array, noise_index: Array) -> Array:
+        """`[B, T, C]` latents to a `[B, 2048 T]` waveform; see `Decoder` for the others."""
+        return self.decoder(latents, phase, noise_index)
+
+    def frequency(self, latents: Array) -> Array:
+        """The oscillator's frequency `[B, 2 T]` in Hz, which `advance_phase` turns into phase."""
+        if not self.has_pitch:
+            return jnp.zeros((latents.shape[0], PITCHES * latents.shape[1]))
+        code = latents[..., :NUM_PITCH_CHANNELS]
+        return decode_pitch(code.reshape(latents.shape[0], -1, CODE_SIZE))[0]
+
+    def decode_whole(self, latents: Array) -> Array:
+        """Decodes latents that begin where the sound does: `[B, T, C]` to `[B, 2048 T]`."""
+        index = jnp.arange(latents.shape[1]) % NOISE_FRAMES
+        return self.decode(
+            latents,
+            advance_phase(self.frequency(latents)),
+            jnp.broadcast_to(index, latents.shape[:2]),
+        )
 
     def __call__(self, audio: Array) -> tuple[Array, Array]:
         """The round trip: `(reconstruction [B, N], latents [B, T, C])`."""
         latents = self.encode(audio)
-        return self.decode(latents), latents
+        return self.decode_whole(latents), latents

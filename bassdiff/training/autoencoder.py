@@ -157,7 +157,7 @@ class AutoencoderObjective:
         latents = self.model.apply({"params": generator}, audio, method="encode")
         if not self.train_encoder:
             latents = jax.lax.stop_gradient(latents)
-        estimate = self.model.apply({"params": generator}, latents, method="decode")
+        estimate = self.model.apply({"params": generator}, latents, method="decode_whole")
         parts = {
             "log_magnitude": log_magnitude_distance(audio, estimate),
             "multi_scale": multi_scale_distance(audio, estimate),
