@@ -42,7 +42,10 @@ def keep_if_finite(loss: Array, new: TrainState, old: TrainState) -> tuple[Train
     Returns:
       The guarded state, and 1.0 if the step was skipped, else 0.0.
     """
-    sums = [jnp.sum(leaf.astype(jnp.float32)) for leaf in jax.tree.leaves(new.params)]
+    # The optimiser's too: a gradient whose square overflows leaves parameters that are finite
+    # and moments that are infinite for ever.
+    leaves = [leaf for leaf in jax.tree.leaves(new) if jnp.issubdtype(leaf.dtype, jnp.floating)]
+    sums = [jnp.sum(leaf.astype(jnp.float32)) for leaf in leaves]
     finite = jnp.isfinite(loss) & jnp.all(jnp.isfinite(jnp.stack(sums)))
     kept = jax.tree.map(lambda n, o: jnp.where(finite, n, o), new, old)
     return kept.replace(step=new.step), 1.0 - finite.astype(jnp.float32)
