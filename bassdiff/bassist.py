@@ -19,7 +19,7 @@ from bassdiff.diffusion.denoiser import precondition
 from bassdiff.diffusion.guidance import CFG, Chain, StyleGrounding, chain
 from bassdiff.diffusion.schedules import SCHEDULES
 from bassdiff.diffusion.solvers import SOLVERS
-from bassdiff.models.autoencoder import LATENT_HOP
+from bassdiff.models.autoencoder import NUM_PITCH_CHANNELS
 from bassdiff.models.unet import UNet
 from bassdiff.pretrained.codec import Codec
 from bassdiff.pretrained.release import Weights, load_weights
@@ -134,6 +134,10 @@ class Bassist:
         self._params = jax.device_put(weights.unet.params)
         self._mix_codec = Codec(weights.mix_codec)
         self._bass_codec = Codec(weights.bass_codec)
+        # The reference lends its sound, not its notes.
+        self._timbre = np.ones(self._bass_codec.num_channels, np.float32)
+        if weights.bass_codec.model.has_pitch:
+            self._timbre[:NUM_PITCH_CHANNELS] = 0.0
         self.defaults = Sampling(**weights.unet.bindings["sampling"])
 
     def generate(
@@ -189,7 +193,7 @@ class Bassist:
             target = self.style_latent(style, sample_rate_hz)
             strength = sampling.style_strength
         # Always in the chain: with or without a style it is the same program.
-        guidance = chain(*links, StyleGrounding(target, np.float32(strength)))
+        guidance = chain(*links, StyleGrounding(target, np.float32(strength), self._timbre))
         latents = self.sample(mix_latents, guidance, sampling, seed, progress)
         bass = self._bass_codec.decode(latents)[: len(wave)] / np.float32(gain)
         return resample(bass, SAMPLE_RATE_HZ, sample_rate_hz, num_samples=len(mono))

@@ -116,7 +116,7 @@ def tiny_unet(randomised, make_cond):
 def tiny_autoencoder(randomised):
     """An autoencoder of the smallest useful sizes and its noise parameters."""
     model = Autoencoder(
-        num_waveform_channels=4,
+        has_pitch=True,
         num_envelope_channels=4,
         num_long_bands=8,
         encoder_width=4,
@@ -131,15 +131,15 @@ def tiny_weights(tmp_path_factory, randomised):
     """A folder of untrained weights of the `tiny` sizes, enough for every command."""
     folder = tmp_path_factory.mktemp("weights")
     prints = {}
-    for kind, channels in (("mix", (0, 8)), ("bass", (12, 4))):
+    for kind, channels in (("mix", (False, 8)), ("bass", (True, 8))):
         model = Autoencoder(*channels, num_long_bands=16, encoder_width=8, decoder_width=8)
         params = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 8192)))["params"]
         path = folder / f"{kind}_codec.safetensors"
         mean = np.zeros(model.num_channels, np.float32)
         prints[f"{kind}_codec"] = weights.save_codec(path, model, params, mean, 1.0, {})
-    unet = UNet(16, (16, 24), num_blocks=1, attention_levels=(1,), num_heads=2)
+    unet = UNet(32, (16, 24), num_blocks=1, attention_levels=(1,), num_heads=2)
     cond = Cond(jnp.zeros((1, 8, 8)), jnp.ones(1), jnp.full(1, 8, jnp.int32))
-    arguments = jax.random.key(0), jnp.zeros((1, 8, 16)), jnp.ones(1), cond
+    arguments = jax.random.key(0), jnp.zeros((1, 8, 32)), jnp.ones(1), cond
     params = jax.jit(unet.init)(*arguments)["params"]
     bindings = {**prints, "sampling": {"steps": 4}}
     weights.save_unet(folder / "unet.safetensors", unet, randomised(params), bindings, {})

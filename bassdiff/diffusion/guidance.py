@@ -73,7 +73,7 @@ class CFG(struct.PyTreeNode):
 class StyleGrounding(struct.PyTreeNode):
     """Pulls the average latent towards a reference recording's, inside every step.
 
-        x0 <- x0 + strength * noise_rate(sigma) * (style - mean_frames x0)
+        x0 <- x0 + strength * channels * noise_rate(sigma) * (style - mean_frames x0)
 
     Weighted by the noise rate, it decides the sound while everything is still open and
     leaves the details to the model. Put it after `CFG`: rescaling would move the mean.
@@ -81,12 +81,15 @@ class StyleGrounding(struct.PyTreeNode):
     Attributes:
       style: `[C]` or `[B, C]`, mean over all frames of the reference's normalised latents.
       strength: 0 (off) to 1 (the mean is the reference's at full noise); more exaggerates.
+      channels: `[C]` share of the pull that each channel takes; channels that hold notes
+        rather than sound should take none, or the reference's key would be imposed too.
 
     Source: the paper's abstract names the technique; this formula is inferred from it.
     """
 
     style: Array
     strength: Array | float = 1.0
+    channels: Array | float = 1.0
 
     def __call__(self, denoise: Denoise) -> Denoise:
         """Wraps `denoise`."""
@@ -94,7 +97,8 @@ class StyleGrounding(struct.PyTreeNode):
         def grounded(x: Array, sigma: Array, cond: Cond) -> Array:
             x0 = denoise(x, sigma, cond)
             style = jnp.broadcast_to(self.style, (x.shape[0], x.shape[2]))[:, None, :]
-            weight = self.strength * noise_rate(sigma)[:, None, None]
+            channels = jnp.broadcast_to(self.channels, x.shape[-1:])[None, None, :]
+            weight = self.strength * channels * noise_rate(sigma)[:, None, None]
             return x0 + weight * (style - frame_mean(x0, cond.mask()))
 
         return grounded

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import time
 from pathlib import Path
@@ -103,10 +104,11 @@ def train(
     if batch_size > len(dataset):
         raise InputError(f"{len(dataset)} examples do not fill one batch of {batch_size}")
     root_key = jax.random.key(seed)
-    with jax.set_mesh(mesh):
+    # Closed in any case: a save that is under way when a run dies is finished.
+    checkpoints = Checkpoints(workdir / "checkpoints", checkpoint_every)
+    with jax.set_mesh(mesh), contextlib.closing(checkpoints):
         shapes = jax.eval_shape(objective.init, root_key)
         shardings = partition.parameter_sharding(shapes, mesh)
-        checkpoints = Checkpoints(workdir / "checkpoints", checkpoint_every)
         if checkpoints.latest_step() is None:
             state = jax.jit(objective.init, out_shardings=shardings)(root_key)
             state = jax.device_put(objective.prepare(state), shardings)
@@ -159,6 +161,5 @@ def train(
                     started = time.perf_counter()
                 checkpoints.save(state, data, force=step == num_steps)
             bar.close()
-        checkpoints.close()
     return state
 

@@ -2,26 +2,26 @@ import jax
 import numpy as np
 import pytest
 
-from bassdiff.models.autoencoder import Autoencoder
+from bassdiff.models.autoencoder import NUM_PITCH_CHANNELS, Autoencoder
 from bassdiff.models.unet import UNet
 from bassdiff.pretrained.weights import save_codec, save_unet
 from bassdiff.types import Cond
 
-MEAN = np.linspace(-0.5, 0.5, 8).astype(np.float32)
+MEAN = np.linspace(-0.5, 0.5, NUM_PITCH_CHANNELS + 4).astype(np.float32)
 
 
 @pytest.fixture(scope="session")
 def unet_shapes():
-    """A U-Net for a bass codec of 8 channels and a mix codec of 6, and its noise parameters."""
-    model = UNet(num_channels=8, widths=(8, 8), num_blocks=1, attention_levels=(1,), num_heads=2)
-    x, mix, one = np.zeros((1, 4, 8)), np.zeros((1, 4, 6)), np.ones(1)
+    """A U-Net for a bass codec of 28 channels and a mix codec of 6, and its noise parameters."""
+    model = UNet(num_channels=28, widths=(8, 8), num_blocks=1, attention_levels=(1,), num_heads=2)
+    x, mix, one = np.zeros((1, 4, 28)), np.zeros((1, 4, 6)), np.ones(1)
     cond = Cond(mix, one, np.full(1, 4, np.int32))
     return model, jax.eval_shape(model.init, jax.random.key(0), x, one, cond)["params"]
 
 
 @pytest.fixture(scope="session")
 def mix_codec(randomised):
-    model = Autoencoder(0, 6, 8, 4, 4)
+    model = Autoencoder(False, 6, 8, 4, 4)
     shapes = jax.eval_shape(model.init, jax.random.key(0), np.zeros((1, 8 * 2048)))
     return model, randomised(shapes["params"], seed=3)
 
