@@ -1,0 +1,99 @@
+import grain
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from bassdiff.training import partition
+from bassdiff.training.state import TrainState, keep_if_finite, update_ema
+
+NUM_EXAMPLES = 4096
+
+
+class Regression:
+    """The smallest objective with all that the loop relies on: keys, preparation, both outputs.
+
+    Its weight matrix is large enough to be split over fsdp.
+    """
+
+    optimizer = optax.adam(1e-2, eps=1e-3)
+
+    def __init__(self, on_validate=None):
+        self.prepared = 0
+        self.validated = []
+        self._on_validate = on_validate
+
+    def init(self, key):
+        params = {"w": 0.1 * jax.random.normal(key, (256, 300)), "b": jnp.zeros(300)}
+        ema = jax.tree.map(jnp.copy, params)
+        return TrainState(jnp.zeros((), jnp.int32), params, ema, self.optimizer.init(params))
+
+    def prepare(self, state):
+        self.prepared += 1
+        params = {**state.params, "b": np.ones(300, np.float32)}
+        return state.replace(params=params, ema=jax.tree.map(jnp.copy, params))
+
+    def train_step(self, state, batch, key):
+        def mean_loss(params):
+            x = batch["x"] + 0.1 * jax.random.normal(key, batch["x"].shape)
+            return jnp.mean(jnp.square(x @ params["w"] + params["b"][None]))
+
+        loss, grads = jax.value_and_grad(mean_loss)(state.params)
+        updates, opt_state = self.optimizer.update(grads, state.opt_state)
+        params = optax.apply_updates(state.params, updates)
+        ema = update_ema(state.ema, params, state.step, 0.9)
+        new, skipped = keep_if_finite(
+            loss, TrainState(state.step + 1, params, ema, opt_state), state
+        )
+        return new, {"loss": loss, "skipped": skipped}
+
+    def validate(self, state, log):
+        self.validated.append(int(state.step))
+        log.scalars(int(state.step), {"validation/b": float(state.ema["b"].mean())})
+        if self._on_validate is not None:
+            self._on_validate(int(state.step))
+
+    def export(self, state, folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        np.save(folder / "b.npy", state.ema["b"])
+
+
+class Noise(grain.transforms.RandomMap):
+    """Index to a row of noise, not a number where the index is spoilt."""
+
+    def __init__(self, spoilt):
+        self._spoilt = spoilt
+
+    def random_map(self, index, rng):
+        x = rng.normal(size=256).astype(np.float32)
+        return {"x": x if index not in self._spoilt else x * np.nan, "index": np.int32(index)}
+
+
+@pytest.fixture(scope="session")
+def regression():
+    """The class of a minimal objective."""
+    return Regression
+
+
+@pytest.fixture(scope="session")
+def rows():
+    """Makes the regression's dataset; the rows `spoilt` are not numbers."""
+
+    def make(spoilt=(), shuffled=True):
+        dataset = grain.MapDataset.range(NUM_EXAMPLES).seed(0)
+        dataset = dataset.shuffle() if shuffled else dataset
+        return dataset.repeat(10).random_map(Noise(frozenset(spoilt)))
+
+    return make
+
+
+@pytest.fixture
+def one_device(monkeypatch):
+    """Makes every mesh one of a single device."""
+
+    def make_mesh(data, fsdp):
+        axes = (jax.sharding.AxisType.Auto,) * 2
+        return jax.make_mesh((1, 1), ("data", "fsdp"), axes, devices=jax.devices()[:1])
+
+    monkeypatch.setattr(partition, "make_mesh", make_mesh)

@@ -1,0 +1,178 @@
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from bassdiff.training.loop import local_batches, train
+from bassdiff.types import InputError
+
+SETTINGS = dict(
+    seed=5, batch_size=16, checkpoint_every=2, log_every=2, validate_every=4, progress=False
+)
+
+
+def assert_equal(a, b, **tolerance):
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        if tolerance:
+            np.testing.assert_allclose(x, y, **tolerance)
+        else:
+            np.testing.assert_array_equal(x, y)
+
+
+@pytest.fixture
+def run(regression, rows, tmp_path):
+    def run(workdir="run", num_steps=7, objective=None, dataset=None, **changes):
+        return train(
+            objective or regression(),
+            rows() if dataset is None else dataset,
+            tmp_path / workdir,
+            num_steps=num_steps,
+            **{**SETTINGS, **changes},
+        )
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def whole(regression, rows, tmp_path_factory):
+    """What an uninterrupted run of seven steps ends with."""
+    workdir = tmp_path_factory.mktemp("whole")
+    return jax.device_get(train(regression(), rows(), workdir, num_steps=7, **SETTINGS))
+
+
+def records(workdir):
+    lines = (workdir / "logs" / "metrics.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def test_a_run_learns_logs_validates_and_exports(run, regression, tmp_path):
+    objective = regression()
+    state = run(num_steps=20, objective=objective)
+    assert int(state.step) == 20
+    assert objective.prepared == 1
+    assert objective.validated == [4, 8, 12, 16, 20]
+    losses = [r["loss"] for r in records(tmp_path / "run") if "loss" in r]
+    assert len(losses) == 10
+    assert losses[-1] < 0.9 * losses[0]
+    np.testing.assert_array_equal(np.load(tmp_path / "run" / "weights" / "b.npy"), state.ema["b"])
+
+
+def test_a_run_ends_with_a_checkpoint_and_a_validation_at_its_last_step(run, regression, tmp_path):
+    objective = regression()
+    run(num_steps=3, objective=objective)
+    assert objective.validated == [3]
+    assert (tmp_path / "run" / "checkpoints" / "3").is_dir()
+
+
+def test_a_resumed_run_is_bit_identical_to_an_uninterrupted_one(run, whole, regression):
+    run(num_steps=3)
+    again = regression()
+    assert_equal(run(objective=again), whole)
+    assert again.prepared == 0
+
+
+def test_a_run_that_died_resumes_from_its_last_checkpoint(run, whole, regression):
+    def die(step):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(objective=regression(die), validate_every=5)
+    seen = []
+    state = run(objective=regression(seen.append), validate_every=5)
+    assert seen == [5, 7]
+    assert_equal(state, whole)
+
+
+def test_a_finished_run_does_nothing(run, regression):
+    first = run(num_steps=2)
+    objective = regression()
+    assert_equal(run(num_steps=2, objective=objective), first)
+    assert objective.validated == []
+
+
+def test_the_seed_decides(run, whole):
+    assert np.abs(run(seed=6).params["w"] - whole.params["w"]).max() > 1e-3
+
+
+def test_large_arrays_are_split_and_a_run_moves_between_meshes(run, whole):
+    split = run(num_steps=4, mesh_shape=(4, 2))
+    for tree in (split.params, split.ema, split.opt_state[0].mu):
+        assert {shard.data.shape for shard in tree["w"].addressable_shards} == {(256, 150)}
+        assert {shard.data.shape for shard in tree["b"].addressable_shards} == {(300,)}
+    moved = run(mesh_shape=(8, 1))
+    assert {shard.data.shape for shard in moved.params["w"].addressable_shards} == {(256, 300)}
+    assert_equal(moved, whole, rtol=1e-5, atol=1e-5)
+
+
+def test_eight_devices_train_as_one(run, whole, one_device):
+    state = run()
+    assert len(state.params["w"].sharding.device_set) == 1
+    assert_equal(state, whole, rtol=1e-5, atol=1e-5)
+
+
+def test_a_longer_run_compiles_nothing_more(run, compilations):
+    counts = []
+    for workdir, num_steps in (("warm", 1), ("short", 2), ("long", 8)):
+        compilations.clear()
+        run(workdir, num_steps, validate_every=100)
+        counts.append(len(compilations))
+    assert counts[2] == counts[1]
+
+
+def test_a_batch_that_is_not_finite_is_skipped(run, rows, tmp_path):
+    """Row 40 is in the third batch of 16: that step leaves the state as the second left it."""
+    dataset = rows(spoilt=[40], shuffled=False)
+    before = jax.device_get(run("short", 2, dataset=dataset))
+    after = run("short", 3, dataset=dataset)
+    assert int(after.step) == 3
+    assert_equal(after.replace(step=before.step), before)
+    assert records(tmp_path / "short")[-2]["skipped"] == 1.0
+    later = run("short", 6, dataset=dataset)
+    assert np.abs(later.params["w"] - before.params["w"]).max() > 1e-4
+    assert np.all(np.isfinite(later.params["w"]))
+
+
+def test_a_run_that_only_skips_stops_and_says_so(run, rows, tmp_path):
+    dataset = rows(spoilt=range(40, 4096), shuffled=False)
+    with pytest.raises(FloatingPointError, match="50 steps up to step 60 had a non-finite loss"):
+        run(num_steps=200, dataset=dataset, log_every=20, validate_every=1000, checkpoint_every=50)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"batch_size": 12}, "batch_size=12 must be a multiple of 8 devices"),
+        ({"batch_size": 2**16}, "40960 examples do not fill one batch of 65536"),
+        ({"mesh_shape": (3, 2)}, "does not cover 8 devices"),
+    ],
+)
+def test_impossible_runs_are_refused_before_they_start(run, tmp_path, changes, message):
+    with pytest.raises(InputError, match=message):
+        run(**changes)
+    assert not (tmp_path / "run").exists()
+
+
+def indices(dataset, first_index, num_batches, monkeypatch, process=0, count=1):
+    with monkeypatch.context() as patch:
+        patch.setattr(jax, "process_index", lambda: process)
+        patch.setattr(jax, "process_count", lambda: count)
+        batches = local_batches(dataset, 8, first_index, num_threads=2)
+        return np.stack([next(batches)["index"] for _ in range(num_batches)])
+
+
+@pytest.mark.parametrize("count", [2, 4, 8])
+def test_global_batches_do_not_depend_on_the_number_of_processes(rows, monkeypatch, count):
+    dataset = rows()
+    alone = indices(dataset, 0, 4, monkeypatch)
+    shares = [indices(dataset, 0, 4, monkeypatch, p, count) for p in range(count)]
+    assert all(share.shape == (4, 8 // count) for share in shares)
+    np.testing.assert_array_equal(np.stack(shares, axis=-1).reshape(4, 8), alone)
+
+
+def test_a_stream_continues_at_any_example_with_any_number_of_processes(rows, monkeypatch):
+    dataset = rows()
+    alone = indices(dataset, 0, 5, monkeypatch)
+    np.testing.assert_array_equal(indices(dataset, 24, 2, monkeypatch), alone[3:])
+    halves = [indices(dataset, 24, 2, monkeypatch, p, 2) for p in range(2)]
+    np.testing.assert_array_equal(np.stack(halves, axis=-1).reshape(2, 8), alone[3:])
