@@ -131,6 +131,16 @@ def test_rows_may_have_styles_of_their_own(x, cond, style):
         np.testing.assert_allclose(together[row], alone[row], rtol=1e-6)
 
 
+def test_channels_that_hold_notes_can_be_spared(x, cond, style):
+    shares = jnp.asarray([0.0, 1.0, 0.5, 0.0])
+    x0 = toy_denoise(x, SIGMA, cond)
+    spared = StyleGrounding(style, 0.6, shares)(toy_denoise)(x, SIGMA, cond)
+    whole = StyleGrounding(style, 0.6)(toy_denoise)(x, SIGMA, cond)
+    expected = np.asarray(x0) + np.asarray(shares) * np.asarray(whole - x0)
+    np.testing.assert_allclose(spared, expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(spared[..., [0, 3]], x0[..., [0, 3]])
+
+
 def test_replacement_shows_the_denoiser_the_style_as_mean(x, cond, style):
     seen = StyleReplacement(style, 1.0)(lambda x, sigma, cond: x)(x, SIGMA, cond)
     for row in range(BATCH):
@@ -155,4 +165,4 @@ def test_an_empty_chain_changes_nothing():
 
 def test_every_number_is_a_leaf(style):
     guidance = chain(CFG(2.0, 0.5), StyleGrounding(style, 0.3), StyleReplacement(style, 0.1))
-    assert len(jax.tree.leaves(guidance)) == 6
+    assert len(jax.tree.leaves(guidance)) == 7
