@@ -170,6 +170,10 @@ class Bassist:
         Raises:
           InputError: If the mix or the style cannot be used, or a setting is out of range.
         """
+        known = [field.name for field in dataclasses.fields(Sampling)]
+        for name in knobs:
+            if name not in known:
+                raise InputError(f"unknown setting {name!r}; choose among {', '.join(known)}")
         sampling = dataclasses.replace(sampling or self.defaults, **knobs)
         if not 0 <= seed < 2**32:
             raise InputError(f"the seed is {seed}; choose one from 0 to 2^32 - 1")

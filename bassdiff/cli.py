@@ -14,8 +14,14 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bassdiff.types import InputError
+
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
+
+    from bassdiff.data.stems import Source
 
 EXIT_INPUT = 2
 EXIT_INTERRUPTED = 130
@@ -23,10 +29,10 @@ EXIT_INTERRUPTED = 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
-    parser = _parser()
-    arguments, rest = parser.parse_known_args(argv)
+    commands = parser()
+    arguments, rest = commands.parse_known_args(argv)
     if rest and arguments.verb is not train:
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        commands.error(f"unrecognized arguments: {' '.join(rest)}")
     arguments.overrides = rest
     warnings.showwarning = _show_warning
     # A job that is asked to end cleans up as one that is interrupted does.
@@ -95,7 +101,7 @@ def train(arguments: argparse.Namespace) -> None:
     from bassdiff import recipes
 
     _compilation_cache()
-    config = _config(arguments.config, arguments.overrides)
+    config = read_config(arguments.config, arguments.overrides)
     if config.objective != arguments.objective:
         raise InputError(
             f"{arguments.config} configures {config.objective}; run "
@@ -146,7 +152,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
         benchmark.save_json(arguments.out, result, about)
 
 
-def _source(arguments: argparse.Namespace):
+def _source(arguments: argparse.Namespace) -> Source:
     from bassdiff.data.sources import open_source
 
     return open_source(
@@ -164,7 +170,12 @@ def _knobs(arguments: argparse.Namespace) -> dict[str, float | int | str]:
     return {n: v for n in names if (v := getattr(arguments, n, None)) is not None}
 
 
-def _config(spec: str, overrides: Sequence[str]):
+def read_config(spec: str, overrides: Sequence[str]) -> ConfigDict:
+    """Reads `FILE:SIZE` and applies `--config.key=value` overrides.
+
+    Raises:
+      InputError: If the file, the size or a key is unknown, or a value has the wrong type.
+    """
     from absl import flags
     from ml_collections import config_flags
 
@@ -173,9 +184,10 @@ def _config(spec: str, overrides: Sequence[str]):
         raise InputError(f"{path}: there is no such config file; configs/ holds ours")
     # Flags of their own, so that nothing is shared with other users of absl.
     values = flags.FlagValues()
-    config_flags.DEFINE_config_file("config", flag_values=values)
+    words = ["bassdiff train", f"--config={spec}", *overrides]
+    config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=words)
     try:
-        left = values(["bassdiff train", f"--config={spec}", *overrides])
+        left = values(words)
         config = values.config
     except (flags.Error, KeyError, AttributeError, TypeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
@@ -202,11 +214,12 @@ def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
     print(f"bassdiff: warning: {message}", file=sys.stderr)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
+    root = argparse.ArgumentParser(
         "bassdiff", description="Listens to a music mix and plays a bass line that belongs to it."
     )
-    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    verbs = root.add_subparsers(required=True, metavar="VERB")
 
     def verb(function: Callable[[argparse.Namespace], None]) -> argparse.ArgumentParser:
         summary = (function.__doc__ or "").strip()
@@ -241,7 +254,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--clip-seconds", type=float, default=23.8)
     sub.add_argument("--seed", type=int, default=0)
     sub.add_argument("--out", help="JSON file for the scores")
-    return parser
+    return root
 
 
 def _generate_arguments(sub: argparse.ArgumentParser) -> None:

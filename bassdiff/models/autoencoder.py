@@ -21,7 +21,15 @@ import numpy as np
 
 from bassdiff.audio.stft import band_filters, hann, istft, log_magnitude, stft
 from bassdiff.models.layers import ChannelNorm, Downsample, ResidualBlock, Upsample
-from bassdiff.models.pitch import CODE_SIZE, PITCH_HOP, decode_pitch, encode_pitch, track
+from bassdiff.models.pitch import (
+    CODE_SIZE,
+    PITCH_HOP,
+    VOICED_MATCH,
+    decode_pitch,
+    encode_pitch,
+    hold,
+    track,
+)
 from bassdiff.types import Array
 
 SAMPLE_RATE_HZ = 44100
@@ -38,8 +46,7 @@ LONG_FMIN_HZ, LONG_FMAX_HZ = 40.0, 3520.0
 NUM_PARTIALS = 40
 HALO_FRAMES = 16
 NOISE_FRAMES = 32  # the noise repeats after so many latent frames: 1.5 s
-# Half match is where a code is as near to a pitch as to none.
-VOICED_MATCH, VOICED_SLOPE = 0.5, 12.0
+VOICED_SLOPE = 12.0
 
 
 def spectral_features(audio: Array, num_long_bands: int) -> Array:
@@ -130,6 +137,12 @@ def advance_phase(frequency_hz: Array) -> Array:
     return (xp.cumsum(cycles, axis=-1) - cycles) % 1.0
 
 
+def pitch_of(latents: Array) -> tuple[Array, Array]:
+    """What the pitch channels of `[B, T, C]` say: Hz `[B, 2 T]` and match `[B, 2 T]`."""
+    code = latents[..., :NUM_PITCH_CHANNELS]
+    return hold(*decode_pitch(code.reshape(latents.shape[0], -1, CODE_SIZE)))
+
+
 def oscillate(frequency_hz: Array, phase: Array, amplitudes: Array) -> Array:
     """A sum of partials.
 
@@ -143,15 +156,15 @@ def oscillate(frequency_hz: Array, phase: Array, amplitudes: Array) -> Array:
     """
     batch, spans = frequency_hz.shape
     sample = jnp.arange(PITCH_HOP, dtype=jnp.float32) / SAMPLE_RATE_HZ
-    cycles = phase[..., None] + frequency_hz[..., None] * sample  # [B, M, 1024]
+    cycles = phase[..., None] + frequency_hz[..., None] * sample[None, None]  # [B, M, 1024]
     angle = 2 * jnp.pi * (cycles % 1.0).reshape(batch, -1, STFT_HOP)  # [B, 4 M, 256]
-    partial = jnp.arange(1, amplitudes.shape[-1] + 1)
+    partial = jnp.arange(1, amplitudes.shape[-1] + 1)[None, None]
     audible = frequency_hz[..., None] * partial < 20000.0
     amplitudes = amplitudes * jnp.repeat(audible, PITCH_HOP // STFT_HOP, axis=1)
     # An amplitude belongs to the middle of its 256 samples.
     edges = jnp.pad(amplitudes, ((0, 0), (1, 1), (0, 0)), mode="edge")
     before, after = edges[:, :-2], edges[:, 2:]
-    ramp = (jnp.arange(STFT_HOP) + 0.5) / STFT_HOP - 0.5
+    ramp = ((jnp.arange(STFT_HOP) + 0.5) / STFT_HOP - 0.5)[None, None]
     falling, rising = jnp.maximum(-ramp, 0.0), jnp.maximum(ramp, 0.0)
     total = jnp.zeros_like(angle)
     # sin((k + 1) a) = 2 cos(a) sin(k a) - sin((k - 1) a): one sine for all partials.
@@ -222,14 +235,12 @@ class Decoder(nn.Module):
         voiced = jnp.zeros((batch, num_frames * SUBFRAMES, 1))
         tone = jnp.zeros((batch, num_frames * LATENT_HOP))
         if self.has_pitch:
-            code = latents[..., :NUM_PITCH_CHANNELS]
-            frequency, match = decode_pitch(code.reshape(batch, -1, CODE_SIZE))  # [B, 2 T]
+            frequency, match = pitch_of(latents)  # [B, 2 T]
             per_pitch = PITCH_HOP // STFT_HOP
             certainty = nn.sigmoid(VOICED_SLOPE * (match - VOICED_MATCH))
             voiced = jnp.repeat(certainty, per_pitch, axis=1)[..., None]
-            partials = jnp.repeat(frequency, per_pitch, axis=1)[..., None] * jnp.arange(
-                1, NUM_PARTIALS + 1
-            )  # Hz [B, 8 T, K]
+            partials = jnp.repeat(frequency, per_pitch, axis=1)[..., None]
+            partials = partials * jnp.arange(1, NUM_PARTIALS + 1)[None, None]  # Hz [B, 8 T, K]
             level = partial_log_power(short, features[..., SUBFRAMES * NUM_BANDS :], partials)
             level = level + correction("partials", NUM_PARTIALS)
             amplitudes = jnp.exp(0.5 * jnp.clip(level, -25.0, 3.0)) * voiced
@@ -270,12 +281,12 @@ def partial_log_power(short: Array, long: Array, partials_hz: Array) -> Array:
     long_edges = np.geomspace(LONG_FMIN_HZ, LONG_FMAX_HZ, num_long + 2)
     width_bins = np.maximum(np.diff(long_edges)[1:] * LONG_LENGTH / SAMPLE_RATE_HZ, 1.0)
     # A sine of amplitude a puts 1.5 (a N / 4)^2 into the Hann window's three bins.
-    sine = np.log(width_bins / (1.5 * (LONG_LENGTH / 4) ** 2)).astype(np.float32)
+    sine = np.log(width_bins / (1.5 * (LONG_LENGTH / 4) ** 2)).astype(np.float32)[None, None]
     levels = jnp.repeat(log_power(long) + sine, SUBFRAMES, axis=1)
     window = hann(4 * SUBFRAMES)[None, :, None]
     power = jnp.pad(jnp.exp(short), ((0, 0), (2 * SUBFRAMES, 2 * SUBFRAMES - 1), (0, 0)), "edge")
     count = short.shape[1]
-    average = sum(power[:, i : i + count] * window[:, i] for i in range(4 * SUBFRAMES))
+    average = sum(power[:, i : i + count] * window[:, i : i + 1] for i in range(4 * SUBFRAMES))
     dynamics = short - jnp.log(average / float(window.sum()) + 1e-9)
     return _at(levels, long_edges, partials_hz) + _at(
         dynamics, np.geomspace(BAND_FMIN_HZ, BAND_FMAX_HZ, NUM_BANDS + 2), partials_hz
@@ -337,8 +348,7 @@ class Autoencoder(nn.Module):
         """The oscillator's frequency `[B, 2 T]` in Hz, which `advance_phase` turns into phase."""
         if not self.has_pitch:
             return jnp.zeros((latents.shape[0], PITCHES * latents.shape[1]))
-        code = latents[..., :NUM_PITCH_CHANNELS]
-        return decode_pitch(code.reshape(latents.shape[0], -1, CODE_SIZE))[0]
+        return pitch_of(latents)[0]
 
     def decode_whole(self, latents: Array) -> Array:
         """Decodes latents that begin where the sound does: `[B, T, C]` to `[B, 2048 T]`."""

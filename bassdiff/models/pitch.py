@@ -18,6 +18,8 @@ RANGE_SEMITONES = 48
 # Periods of the code in semitones. The octave's makes notes an octave apart neighbours; the
 # short ones separate adjacent notes; together they are ambiguous nowhere in the range.
 PERIODS_SEMITONES = (96.0, 48.0, 24.0, 12.0, 5.0, 2.0)
+# Half a match is where a code is as near to a pitch as to none.
+VOICED_MATCH = 0.5
 CODE_SIZE = 2 * len(PERIODS_SEMITONES)
 
 _DECIMATION = 4
@@ -64,13 +66,13 @@ def track(audio: Array) -> tuple[Array, Array]:
     energy = power[..., _WINDOW:] - power[..., : _MAX_LAG + 1]
     difference = jnp.maximum(energy[..., :1] + energy - 2.0 * correlation, 0.0)
     lag = jnp.arange(1, _MAX_LAG + 1, dtype=jnp.float32)
-    mean = jnp.cumsum(difference[..., 1:], axis=-1) / lag
+    mean = jnp.cumsum(difference[..., 1:], axis=-1) / lag[None, None]
     floor = 1e-9 + 1e-6 * energy[..., :1]
     normalised = difference[..., 1:] / jnp.maximum(mean, floor)  # [B, M, max lag], lags 1 ...
 
     inner = normalised[..., 1:-1]  # lags 2 ...
     is_dip = (inner <= normalised[..., :-2]) & (inner < normalised[..., 2:])
-    is_dip = is_dip & (jnp.arange(inner.shape[-1]) >= _MIN_LAG - 2)
+    is_dip = is_dip & (jnp.arange(inner.shape[-1]) >= _MIN_LAG - 2)[None, None]
     depth = jnp.where(is_dip, inner, 2.0)
     deepest = jnp.min(depth, axis=-1, keepdims=True)
     index = jnp.argmax(depth <= jnp.maximum(_FIRST_DIP, deepest + 0.05), axis=-1)[..., None]
@@ -97,7 +99,8 @@ def encode_pitch(semitones: Array, voiced: Array) -> Array:
     Returns:
       `[..., 12]` float32 of unit variance where voiced.
     """
-    angle = 2 * jnp.pi * semitones[..., None] / jnp.asarray(PERIODS_SEMITONES)
+    periods = jnp.asarray(PERIODS_SEMITONES).reshape((1,) * semitones.ndim + (-1,))
+    angle = 2 * jnp.pi * semitones[..., None] / periods
     code = jnp.concatenate([jnp.cos(angle), jnp.sin(angle)], axis=-1)
     return np.sqrt(2.0, dtype=np.float32) * code * voiced[..., None]
 
@@ -116,3 +119,33 @@ def decode_pitch(code: Array) -> tuple[Array, Array]:
     best = jnp.argmax(match, axis=-1)
     frequency = LOWEST_HZ * 2.0 ** (jnp.asarray(_GRID)[best] / 12.0)
     return frequency, jnp.max(match, axis=-1)
+
+
+def hold(frequency_hz: Array, match: Array) -> tuple[Array, Array]:
+    """Lends the pitch of a note to the spans next to it that have none.
+
+    A tracker finds a pitch only when a few periods have sounded; the attack before belongs to
+    the note all the same. A pitch therefore begins two spans (46 ms) before it was found and
+    lasts one longer; how loud it is there, the envelope says.
+
+    Args:
+      frequency_hz: `[B, M]` one per span.
+      match: `[B, M]` from `decode_pitch`.
+
+    Returns:
+      Both, with spans below half a match taken over from the nearest neighbour above it.
+    """
+    filled_hz, filled = frequency_hz, match
+    for shift in (1, 2, -1):
+        neighbour = [_shifted(values, shift) for values in (frequency_hz, match)]
+        take = (filled < VOICED_MATCH) & (neighbour[1] >= VOICED_MATCH)
+        filled_hz = jnp.where(take, neighbour[0], filled_hz)
+        filled = jnp.where(take, neighbour[1], filled)
+    return filled_hz, filled
+
+
+def _shifted(values: Array, shift: int) -> Array:
+    """Each span's neighbour `shift` spans later; zero beyond the ends."""
+    if shift > 0:
+        return jnp.pad(values[:, shift:], ((0, 0), (0, shift)))
+    return jnp.pad(values[:, :shift], ((0, 0), (-shift, 0)))
