@@ -89,6 +89,9 @@ def build(
             _check_origin(path, wanted)
     if (folder / MANIFEST).exists():
         return Store(folder)
+    if len(set(source.names)) < len(source.names):
+        twice = next(name for name in source.names if source.names.count(name) > 1)
+        raise InputError(f"two songs are called {twice}; rename one, or store them apart")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _write_json(folder / BEGUN, wanted)

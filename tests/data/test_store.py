@@ -117,6 +117,13 @@ def test_a_store_of_another_origin_is_refused(tmp_path, change, named, finished)
     assert contents(folder) == before
 
 
+def test_songs_of_one_name_are_refused(tmp_path):
+    """Joined folders may hold them; one would be stored in the other's place."""
+    with pytest.raises(InputError, match="two songs are called d; rename one"):
+        build(tmp_path / "s", Songs(["a", "d", "d", "e"]), make, ABOUT, seed=3)
+    assert not (tmp_path / "s").exists()
+
+
 def test_progress_sees_every_song(tmp_path):
     seen = []
 
