@@ -233,14 +233,14 @@ class AutoencoderObjective:
         log.scalars(
             step,
             {
-                "validation/multi_scale": float(multi_scale_distance(clips, estimate)),
-                "validation/log_magnitude": float(log_magnitude_distance(clips, estimate)),
+                "validation/multi_scale": float(jax.jit(multi_scale_distance)(clips, estimate)),
+                "validation/log_magnitude": float(jax.jit(log_magnitude_distance)(clips, estimate)),
                 "validation/sdr_db": float(np.mean(sdr_db)),
             },
         )
         for name, signal in (("original", clips[0]), ("decoded", np.asarray(estimate)[0])):
             log.audio(step, f"audio/{name}", signal)
-            picture = np.asarray(log_magnitude(stft(jnp.asarray(signal), STFT_LENGTH, STFT_HOP)))
+            picture = np.asarray(jax.jit(_spectrogram)(signal))
             log.image(step, f"spectrogram/{name}", picture.T[::-1])
 
     def export(self, state: TrainState, folder: Path) -> None:
@@ -257,3 +257,7 @@ class AutoencoderObjective:
             std=float(np.std(latents - latents.mean(axis=(0, 1)))),
             training={"kind": self.kind, "steps": int(state.step)},
         )
+
+
+def _spectrogram(signal: Array) -> Array:
+    return log_magnitude(stft(signal, STFT_LENGTH, STFT_HOP))

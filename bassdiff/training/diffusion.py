@@ -97,7 +97,7 @@ class DiffusionObjective:
             opt_state=opt_state,
         )
         new, skipped = keep_if_finite(loss, new, state)
-        return new, {"loss": loss, "gradient_norm": optax.global_norm(grads), "skipped": skipped}
+        return new, {"loss": loss, "gradient_norm": optax.tree.norm(grads), "skipped": skipped}
 
     def validate(self, state: TrainState, log: RunLog) -> None:
         """Loss on unseen songs with their own mix, with another's, and with none.

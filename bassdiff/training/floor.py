@@ -7,6 +7,7 @@ then only has to improve on it.
 
 from __future__ import annotations
 
+import jax
 import numpy as np
 
 from bassdiff.models.autoencoder import Autoencoder, spectral_features
@@ -38,8 +39,9 @@ def linear_floor(
     Returns:
       `{"encoder": ..., "decoder": ...}`: parameters to overwrite.
     """
+    analyse = jax.jit(spectral_features, static_argnums=1)
     features = np.concatenate(
-        [np.asarray(spectral_features(clip[None], model.num_long_bands))[0] for clip in clips]
+        [np.asarray(analyse(clip[None], model.num_long_bands))[0] for clip in clips]
     )
     directions, variances = principal_components(features, model.num_envelope_channels)
     weights = variances**-whitening
