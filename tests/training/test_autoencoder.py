@@ -1,0 +1,250 @@
+import json
+import zlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from bassdiff import recipes
+from bassdiff.audio.io import write
+from bassdiff.models.autoencoder import LATENT_HOP, Autoencoder
+from bassdiff.pretrained.codec import Codec
+from bassdiff.pretrained.weights import load_codec
+from bassdiff.training.autoencoder import (
+    hinge_discriminator_loss,
+    log_magnitude_distance,
+    multi_scale_distance,
+)
+from bassdiff.training.log import RunLog
+from bassdiff.types import InputError
+
+RATE_HZ = 44100
+CROP_SAMPLES = 8 * LATENT_HOP
+
+
+def plucks(rng, num_samples):
+    """A made-up bass: decaying tones of some partials, a new one every quarter of a second."""
+    time_seconds = np.arange(num_samples) / RATE_HZ
+    note, age = np.divmod(time_seconds, 0.25)
+    frequency_hz = 55.0 * 2 ** (rng.integers(0, 12, 99)[note.astype(int)] / 12)
+    tone = sum(np.sin(2 * np.pi * k * frequency_hz * time_seconds) / k for k in (1, 2, 3))
+    return (0.2 * tone * np.exp(-4 * age) + 1e-3 * rng.normal(size=num_samples)).astype(np.float32)
+
+
+@pytest.fixture
+def wave(rng):
+    return jnp.asarray(0.1 * rng.normal(size=(2, CROP_SAMPLES)), jnp.float32)
+
+
+@pytest.mark.parametrize("distance", [log_magnitude_distance, multi_scale_distance])
+def test_distances_are_zero_for_equal_magnitudes_alone(distance, wave, rng):
+    distance = jax.jit(distance)
+    assert float(distance(wave, wave)) == 0.0
+    np.testing.assert_allclose(distance(wave, -wave), 0.0, atol=1e-6)
+    other = jnp.asarray(0.1 * rng.normal(size=wave.shape), jnp.float32)
+    assert float(distance(wave, other)) > 0.05
+
+
+def test_a_gain_costs_its_decibels(wave):
+    loud = 10.0 * wave
+    np.testing.assert_allclose(log_magnitude_distance(loud, 10.0 * loud), 20 / 75, rtol=1e-3)
+
+
+def test_a_gain_costs_its_convergence_and_its_logarithm(wave):
+    distance, loud = jax.jit(multi_scale_distance), 100.0 * wave
+    for gain in (0.5, 3.0):
+        expected = abs(1 - gain) + abs(np.log(gain))
+        np.testing.assert_allclose(distance(loud, gain * loud), expected, rtol=1e-3)
+
+
+@pytest.mark.parametrize("distance", [log_magnitude_distance, multi_scale_distance])
+def test_what_is_inaudible_costs_next_to_nothing(distance):
+    silence = jnp.zeros((2, CROP_SAMPLES))
+    hiss = 1e-6 * jax.random.normal(jax.random.key(0), silence.shape)
+    assert float(jax.jit(distance)(silence, hiss)) < 1e-3
+
+
+def test_hinge_loss_of_certain_undecided_and_mistaken_judges():
+    ones = [jnp.ones((2, 3)), jnp.ones((4, 5))]
+
+    def loss(real, fake):
+        scaled = ([value * one for one in ones] for value in (real, fake))
+        return float(hinge_discriminator_loss(*scaled))
+
+    assert loss(1.0, -1.0) == loss(7.0, -9.0) == 0.0
+    assert loss(0.0, 0.0) == 2.0
+    assert loss(-1.0, 1.0) == 4.0
+    assert loss(0.5, -1.0) == 0.5
+
+
+@pytest.fixture(scope="module")
+def songs(tmp_path_factory):
+    """A folder of songs, some for training and one for validation."""
+    root, rng = tmp_path_factory.mktemp("songs"), np.random.default_rng(1)
+    names = [f"song{i}" for i in range(100)]
+    validation = [name for name in names if zlib.crc32(name.encode()) % 10 == 0]
+    training = [name for name in names if name not in validation]
+    for name in (*training[:4], validation[0]):
+        (root / name).mkdir()
+        for stem in ("bass", "drums"):
+            write(root / name / f"{stem}.wav", plucks(rng, 2 * CROP_SAMPLES + 3000), RATE_HZ)
+    return root
+
+
+@pytest.fixture(scope="module")
+def config(get_config, songs):
+    config = get_config("autoencoder", "tiny")
+    config.data.source = f"stems:{songs}"
+    config.crop_samples = CROP_SAMPLES
+    config.num_fit_clips = 8
+    config.discriminator.frame_lengths = (256,)
+    config.loss = dict(
+        log_magnitude=2.0, multi_scale=1.0, waveform=0.3, adversarial=0.1, feature_matching=0.5
+    )
+    config.adversarial_from_step = 1
+    config.warmup_steps, config.num_steps = 0, 100
+    config.train_encoder = False
+    return config
+
+
+@pytest.fixture(scope="module")
+def recipe(config, tmp_path_factory):
+    """The objective and the dataset that the config describes."""
+    return recipes.autoencoder(config, tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture(scope="module")
+def objective(recipe):
+    return recipe[0]
+
+
+@pytest.fixture(scope="module")
+def fresh(objective):
+    return jax.jit(objective.init)(jax.random.key(0))
+
+
+@pytest.fixture(scope="module")
+def prepared(objective, fresh):
+    return objective.prepare(fresh)
+
+
+@pytest.fixture(scope="module")
+def step(objective):
+    return jax.jit(objective.train_step)
+
+
+@pytest.fixture(scope="module")
+def batch(recipe):
+    _, dataset = recipe
+    return {"audio": jnp.stack([dataset[i]["audio"] for i in range(2)])}
+
+
+@pytest.fixture(scope="module")
+def first(step, prepared, batch):
+    return step(prepared, batch, jax.random.key(0))
+
+
+@pytest.fixture(scope="module")
+def second(step, first, batch):
+    return step(first[0], batch, jax.random.key(0))
+
+
+def moved(before, after):
+    """Names of the modules of which some parameter changed."""
+    changed = jax.tree.map(lambda a, b: bool(np.any(np.asarray(a) != np.asarray(b))), before, after)
+    return {name for name, leaves in changed.items() if any(jax.tree.leaves(leaves))}
+
+
+def test_the_closed_form_start_beats_a_random_one(objective, fresh, prepared, step, first, batch):
+    _, metrics = step(fresh, batch, jax.random.key(0))
+    assert float(first[1]["log_magnitude"]) < 0.7 * float(metrics["log_magnitude"])
+    assert moved(fresh.params, prepared.params) == {"generator"}
+    for a, b in zip(
+        jax.tree.leaves(prepared.ema), jax.tree.leaves(prepared.params["generator"]), strict=True
+    ):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_the_loss_is_the_weighted_sum_of_its_parts(objective, first, second):
+    weights = vars(objective.weights)
+    for (_, metrics), ramp in ((first, 0.0), (second, 1.0)):
+        expected = sum(
+            weight * (ramp if name in ("adversarial", "feature_matching") else 1.0) * metrics[name]
+            for name, weight in weights.items()
+        )
+        np.testing.assert_allclose(metrics["loss"], expected, rtol=1e-5)
+        assert float(metrics["skipped"]) == 0.0
+
+
+def test_a_step_trains_decoder_and_critic_and_leaves_a_fixed_encoder(prepared, first):
+    state, _ = first
+    assert int(state.step) == 1
+    assert moved(prepared.params, state.params) == {"generator", "critic"}
+    assert moved(prepared.params["generator"], state.params["generator"]) == {"decoder"}
+    assert moved(prepared.ema, state.ema) == {"decoder"}
+
+
+def test_the_judge_learns_to_tell_real_from_decoded(step, prepared, batch):
+    state, losses = prepared, []
+    for _ in range(12):
+        state, metrics = step(state, batch, jax.random.key(0))
+        losses.append(float(metrics["critic"]))
+    np.testing.assert_allclose(losses[0], 2.0, atol=1.0)
+    assert losses[-1] < losses[0] - 0.02
+
+
+@pytest.mark.parametrize("fault", [np.nan, np.inf])
+def test_a_spoilt_batch_changes_neither_network(step, first, batch, fault):
+    state, _ = first
+    spoilt = {"audio": batch["audio"].at[0, 100].set(fault)}
+    after, metrics = step(state, spoilt, jax.random.key(0))
+    assert float(metrics["skipped"]) == 1.0
+    assert int(after.step) == 2
+    for a, b in zip(
+        jax.tree.leaves(after.replace(step=state.step)), jax.tree.leaves(state), strict=True
+    ):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_exported_latents_are_normalised(objective, prepared, tmp_path):
+    objective.export(prepared, tmp_path)
+    weights = load_codec(tmp_path / "bass_codec.safetensors")
+    assert weights.training == {"kind": "bass", "steps": 0}
+    latents = np.concatenate([Codec(weights).encode(clip) for clip in objective.fit_clips])
+    # The codec hears silence around a clip, where the statistics saw its cut ends.
+    np.testing.assert_allclose(latents.mean(axis=0), 0.0, atol=0.1)
+    np.testing.assert_allclose(latents.std(), 1.0, atol=0.05)
+
+
+def test_validation_leaves_numbers_sound_and_pictures(objective, first, tmp_path):
+    with RunLog(tmp_path) as log:
+        objective.validate(first[0], log)
+    scores = json.loads((tmp_path / "metrics.jsonl").read_text())
+    assert scores.pop("step") == 1
+    assert set(scores) == {f"validation/{n}" for n in ("multi_scale", "log_magnitude", "sdr_db")}
+    assert all(np.isfinite(value) for value in scores.values())
+    events = b"".join(path.read_bytes() for path in tmp_path.glob("events*"))
+    for name in (b"audio/original", b"audio/decoded", b"spectrogram/decoded"):
+        assert name in events
+
+
+def test_a_config_makes_crops_and_a_model(config, recipe, tmp_path):
+    objective, dataset = recipe
+    assert objective.model == Autoencoder(**config.model)
+    assert objective.fit_clips.shape == (8, 2 * CROP_SAMPLES)
+    assert dataset[12345]["audio"].shape == (CROP_SAMPLES,)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("kind", "drums", "config.kind='drums' is not a codec; use bass or mix"),
+        ("crop_samples", 2**20, "no song of the store has"),
+    ],
+)
+def test_configs_that_cannot_be_used_are_refused(config, tmp_path, key, value, message):
+    changed = config.copy_and_resolve_references()
+    changed[key] = value
+    with pytest.raises(InputError, match=message):
+        recipes.autoencoder(changed, tmp_path / "run")

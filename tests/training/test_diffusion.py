@@ -1,0 +1,216 @@
+import dataclasses
+import json
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from bassdiff import recipes
+from bassdiff.data.stems import Stems
+from bassdiff.data.store import build
+from bassdiff.diffusion.schedules import cosine_levels
+from bassdiff.models.autoencoder import Autoencoder
+from bassdiff.models.unet import UNet
+from bassdiff.pretrained.weights import CodecWeights, load_unet
+from bassdiff.training.diffusion import DiffusionObjective
+from bassdiff.training.log import RunLog
+from bassdiff.training.partition import batch_sharding, make_mesh, replicated
+from bassdiff.types import InputError
+
+CHANNELS, FRAMES = 4, 8
+
+
+def pair(rng, rows, num_frames=FRAMES):
+    """Basses of unit variance that are nothing but their mixes' first channels."""
+    mix = rng.normal(size=(rows, num_frames, 6)).astype(np.float32)
+    return {"bass": mix[..., :CHANNELS].copy(), "mix": mix}
+
+
+@pytest.fixture(scope="module")
+def objective():
+    return DiffusionObjective(
+        model=UNet(CHANNELS, (16,), num_blocks=1, attention_levels=(0,), num_heads=2),
+        # Some gradients are zero but for rounding, which Adam would make steps of.
+        optimizer=optax.adam(1e-2, eps=1e-5),
+        levels=cosine_levels,
+        ema_decay=0.9,
+        drop_mix=0.2,
+        num_mix_channels=6,
+        crop_frames=FRAMES,
+        validation=pair(np.random.default_rng(9), 16),
+        bindings={"mix_codec": "m", "bass_codec": "b", "sampling": {"steps": 4}},
+    )
+
+
+@pytest.fixture(scope="module")
+def fresh(objective):
+    return jax.jit(objective.init)(jax.random.key(0))
+
+
+@pytest.fixture(scope="module")
+def step(objective):
+    return jax.jit(objective.train_step)
+
+
+@pytest.fixture(scope="module")
+def batch():
+    return pair(np.random.default_rng(1), 16)
+
+
+@pytest.fixture(scope="module")
+def trained(step, fresh):
+    """The state after 150 steps, and the loss of each."""
+    rng, state, losses = np.random.default_rng(2), fresh, []
+    for i in range(150):
+        state, metrics = step(state, pair(rng, 16), jax.random.key(i))
+        losses.append(float(metrics["loss"]))
+    return state, losses
+
+
+def test_the_first_loss_is_the_variance_of_the_data(step, fresh, batch):
+    _, metrics = step(fresh, batch, jax.random.key(0))
+    np.testing.assert_allclose(metrics["loss"], 1.0, atol=0.15)
+    assert float(metrics["gradient_norm"]) > 0
+    assert float(metrics["skipped"]) == 0.0
+
+
+def test_the_key_decides_noise_levels_and_dropout(step, fresh, batch):
+    first, again, other = (step(fresh, batch, jax.random.key(k))[1]["loss"] for k in (0, 0, 1))
+    assert float(first) == float(again) != float(other)
+
+
+def test_training_lowers_the_loss(trained):
+    _, losses = trained
+    assert np.mean(losses[-10:]) < 0.6 * np.mean(losses[:3])
+
+
+def test_validation_shows_that_the_mix_is_used(objective, trained, tmp_path):
+    with RunLog(tmp_path) as log:
+        objective.validate(trained[0], log)
+        objective.validate(trained[0], log)
+    first, again = map(json.loads, (tmp_path / "metrics.jsonl").read_text().splitlines())
+    assert first == again
+    assert first["step"] == 150
+    assert first["validation/own_mix"] < 0.7 * first["validation/no_mix"]
+    assert first["validation/no_mix"] < first["validation/other_mix"]
+
+
+def test_the_average_follows_the_parameters(trained, fresh):
+    state, _ = trained
+
+    def distance(a, b):
+        return float(optax.tree.norm(jax.tree.map(jnp.subtract, a, b)))
+
+    assert 0 < distance(state.ema, state.params) < 0.3 * distance(state.params, fresh.params)
+
+
+@pytest.mark.parametrize(("drop", "is_used"), [(1.0, False), (0.0, True)])
+def test_a_dropped_mix_teaches_nothing(objective, trained, batch, drop, is_used):
+    always = dataclasses.replace(objective, drop_mix=drop)
+    other = {**batch, "mix": batch["mix"][::-1].copy()}
+    loss = jax.jit(lambda b: always.train_step(trained[0], b, jax.random.key(0))[1]["loss"])
+    assert (float(loss(batch)) != float(loss(other))) == is_used
+
+
+def test_a_spoilt_batch_changes_nothing_but_the_count(step, trained, batch):
+    state, _ = trained
+    spoilt = {**batch, "mix": batch["mix"] * np.nan}
+    after, metrics = step(state, spoilt, jax.random.key(0))
+    assert float(metrics["skipped"]) == 1.0
+    for a, b in zip(
+        jax.tree.leaves(after.replace(step=state.step)), jax.tree.leaves(state), strict=True
+    ):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_eight_devices_take_the_step_of_one(step, trained, batch):
+    state, _ = trained
+    mesh = make_mesh()
+    one, one_metrics = step(state, batch, jax.random.key(0))
+    eight, eight_metrics = step(
+        jax.device_put(state, replicated(mesh)),
+        jax.device_put(batch, batch_sharding(mesh)),
+        jax.random.key(0),
+    )
+    np.testing.assert_allclose(eight_metrics["loss"], one_metrics["loss"], rtol=1e-5)
+    assert len(jax.tree.leaves(eight.params)[0].sharding.device_set) == 8
+    for a, b in zip(jax.tree.leaves(eight.params), jax.tree.leaves(one.params), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_what_is_exported_is_the_average_bound_to_its_codecs(objective, trained, tmp_path):
+    objective.export(trained[0], tmp_path)
+    mix, bass = (CodecWeights(Autoencoder(), {}, np.zeros(1), 1.0, name, {}) for name in "mb")
+    unet = load_unet(tmp_path / "unet.safetensors", mix, bass)
+    assert unet.model == objective.model
+    assert unet.bindings == objective.bindings
+    assert unet.training == {"steps": 150, "crop_frames": FRAMES}
+    for loaded, average in zip(
+        jax.tree.leaves(unet.params), jax.tree.leaves(trained[0].ema), strict=True
+    ):
+        np.testing.assert_array_equal(loaded, np.asarray(average, np.float16))
+
+
+class Songs:
+    """Song names whose audio nobody asks for."""
+
+    names = tuple(f"song{i}" for i in range(6))
+
+    def __len__(self):
+        return len(self.names)
+
+    def __getitem__(self, index):
+        silent = np.zeros(40, np.float32)
+        return Stems(self.names[index], silent, {"drums": silent}, 44100)
+
+
+def make_latents(stems, rng):
+    rows = pair(rng, 1, len(stems.bass))
+    latents = {name: values.astype(np.float16) for name, values in rows.items()}
+    return {**latents, "active": np.ones((1, len(stems.bass)), bool)}
+
+
+@pytest.fixture(scope="module")
+def config(get_config, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("latents")
+    config = get_config("diffusion", "tiny")
+    config.model.widths, config.model.attention_levels = (8,), (0,)
+    for split, codec in (("latents", "m"), ("validation_latents", "m"), ("others", "x")):
+        about = {"codecs": {"mix": codec, "bass": "b"}}
+        build(folder / split, Songs(), make_latents, about, seed=len(split))
+    config.data.latents = str(folder / "latents")
+    config.data.validation_latents = str(folder / "validation_latents")
+    return config
+
+
+def test_a_config_trains_from_stores_to_weights(config, tmp_path):
+    state = recipes.run(config, tmp_path)
+    assert int(state.step) == config.num_steps == 8
+    lines = (tmp_path / "logs" / "metrics.jsonl").read_text().splitlines()
+    steps = [json.loads(line)["step"] for line in lines if "gradient_norm" in line]
+    assert steps == [2, 4, 6, 8]
+    records = {key: value for line in lines for key, value in json.loads(line).items()}
+    assert records["skipped"] == 0.0
+    assert all(np.isfinite(value) for value in records.values())
+    mix, bass = (CodecWeights(Autoencoder(), {}, np.zeros(1), 1.0, name, {}) for name in "mb")
+    unet = load_unet(tmp_path / "weights" / "unet.safetensors", mix, bass)
+    assert unet.model == UNet(CHANNELS, **config.model)
+    assert unet.bindings["sampling"] == config.sampling.to_dict()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("latents", "", "config.data.latents is empty; make latents with `bassdiff encode`"),
+        ("latents", "nowhere", "nowhere holds no complete store"),
+        ("validation_latents", "{}/others", "come from different codecs; encode both"),
+    ],
+)
+def test_latents_that_cannot_be_used_are_refused(config, tmp_path, key, value, message):
+    changed = config.copy_and_resolve_references()
+    changed.data[key] = value.format(Path(config.data.latents).parent)
+    with pytest.raises(InputError, match=message):
+        recipes.run(changed, tmp_path)
