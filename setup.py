@@ -19,7 +19,15 @@ DATA = [
     "pretty_midi>=0.2.11",
     "midirenderer>=0.1.3",
 ]
-TOOLS = ["ml_collections>=1.0", "absl-py", "numpy>=2", "scipy", "matplotlib", "tqdm", "tensorboardX"]
+TOOLS = [
+    "ml_collections>=1.0",
+    "absl-py",
+    "numpy>=2",
+    "scipy",
+    "matplotlib",
+    "tqdm",
+    "tensorboardX",
+]
 
 setup(
     name="bassdiff",

@@ -7,9 +7,9 @@ import functools
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from bassdiff.audio.io import SAMPLE_RATE_HZ, loudness_lufs, match_loudness, read_mono, resample
@@ -17,7 +17,7 @@ from bassdiff.data.mixing import BASS_LUFS, MIX_LUFS
 from bassdiff.diffusion import sampler
 from bassdiff.diffusion.denoiser import precondition
 from bassdiff.diffusion.guidance import CFG, Chain, StyleGrounding, chain
-from bassdiff.diffusion.schedules import SCHEDULES
+from bassdiff.diffusion.schedules import SCHEDULES, SIGMA_MIN
 from bassdiff.diffusion.solvers import SOLVERS
 from bassdiff.models.autoencoder import NUM_PITCH_CHANNELS
 from bassdiff.models.unet import UNet
@@ -45,6 +45,8 @@ class Sampling:
       solver: A name in `SOLVERS`.
       schedule: A name in `SCHEDULES`.
       steps: Noise levels, 2 to 256.
+      sigma_min: The last of them, 0.001 to 10. What is finer than that is not sampled but
+        estimated at once: a model that is still weak there is better not asked.
       guidance: Weight of classifier-free guidance, 1 (off) upwards.
       rescale: Latent rescaling of the guided estimate, 0 to 1.
       style_strength: Weight of style grounding, 0 (off) upwards.
@@ -53,6 +55,7 @@ class Sampling:
     solver: str = "dpmpp2m"
     schedule: str = "cosine"
     steps: int = 30
+    sigma_min: float = SIGMA_MIN
     guidance: float = 2.5
     rescale: float = 0.7
     style_strength: float = 1.0
@@ -71,6 +74,7 @@ class Sampling:
                 raise InputError(f"unknown {kind} {name!r}; choose among {', '.join(known)}")
         for name, low, high in (
             ("steps", 2, MAX_STEPS),
+            ("sigma_min", 0.001, 10.0),
             ("guidance", 0.0, 100.0),
             ("rescale", 0.0, 1.0),
             ("style_strength", 0.0, 10.0),
@@ -149,7 +153,7 @@ class Bassist:
         seed: int = 0,
         sampling: Sampling | None = None,
         progress: Progress | None = None,
-        **knobs: float | int | str,
+        **knobs: Any,
     ) -> np.ndarray:
         """Plays a bass to a mix.
 
@@ -218,7 +222,7 @@ class Bassist:
             np.ones(1, np.float32),
             np.full(1, frames, np.int32),
         )
-        levels = SCHEDULES[sampling.schedule](sampling.steps)
+        levels = SCHEDULES[sampling.schedule](sampling.steps, sigma_min=sampling.sigma_min)
         # Padded to one length, so that the number of steps does not recompile either.
         sigmas = np.pad(levels, (0, MAX_STEPS - sampling.steps), constant_values=levels[-1])
         solver = SOLVERS[sampling.solver]()

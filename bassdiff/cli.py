@@ -73,7 +73,6 @@ def encode(arguments: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     from bassdiff.data import latents, store
-    from bassdiff.data.sources import open_source
     from bassdiff.pretrained.codec import Codec
     from bassdiff.pretrained.release import load_codecs
 
@@ -83,9 +82,7 @@ def encode(arguments: argparse.Namespace) -> None:
     store.build(
         arguments.out,
         source,
-        latents.latent_fields(
-            Codec(bass_codec).encode, Codec(mix_codec).encode, arguments.mixes
-        ),
+        latents.latent_fields(Codec(bass_codec).encode, Codec(mix_codec).encode, arguments.mixes),
         {
             "source": arguments.data,
             "split": arguments.split,
@@ -119,10 +116,11 @@ def release(arguments: argparse.Namespace) -> None:
 
 def evaluate(arguments: argparse.Namespace) -> None:
     """Scores generated basses on songs beside the true and shuffled ones."""
+    from tqdm import tqdm
+
     import bassdiff
     from bassdiff.evaluation import benchmark, music
     from bassdiff.pretrained.release import load_codecs
-    from tqdm import tqdm
 
     _compilation_cache()
     bassist = bassdiff.load(arguments.weights)

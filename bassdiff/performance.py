@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -35,9 +36,7 @@ class Outputs:
                 raise InputError(f"{path} is the mix itself; choose another name")
 
 
-def name_outputs(
-    bass: Path, mixdown: Path | None, plot: bool, variations: int
-) -> list[Outputs]:
+def name_outputs(bass: Path, mixdown: Path | None, plot: bool, variations: int) -> list[Outputs]:
     """The files of every variation: numbered from 1 if there are several.
 
     Raises:
@@ -60,7 +59,7 @@ def perform(
     weights: str,
     style: str | None,
     seed: int,
-    knobs: Mapping[str, float | int | str],
+    knobs: Mapping[str, Any],
 ) -> None:
     """Plays one bass per element of `outputs`, with seeds `seed`, `seed + 1`, ...
 
@@ -94,7 +93,7 @@ def _play(
     sample_rate_hz: int,
     style: str | None,
     seed: int,
-    knobs: Mapping[str, float | int | str],
+    knobs: Mapping[str, Any],
     label: str,
 ) -> np.ndarray:
     with tqdm(desc=label, unit="step", total=1) as bar:
@@ -103,9 +102,7 @@ def _play(
             bar.total = total
             bar.update(done - bar.n)
 
-        return bassist.generate(
-            mix, sample_rate_hz, style=style, seed=seed, progress=show, **knobs
-        )
+        return bassist.generate(mix, sample_rate_hz, style=style, seed=seed, progress=show, **knobs)
 
 
 def _labels(count: int) -> list[str]:

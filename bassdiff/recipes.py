@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import grain
@@ -67,7 +68,7 @@ def autoencoder(config: ConfigDict, workdir: Path) -> tuple[Objective, grain.Map
             latents.waveform_fields(config.kind, config.data.num_mixes),
             {"kind": config.kind, "source": config.data.source},
             config.seed,
-            lambda songs, split=split: tqdm(songs, f"{split} songs", unit="song"),
+            functools.partial(tqdm, desc=f"{split} songs", unit="song"),
         )
 
     def crops(split: str, num_samples: int) -> grain.MapDataset:
@@ -119,9 +120,7 @@ def diffusion(config: ConfigDict, workdir: Path) -> tuple[Objective, grain.MapDa
     unseen = [crops("validation")[i] for i in range(NUM_VALIDATION_CLIPS)]
     validation = {name: np.stack([row[name] for row in unseen]) for name in ("bass", "mix")}
     objective = DiffusionObjective(
-        model=UNet(
-            num_channels=validation["bass"].shape[-1], **config.model, dtype=_dtype(config)
-        ),
+        model=UNet(num_channels=validation["bass"].shape[-1], **config.model, dtype=_dtype(config)),
         optimizer=_adam(config, b1=0.9, b2=0.99),
         levels=LEVELS[config.levels],
         ema_decay=config.ema_decay,

@@ -56,13 +56,17 @@ class Denoise(Protocol):
     `x` is `[B, T, C]` at noise level `sigma` `[B]`, so x = z + sigma * noise.
     """
 
-    def __call__(self, x: Array, sigma: Array, cond: Cond) -> Array: ...
+    def __call__(self, x: Array, sigma: Array, cond: Cond) -> Array:
+        """The estimate."""
+        ...
 
 
 class Guidance(Protocol):
     """Wraps a `Denoise` into another. Its numbers are pytree leaves: no knob recompiles."""
 
-    def __call__(self, denoise: Denoise) -> Denoise: ...
+    def __call__(self, denoise: Denoise) -> Denoise:
+        """The guided denoiser."""
+        ...
 
 
 class Solver(Protocol):
@@ -71,7 +75,9 @@ class Solver(Protocol):
     Here `denoise(x, sigma)` has its guidance and condition bound, and `sigma` is a scalar.
     """
 
-    def init(self, x: Array) -> PyTree: ...
+    def init(self, x: Array) -> PyTree:
+        """The state before the first step from `x` `[B, T, C]`."""
+        ...
 
     def step(
         self,
@@ -81,4 +87,6 @@ class Solver(Protocol):
         sigma: Array,
         sigma_next: Array,
         key: Array,
-    ) -> tuple[Array, PyTree]: ...
+    ) -> tuple[Array, PyTree]:
+        """One step: the `x` at `sigma_next`, and the state to go on from."""
+        ...

@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 
 
 def get_config(size: str = "small") -> ConfigDict:
+    """The configuration of one size."""
     config = ConfigDict()
     config.objective = "diffusion"
     config.size = size
@@ -44,7 +45,9 @@ def get_config(size: str = "small") -> ConfigDict:
     config.validate_every = {"tiny": 8, "small": 500, "base": 5_000}[size]
     config.log_every = {"tiny": 2, "small": 20, "base": 100}[size]
     config.sampling = ConfigDict(
-        dict(solver="dpmpp2m", schedule="cosine", steps=30, guidance=2.5, rescale=0.7)
+        dict(
+            solver="dpmpp2m", schedule="cosine", steps=30, sigma_min=0.5, guidance=2.5, rescale=0.7
+        )
     )
     config.data = ConfigDict(dict(latents="", validation_latents=""))
     return config

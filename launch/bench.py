@@ -74,7 +74,7 @@ def measure(weights_name: str, repeats: int) -> dict[str, Any]:
     )
     x, sigma = jnp.ones((2, 512, unet.num_channels)), jnp.ones(2)
     compiled = denoise.lower(params, x, sigma, cond).compile()
-    gflop = compiled.cost_analysis()["flops"] / 1e9
+    gflop = (compiled.cost_analysis() or {})["flops"] / 1e9
     seconds = median_seconds(lambda: compiled(params, x, sigma, cond), repeats)
     figures["unet_gflop_per_512_frames"] = gflop / 2
     figures["unet_gflops"] = gflop / seconds
@@ -138,9 +138,9 @@ def counted_compiles() -> Iterator[list[float]]:
     """Collects the duration of every compilation inside the block."""
     durations: list[float] = []
 
-    def listen(event: str, duration: float, **_: Any) -> None:
+    def listen(event: str, duration_secs: float, **_: str | int) -> None:
         if event == COMPILE_EVENT:
-            durations.append(duration)
+            durations.append(duration_secs)
 
     jax.monitoring.register_event_duration_secs_listener(listen)
     try:

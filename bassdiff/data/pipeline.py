@@ -43,6 +43,7 @@ class WaveformCrop(grain.transforms.RandomMap):
         self._min_rms = min_rms
 
     def random_map(self, song: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """Reads one crop; the last one tried if none is loud enough."""
         rows = self._store.read(song, "audio")
         for _ in range(CROP_TRIALS):
             row = rng.integers(rows.shape[0])
@@ -66,6 +67,7 @@ class LatentCrop(grain.transforms.RandomMap):
         self._min_active = min_active
 
     def random_map(self, song: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """Reads one crop; the last one tried if the bass rests in all."""
         active = self._store.read(song, "active")
         for _ in range(CROP_TRIALS):
             start = rng.integers(active.shape[1] - self._num_frames + 1)

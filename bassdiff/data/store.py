@@ -104,7 +104,7 @@ def build(
                 for field, values in fields.items():
                     _write(_path(folder, name, field), values)
                 length = next(iter(fields.values())).shape[1]
-                _write(_path(folder, name, "done"), np.int64(length))
+                _write(_path(folder, name, "done"), np.asarray(length))
             num_frames.append(length)
         _write_json(folder / MANIFEST, {**wanted, "num_frames": num_frames})
         (folder / BEGUN).unlink()

@@ -125,9 +125,7 @@ class StyleReplacement(struct.PyTreeNode):
 
         def replaced(x: Array, sigma: Array, cond: Cond) -> Array:
             style = jnp.broadcast_to(self.style, (x.shape[0], x.shape[2]))[:, None, :]
-            return denoise(
-                x + self.strength * (style - frame_mean(x, cond.mask())), sigma, cond
-            )
+            return denoise(x + self.strength * (style - frame_mean(x, cond.mask())), sigma, cond)
 
         return replaced
 

@@ -17,7 +17,7 @@ SIGMA_MAX = 80.0
 
 
 def noise_rate(sigma: Array) -> Array:
-    """sigma / sqrt(1 + sigma^2): the noise's share of a variance-preserving mixture, in [0, 1).
+    """Sigma / sqrt(1 + sigma^2): the noise's share of a variance-preserving mixture, in [0, 1).
 
     >>> float(noise_rate(jnp.asarray(0.75)))
     0.6...
@@ -25,7 +25,9 @@ def noise_rate(sigma: Array) -> Array:
     return sigma / jnp.sqrt(1.0 + jnp.square(sigma))
 
 
-def cosine(num_steps: int, sigma_min: float = SIGMA_MIN, sigma_max: float = SIGMA_MAX) -> np.ndarray:
+def cosine(
+    num_steps: int, sigma_min: float = SIGMA_MIN, sigma_max: float = SIGMA_MAX
+) -> np.ndarray:
     """noise_rate = sin(theta) with theta evenly spaced: sigma = tan(theta).
 
     Args:

@@ -57,7 +57,7 @@ class SelfAttention(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, mask: Array) -> Array:
-        """Maps `x` `[B, T, W]` to the same shape; frames where `mask` `[B, T, 1]` is 0 are unseen."""
+        """Maps `x` `[B, T, W]` to the same shape; frames with `mask` `[B, T, 1]` 0 are unseen."""
         batch, num_frames, width = x.shape
         heads = (batch, num_frames, self.num_heads, width // self.num_heads)
         qkv = nn.Dense(3 * width, use_bias=False, dtype=self.dtype)(ChannelNorm(self.dtype)(x))

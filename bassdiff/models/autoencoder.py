@@ -125,7 +125,7 @@ class Encoder(nn.Module):
         return jnp.concatenate([*parts, envelope], axis=-1)
 
 
-def advance_phase(frequency_hz: Array) -> Array:
+def advance_phase(frequency_hz: Array | np.ndarray) -> Array | np.ndarray:
     """Phase in cycles, 0 to 1, at the start of every span of 1024 samples: `[..., M]` to the same.
 
     Args:
@@ -154,7 +154,7 @@ def oscillate(frequency_hz: Array, phase: Array, amplitudes: Array) -> Array:
     Returns:
       `[B, 1024 M]` float32. Partials above 20 kHz are left out.
     """
-    batch, spans = frequency_hz.shape
+    batch = frequency_hz.shape[0]
     sample = jnp.arange(PITCH_HOP, dtype=jnp.float32) / SAMPLE_RATE_HZ
     cycles = phase[..., None] + frequency_hz[..., None] * sample[None, None]  # [B, M, 1024]
     angle = 2 * jnp.pi * (cycles % 1.0).reshape(batch, -1, STFT_HOP)  # [B, 4 M, 256]
@@ -316,6 +316,7 @@ class Autoencoder(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     def setup(self) -> None:
+        """Makes the two halves."""
         self.encoder = Encoder(
             self.has_pitch,
             self.num_envelope_channels,
@@ -355,7 +356,7 @@ class Autoencoder(nn.Module):
         index = jnp.arange(latents.shape[1]) % NOISE_FRAMES
         return self.decode(
             latents,
-            advance_phase(self.frequency(latents)),
+            jnp.asarray(advance_phase(self.frequency(latents))),
             jnp.broadcast_to(index, latents.shape[:2]),
         )
 

@@ -20,6 +20,7 @@ class ChannelNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
+        """Maps `[..., W]` to the same shape."""
         gain = self.param("gain", nn.initializers.ones_init(), (x.shape[-1],))
         x32 = x.astype(jnp.float32)
         scale = jnp.reciprocal(jnp.sqrt(jnp.mean(jnp.square(x32), -1, keepdims=True) + 1e-6))
@@ -39,7 +40,9 @@ class ResidualBlock(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Array, embedding: Array | None = None, mask: Array | None = None) -> Array:
+    def __call__(
+        self, x: Array, embedding: Array | None = None, mask: Array | None = None
+    ) -> Array:
         """Maps `x` `[B, T, W]` to `[B, T, width]`; masked frames act as the zeros past an end."""
         masked = (lambda y: y) if mask is None else (lambda y: y * mask.astype(self.dtype))
         y = masked(nn.silu(ChannelNorm(self.dtype)(x)))
@@ -61,6 +64,7 @@ class Downsample(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
+        """Joins pairs of frames."""
         batch, num_frames, channels = x.shape
         return nn.Dense(self.width, dtype=self.dtype)(
             x.reshape(batch, num_frames // 2, 2 * channels)
@@ -75,6 +79,7 @@ class Upsample(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
+        """Makes two frames of each."""
         batch, num_frames, _ = x.shape
         return nn.Dense(2 * self.width, dtype=self.dtype)(x).reshape(
             batch, 2 * num_frames, self.width
@@ -89,6 +94,7 @@ class NoiseEmbedding(nn.Module):
 
     @nn.compact
     def __call__(self, sigma: Array) -> Array:
+        """Embeds noise levels."""
         frequencies = jnp.asarray(np.geomspace(0.25, 64.0, 32), jnp.float32)
         phase = 2 * jnp.pi * (jnp.log(sigma)[:, None] / 4.0) * frequencies[None, :]
         features = jnp.concatenate([jnp.sin(phase), jnp.cos(phase)], axis=-1)

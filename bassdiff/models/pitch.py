@@ -18,8 +18,8 @@ RANGE_SEMITONES = 48
 # Periods of the code in semitones. The octave's makes notes an octave apart neighbours; the
 # short ones separate adjacent notes; together they are ambiguous nowhere in the range.
 PERIODS_SEMITONES = (96.0, 48.0, 24.0, 12.0, 5.0, 2.0)
-# Half a match is where a code is as near to a pitch as to none.
-VOICED_MATCH = 0.5
+# A clean code matches by 1 and none by 0; generated ones are a little less sure of themselves.
+VOICED_MATCH = 0.3
 CODE_SIZE = 2 * len(PERIODS_SEMITONES)
 
 _DECIMATION = 4
@@ -125,18 +125,18 @@ def hold(frequency_hz: Array, match: Array) -> tuple[Array, Array]:
     """Lends the pitch of a note to the spans next to it that have none.
 
     A tracker finds a pitch only when a few periods have sounded; the attack before belongs to
-    the note all the same. A pitch therefore begins two spans (46 ms) before it was found and
-    lasts one longer; how loud it is there, the envelope says.
+    the note all the same. A pitch therefore begins up to three spans (70 ms) before it was
+    found and lasts two longer; how loud it is there, the envelope says.
 
     Args:
       frequency_hz: `[B, M]` one per span.
       match: `[B, M]` from `decode_pitch`.
 
     Returns:
-      Both, with spans below half a match taken over from the nearest neighbour above it.
+      Both, with spans below `VOICED_MATCH` taken over from the nearest neighbour above it.
     """
     filled_hz, filled = frequency_hz, match
-    for shift in (1, 2, -1):
+    for shift in (1, 2, 3, -1, -2):
         neighbour = [_shifted(values, shift) for values in (frequency_hz, match)]
         take = (filled < VOICED_MATCH) & (neighbour[1] >= VOICED_MATCH)
         filled_hz = jnp.where(take, neighbour[0], filled_hz)

@@ -58,7 +58,7 @@ class Codec:
         return self.weights.model.num_channels
 
     def encode(self, audio: np.ndarray) -> np.ndarray:
-        """`[N]` at 44.1 kHz to `[T, C]` float32, T = ceil(N / 2048); the end is padded with zeros."""
+        """`[N]` at 44.1 kHz to `[T, C]` float32, T = ceil(N / 2048), zeros after the end."""
         num_frames = -(-len(audio) // LATENT_HOP)
         padded = np.pad(audio.astype(np.float32), (0, num_frames * LATENT_HOP - len(audio)))
         run = functools.partial(_encode, *self._arguments)
@@ -78,6 +78,4 @@ class Codec:
         phase = advance_phase(frequency.astype(np.float64)).reshape(-1, PITCHES)
         index = np.arange(len(latents))[:, None] % NOISE_FRAMES
         state = np.concatenate([latents, phase, index], axis=1).astype(np.float32)
-        return chunked(
-            functools.partial(_decode, model, params), state, 1, LATENT_HOP, HALO_FRAMES
-        )
+        return chunked(functools.partial(_decode, model, params), state, 1, LATENT_HOP, HALO_FRAMES)

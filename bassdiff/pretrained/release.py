@@ -52,7 +52,10 @@ def find(name_or_folder: str | Path) -> Path:
 def load_codecs(name_or_folder: str | Path) -> tuple[CodecWeights, CodecWeights]:
     """The mix's and the bass's codec of some weights."""
     folder = find(name_or_folder)
-    return tuple(load_codec(folder / f"{kind}_codec.safetensors") for kind in ("mix", "bass"))
+    mix_codec, bass_codec = (
+        load_codec(folder / f"{kind}_codec.safetensors") for kind in ("mix", "bass")
+    )
+    return mix_codec, bass_codec
 
 
 def load_weights(name_or_folder: str | Path) -> Weights:

@@ -224,18 +224,15 @@ class AutoencoderObjective:
         return hinge_discriminator_loss(*scores)
 
     def validate(self, state: TrainState, log: RunLog) -> None:
-        """Spectral distance and signal-to-distortion ratio on held-out clips, and what they sound like."""
+        """Distances on held-out clips, and what two of them sound and look like."""
         clips = self.validation_clips
         estimate, _ = jax.jit(self.model.apply)({"params": state.ema}, clips)
-        error = np.sum(np.square(clips - estimate), axis=1)
-        sdr_db = 10 * np.log10(np.sum(np.square(clips), axis=1) / np.maximum(error, 1e-9))
         step = int(state.step)
         log.scalars(
             step,
             {
                 "validation/multi_scale": float(jax.jit(multi_scale_distance)(clips, estimate)),
                 "validation/log_magnitude": float(jax.jit(log_magnitude_distance)(clips, estimate)),
-                "validation/sdr_db": float(np.mean(sdr_db)),
             },
         )
         for name, signal in (("original", clips[0]), ("decoded", np.asarray(estimate)[0])):

@@ -152,7 +152,9 @@ def train(
                     means["examples_per_second"] = batch_size * len(records) / elapsed
                     means["data_wait_share"] = waited / elapsed
                     log.scalars(step, means)
-                    bar.set_postfix(loss=f"{means['loss']:.4f}", s=f"{means['seconds_per_step']:.2f}")
+                    bar.set_postfix(
+                        loss=f"{means['loss']:.4f}", s=f"{means['seconds_per_step']:.2f}"
+                    )
                     pending, started, waited = [], time.perf_counter(), 0.0
                 if step % validate_every == 0 or step == num_steps:
                     if main:
@@ -162,4 +164,3 @@ def train(
                 checkpoints.save(state, data, force=step == num_steps)
             bar.close()
     return state
-

@@ -8,10 +8,10 @@ import pytest
 from bassdiff.models.autoencoder import (
     HALO_FRAMES,
     LATENT_HOP,
-    SAMPLE_RATE_HZ,
     NOISE_FRAMES,
     NUM_PITCH_CHANNELS,
     PITCHES,
+    SAMPLE_RATE_HZ,
     Autoencoder,
     advance_phase,
     oscillate,
@@ -167,9 +167,7 @@ def test_the_oscillator_is_a_sum_of_sines_in_phase():
         jnp.asarray(amplitudes),
     )
     angle = 2 * np.pi * frequency_hz * np.arange(spans * 1024) / SAMPLE_RATE_HZ
-    np.testing.assert_allclose(
-        made[0], 0.5 * np.sin(angle) + 0.25 * np.sin(3 * angle), atol=2e-3
-    )
+    np.testing.assert_allclose(made[0], 0.5 * np.sin(angle) + 0.25 * np.sin(3 * angle), atol=2e-3)
 
 
 def test_the_oscillator_leaves_out_what_would_alias():
