@@ -118,6 +118,16 @@ def test_steps_in_several_calls_are_one_scan(solver, make_cond):
     assert move._cache_size() == 1
 
 
+def test_on_the_way_padding_is_noise_around_zero(make_cond):
+    """Its estimate counts as zero, so nothing there can grow, whatever guidance adds."""
+    sigmas, noise = jnp.asarray(cosine(6)), unit_noise(1, 8, 4)
+    guidance = chain(StyleGrounding(jnp.full(4, 100.0)))
+    move = jax.jit(functools.partial(sampler.advance, following, Euler(), guidance))
+    at = sampler.begin(Euler(), noise, sigmas[0])
+    at = move(sigmas, make_cond(1, 8, 4, frames=[5]), at, 0, 5, jax.random.key(0))
+    np.testing.assert_allclose(at.x[0, 5:], noise[0, 5:] * sigmas[5], rtol=1e-4)
+
+
 def test_levels_after_the_last_are_not_read(make_cond):
     cond, noise, key = make_cond(1, 4, 4), unit_noise(1, 4, 4), jax.random.key(0)
     sigmas = jnp.asarray(cosine(6))

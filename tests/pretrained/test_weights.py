@@ -4,6 +4,7 @@ import struct
 import jax
 import numpy as np
 import pytest
+from safetensors import safe_open
 from safetensors.numpy import save
 
 from bassdiff.pretrained.weights import load_codec, load_unet, save_codec
@@ -121,6 +122,21 @@ def test_no_flipped_bit_passes(tmp_path, run_folders, codecs, kind):
             for a, b in zip(jax.tree.leaves(damaged), jax.tree.leaves(params), strict=True):
                 np.testing.assert_array_equal(a, b)
     assert refused > 0.95 * len(places)
+
+
+def test_a_moved_encoder_is_found_without_a_checksum_too(tmp_path, run_folders):
+    """As a run's own weights may be; the fingerprint then guards the latent space alone."""
+    with safe_open(run_folders[0] / "bass_codec.safetensors", framework="numpy") as file:
+        about = json.loads(file.metadata()["bassdiff"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}
+    del about["checksum"]
+    path = tmp_path / "codec.safetensors"
+    path.write_bytes(save(tensors, {"bassdiff": json.dumps(about)}))
+    load_codec(path)
+    tensors["encoder/projection/bias"] += np.float16(0.5)
+    path.write_bytes(save(tensors, {"bassdiff": json.dumps(about)}))
+    with pytest.raises(InputError, match="its fingerprint does not match"):
+        load_codec(path)
 
 
 @pytest.mark.parametrize(
