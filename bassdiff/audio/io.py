@@ -138,11 +138,13 @@ def check_target(path: str | os.PathLike[str]) -> None:
             f"name the file {', '.join(_WRITERS)}."
         )
     if not path.parent.is_dir():
-        raise InputError(f"{path.parent}: there is no such folder; create it or choose another.")
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder; name a file inside it.")
+        raise InputError(
+            f"{path}: cannot be written (no such file or directory); create the folder first."
+        )
+    if os.path.isdir(path):
+        raise InputError(f"{path}: is a folder; name a file inside a folder.")
     if not os.access(path.parent, os.W_OK):
-        raise InputError(f"{path.parent}: cannot be written; check its permissions.")
+        raise InputError(f"{path}: cannot be written (permission denied); check its folder.")
 
 
 def write(path: str | os.PathLike[str], samples: np.ndarray, sample_rate_hz: int) -> None:

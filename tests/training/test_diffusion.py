@@ -186,7 +186,7 @@ def config(get_config, tmp_path_factory):
     return config
 
 
-def test_a_config_trains_from_stores_to_weights(config, tmp_path):
+def test_a_config_trains_from_stores_to_weights(config, tmp_path, one_device):
     state = recipes.run(config, tmp_path)
     assert int(state.step) == config.num_steps == 8
     lines = (tmp_path / "logs" / "metrics.jsonl").read_text().splitlines()
