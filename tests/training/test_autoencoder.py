@@ -140,7 +140,8 @@ def prepared(objective, fresh):
 
 @pytest.fixture(scope="module")
 def step(objective):
-    return jax.jit(objective.train_step)
+    # Compiling is nearly all of the time it takes.
+    return jax.jit(objective.train_step, compiler_options={"xla_backend_optimization_level": 0})
 
 
 @pytest.fixture(scope="module")
