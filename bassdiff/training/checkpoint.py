@@ -23,7 +23,10 @@ class Checkpoints:
         options = ocp.CheckpointManagerOptions(
             max_to_keep=keep, save_interval_steps=every_steps, cleanup_tmp_directories=True
         )
-        self._manager = ocp.CheckpointManager(Path(folder).absolute(), options=options)
+        handlers = {"state": ocp.StandardCheckpointHandler(), "data": ocp.JsonCheckpointHandler()}
+        self._manager = ocp.CheckpointManager(
+            Path(folder).absolute(), options=options, item_handlers=handlers
+        )
 
     def latest_step(self) -> int | None:
         """The newest complete checkpoint, or None."""
@@ -60,6 +63,13 @@ class Checkpoints:
             shardings,
         )
         step = self.latest_step()
+        misfit = InputError(
+            f"the checkpoint of step {step} in {self._manager.directory} does not fit this "
+            "configuration; use another --workdir or the configuration it was made with"
+        )
+        # Asked first: a restore that fails half way leaves errors behind in background threads.
+        if _sizes(self._manager.item_metadata(step)["state"]) != _sizes(shapes):
+            raise misfit
         try:
             restored = self._manager.restore(
                 step,
@@ -68,13 +78,15 @@ class Checkpoints:
                 ),
             )
         except ValueError as error:
-            raise InputError(
-                f"the checkpoint of step {step} in {self._manager.directory} does not fit this "
-                "configuration; use another --workdir or the configuration it was made with"
-            ) from error
+            raise misfit from error
         return restored.state, restored.data
 
     def close(self) -> None:
         """Waits for saves under way and ends the background threads."""
         self._manager.wait_until_finished()
         self._manager.close()
+
+
+def _sizes(tree: PyTree) -> list[tuple[tuple[int, ...], str]]:
+    """Shapes and types of all arrays, in an order that does not depend on the tree."""
+    return sorted((tuple(leaf.shape), str(leaf.dtype)) for leaf in jax.tree.leaves(tree))

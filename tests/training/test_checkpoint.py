@@ -106,10 +106,6 @@ def test_an_unfinished_save_is_ignored_and_cleared_away(tmp_path):
     assert not unfinished.exists()
 
 
-# Orbax leaves the other arrays' coroutines behind when one of them does not fit.
-@pytest.mark.filterwarnings(
-    "ignore:.*_read_array_index_and_device_put:pytest.PytestUnraisableExceptionWarning"
-)
 def test_a_checkpoint_of_another_model_is_refused(tmp_path):
     saved(tmp_path, make_mesh())
     with pytest.raises(InputError, match=r"step 1 in .* does not fit this configuration"):
