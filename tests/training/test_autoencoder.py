@@ -140,8 +140,7 @@ def prepared(objective, fresh):
 
 @pytest.fixture(scope="module")
 def step(objective):
-    # Compiling is nearly all of the time it takes.
-    return jax.jit(objective.train_step, compiler_options={"xla_backend_optimization_level": 0})
+    return jax.jit(objective.train_step)
 
 
 @pytest.fixture(scope="module")
