@@ -1,4 +1,4 @@
-"""Measures this machine, then bassdiff on it: `python launch/bench.py --out bench.json`.
+"""Measures this machine, then bassdiff on it: `python -m launch.bench --out bench.json`.
 
 Everything is measured in one run and compute is given as a share of the machine's own
 matrix-product rate, so that figures of slow, fast and shared machines can be compared.
