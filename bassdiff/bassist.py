@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from bassdiff.audio.io import SAMPLE_RATE_HZ, loudness_lufs, match_loudness, read_mono, resample
@@ -92,14 +93,6 @@ def _denoiser(model: UNet, params: PyTree) -> Denoise:
     return precondition(network)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 3))
-def _begin(
-    model: UNet, solver: Solver, sigma: Array, num_frames: int, key: Array
-) -> sampler.Trajectory:
-    noise = jax.random.normal(key, (1, num_frames, model.num_channels))
-    return sampler.begin(solver, noise, sigma)
-
-
 @functools.partial(jax.jit, static_argnums=0, donate_argnames="trajectory")
 def _advance(
     model: UNet,
@@ -112,18 +105,26 @@ def _advance(
     first: Array,
     last: Array,
     num_steps: Array,
-    key: Array,
+    seed: Array,
 ) -> sampler.Trajectory:
-    """Some of the steps; those from the last level on jump to zero."""
+    """Some of the steps; those from level 0 begin with noise, those to the last jump to zero."""
+    noise_key, step_key = jax.random.split(jax.random.key(seed))
     denoise = _denoiser(model, params)
-    trajectory = sampler.advance(
-        denoise, solver, guidance, sigmas, cond, trajectory, first, last, key
-    )
+
+    def begin(at: sampler.Trajectory) -> sampler.Trajectory:
+        return sampler.begin(solver, jax.random.normal(noise_key, at.x.shape), sigmas[0])
 
     def jump(at: sampler.Trajectory) -> sampler.Trajectory:
         return at.replace(x=sampler.finish(denoise, guidance, sigmas[num_steps - 1], cond, at))
 
-    return jax.lax.cond(last == num_steps - 1, jump, lambda at: at, trajectory)
+    def stay(at: sampler.Trajectory) -> sampler.Trajectory:
+        return at
+
+    trajectory = jax.lax.cond(first == 0, begin, stay, trajectory)
+    trajectory = sampler.advance(
+        denoise, solver, guidance, sigmas, cond, trajectory, first, last, step_key
+    )
+    return jax.lax.cond(last == num_steps - 1, jump, stay, trajectory)
 
 
 class Bassist:
@@ -226,8 +227,9 @@ class Bassist:
         # Padded to one length, so that the number of steps does not recompile either.
         sigmas = np.pad(levels, (0, MAX_STEPS - sampling.steps), constant_values=levels[-1])
         solver = SOLVERS[sampling.solver]()
-        noise_key, step_key = jax.random.split(jax.random.key(seed))
-        trajectory = _begin(self._unet.model, solver, sigmas[0], bucket, noise_key)
+        shape = (1, bucket, self._unet.model.num_channels)
+        empty = jax.eval_shape(lambda: sampler.begin(solver, jnp.zeros(shape), 1.0))
+        trajectory = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), empty)
         for first, last in _calls(sampling.steps):
             trajectory = _advance(
                 self._unet.model,
@@ -240,7 +242,7 @@ class Bassist:
                 np.int32(first),
                 np.int32(last),
                 np.int32(sampling.steps),
-                step_key,
+                np.uint32(seed),
             )
             if progress is not None:
                 jax.block_until_ready(trajectory)

@@ -142,6 +142,11 @@ def _dtype(config: ConfigDict) -> jnp.dtype:
 
 
 def _adam(config: ConfigDict, b1: float, b2: float) -> optax.GradientTransformation:
+    if config.num_steps <= config.warmup_steps:
+        raise InputError(
+            f"config.num_steps is {config.num_steps} and the learning rate is warmed up for "
+            f"{config.warmup_steps}; train longer or lower config.warmup_steps"
+        )
     schedule = optax.warmup_cosine_decay_schedule(
         0.0, config.learning_rate, config.warmup_steps, config.num_steps, config.learning_rate / 20
     )

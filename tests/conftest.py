@@ -137,9 +137,9 @@ def tiny_weights(tmp_path_factory, randomised):
         path = folder / f"{kind}_codec.safetensors"
         mean = np.zeros(model.num_channels, np.float32)
         prints[f"{kind}_codec"] = weights.save_codec(path, model, params, mean, 1.0, {})
-    unet = UNet(32, (16, 24), num_blocks=1, attention_levels=(1,), num_heads=2)
+    unet = UNet(model.num_channels, (16, 24), num_blocks=1, attention_levels=(1,), num_heads=2)
     cond = Cond(jnp.zeros((1, 8, 8)), jnp.ones(1), jnp.full(1, 8, jnp.int32))
-    arguments = jax.random.key(0), jnp.zeros((1, 8, 32)), jnp.ones(1), cond
+    arguments = jax.random.key(0), jnp.zeros((1, 8, model.num_channels)), jnp.ones(1), cond
     params = jax.jit(unet.init)(*arguments)["params"]
     bindings = {**prints, "sampling": {"steps": 4}}
     weights.save_unet(folder / "unet.safetensors", unet, randomised(params), bindings, {})

@@ -2,7 +2,8 @@
 
 A latent frame stands for 2048 samples and has two kinds of channels, both smooth in time:
 
-* *pitch* channels (the bass codec only): the code of two pitches, one per 1024 samples;
+* *pitch* channels (the bass codec only): the code of two pitches, one per 1024 samples, and
+  whether they sound;
 * *envelope* channels, computed from log-magnitudes. Their average over a recording describes
   its timbre, which is what style grounding imposes.
 
@@ -16,6 +17,7 @@ adds them. All networks are convolutional; of the oscillator, only its phase kno
 from __future__ import annotations
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -24,10 +26,10 @@ from bassdiff.models.layers import ChannelNorm, Downsample, ResidualBlock, Upsam
 from bassdiff.models.pitch import (
     CODE_SIZE,
     PITCH_HOP,
-    VOICED_MATCH,
     decode_pitch,
     encode_pitch,
-    hold,
+    place,
+    settle,
     track,
 )
 from bassdiff.types import Array
@@ -46,7 +48,7 @@ LONG_FMIN_HZ, LONG_FMAX_HZ = 40.0, 3520.0
 NUM_PARTIALS = 40
 HALO_FRAMES = 16
 NOISE_FRAMES = 32  # the noise repeats after so many latent frames: 1.5 s
-VOICED_SLOPE = 12.0
+VOICED_SLOPE = 6.0
 
 
 def spectral_features(audio: Array, num_long_bands: int) -> Array:
@@ -106,7 +108,7 @@ class Encoder(nn.Module):
         """Maps `[B, N]` to `[B, N / 2048, C]` float32, pitch channels first."""
         parts = []
         if self.has_pitch:
-            code = encode_pitch(*track(audio))
+            code = encode_pitch(*settle(*track(audio)))
             parts.append(code.reshape(code.shape[0], -1, NUM_PITCH_CHANNELS))
         features = spectral_features(audio, self.num_long_bands)
         envelope = nn.Dense(self.num_envelope_channels, name="projection")(features)
@@ -125,42 +127,42 @@ class Encoder(nn.Module):
         return jnp.concatenate([*parts, envelope], axis=-1)
 
 
-def advance_phase(frequency_hz: Array | np.ndarray) -> Array | np.ndarray:
-    """Phase in cycles, 0 to 1, at the start of every span of 1024 samples: `[..., M]` to the same.
+def advance_phase(frequency_hz: Array, anchor: int = 0) -> Array:
+    """Phase of an oscillator at the start of every 256 samples.
 
     Args:
-      frequency_hz: `[..., M]`, constant within a span. In float64 (numpy) the phase stays
-        exact over any length; in float32 over a training crop.
+      frequency_hz: `[B, 8 T]`, constant over each 256 samples.
+      anchor: Where the phase is zero.
+
+    Returns:
+      `[B, 8 T]` cycles, 0 to 1. Sums are taken modulo 1, so they stay exact over any length.
     """
-    xp = np if isinstance(frequency_hz, np.ndarray) else jnp
-    cycles = frequency_hz * (PITCH_HOP / SAMPLE_RATE_HZ)
-    return (xp.cumsum(cycles, axis=-1) - cycles) % 1.0
 
+    def add(a: Array, b: Array) -> Array:
+        return (a + b) % 1.0
 
-def pitch_of(latents: Array) -> tuple[Array, Array]:
-    """What the pitch channels of `[B, T, C]` say: Hz `[B, 2 T]` and match `[B, 2 T]`."""
-    code = latents[..., :NUM_PITCH_CHANNELS]
-    return hold(*decode_pitch(code.reshape(latents.shape[0], -1, CODE_SIZE)))
+    cycles = frequency_hz * (STFT_HOP / SAMPLE_RATE_HZ) % 1.0
+    phase = jax.lax.associative_scan(add, cycles, axis=1) - cycles
+    return (phase - phase[:, anchor : anchor + 1]) % 1.0
 
 
 def oscillate(frequency_hz: Array, phase: Array, amplitudes: Array) -> Array:
     """A sum of partials.
 
     Args:
-      frequency_hz: `[B, M]`, constant over each 1024 samples.
-      phase: `[B, M]` cycles at the start of each span.
-      amplitudes: `[B, 4 M, K]` of partials 1 ... K every 256 samples, joined by lines.
+      frequency_hz: `[B, M]`, constant over each 256 samples.
+      phase: `[B, M]` cycles at the start of each of them.
+      amplitudes: `[B, M, K]` of partials 1 ... K, joined by lines.
 
     Returns:
-      `[B, 1024 M]` float32. Partials above 20 kHz are left out.
+      `[B, 256 M]` float32. Partials above 20 kHz are left out.
     """
     batch = frequency_hz.shape[0]
-    sample = jnp.arange(PITCH_HOP, dtype=jnp.float32) / SAMPLE_RATE_HZ
-    cycles = phase[..., None] + frequency_hz[..., None] * sample[None, None]  # [B, M, 1024]
-    angle = 2 * jnp.pi * (cycles % 1.0).reshape(batch, -1, STFT_HOP)  # [B, 4 M, 256]
+    sample = jnp.arange(STFT_HOP, dtype=jnp.float32) / SAMPLE_RATE_HZ
+    cycles = phase[..., None] + frequency_hz[..., None] * sample[None, None]  # [B, M, 256]
+    angle = 2 * jnp.pi * (cycles % 1.0)
     partial = jnp.arange(1, amplitudes.shape[-1] + 1)[None, None]
-    audible = frequency_hz[..., None] * partial < 20000.0
-    amplitudes = amplitudes * jnp.repeat(audible, PITCH_HOP // STFT_HOP, axis=1)
+    amplitudes = amplitudes * (frequency_hz[..., None] * partial < 20000.0)
     # An amplitude belongs to the middle of its 256 samples.
     edges = jnp.pad(amplitudes, ((0, 0), (1, 1), (0, 0)), mode="edge")
     before, after = edges[:, :-2], edges[:, 2:]
@@ -206,13 +208,19 @@ class Decoder(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, latents: Array, phase: Array, noise_index: Array) -> Array:
+    def __call__(
+        self, latents: Array, phase: Array, first_frame: Array, anchor: int
+    ) -> tuple[Array, Array]:
         """Maps latents `[B, T, C]` to `[B, 2048 T]` float32.
 
         Args:
           latents: As the encoder made them.
-          phase: `[B, 2 T]` cycles, from `advance_phase`.
-          noise_index: `[B, T]` int32, the latent frame's number modulo 32.
+          phase: `[B]` cycles, where the oscillator stands when frame `anchor` begins.
+          first_frame: `[B]` int32, the number of the first latent frame; it picks the noise.
+          anchor: A frame of this piece.
+
+        Returns:
+          The waveform, and the phase `[B, T]` when each frame begins.
         """
         batch, num_frames, _ = latents.shape
         start = NUM_PITCH_CHANNELS if self.has_pitch else 0
@@ -234,23 +242,38 @@ class Decoder(nn.Module):
 
         voiced = jnp.zeros((batch, num_frames * SUBFRAMES, 1))
         tone = jnp.zeros((batch, num_frames * LATENT_HOP))
+        phases = jnp.zeros((batch, num_frames))
         if self.has_pitch:
-            frequency, match = pitch_of(latents)  # [B, 2 T]
+            code = latents[..., :NUM_PITCH_CHANNELS].reshape(batch, -1, CODE_SIZE)
+            frequency, sounds = decode_pitch(code)  # [B, 2 T]
+            frequency = place(frequency, loudness_rise(short))  # [B, 8 T]
             per_pitch = PITCH_HOP // STFT_HOP
-            certainty = nn.sigmoid(VOICED_SLOPE * (match - VOICED_MATCH))
-            voiced = jnp.repeat(certainty, per_pitch, axis=1)[..., None]
-            partials = jnp.repeat(frequency, per_pitch, axis=1)[..., None]
-            partials = partials * jnp.arange(1, NUM_PARTIALS + 1)[None, None]  # Hz [B, 8 T, K]
+            voiced = jnp.repeat(nn.sigmoid(VOICED_SLOPE * sounds), per_pitch, axis=1)[..., None]
+            partials = frequency[..., None] * jnp.arange(1, NUM_PARTIALS + 1)[None, None]
             level = partial_log_power(short, features[..., SUBFRAMES * NUM_BANDS :], partials)
             level = level + correction("partials", NUM_PARTIALS)
             amplitudes = jnp.exp(0.5 * jnp.clip(level, -25.0, 3.0)) * voiced
-            tone = oscillate(frequency, phase, amplitudes)
+            cycles = advance_phase(frequency, anchor * SUBFRAMES) + phase[:, None]
+            tone = oscillate(frequency, cycles, amplitudes)
+            phases = cycles[:, ::SUBFRAMES] % 1.0
         # Under a tone the noise is mostly what the tone leaves over: little.
         level = short - np.log(float(np.sum(hann(STFT_LENGTH) ** 2))) - 6.0 * voiced
         level = level + correction("noise", NUM_BANDS)
         gains = jnp.exp(0.5 * jnp.clip(level, -25.0, 3.0)) @ band_interpolation()
-        noise = jnp.asarray(noise_table())[noise_index].reshape(batch, -1)
-        return tone + istft(stft(noise, STFT_LENGTH, STFT_HOP) * gains, STFT_LENGTH, STFT_HOP)
+        index = (first_frame[:, None] + jnp.arange(num_frames)[None]) % NOISE_FRAMES
+        noise = jnp.asarray(noise_table())[index].reshape(batch, -1)
+        noise = istft(stft(noise, STFT_LENGTH, STFT_HOP) * gains, STFT_LENGTH, STFT_HOP)
+        return tone + noise, phases
+
+
+def loudness_rise(short: Array) -> Array:
+    """How much louder, in nepers of power, each 256 samples are than those before: `[B, M]`.
+
+    Args:
+      short: `[B, M, 24]` log-power of the broad bands.
+    """
+    edges = jnp.pad(short, ((0, 0), (1, 1), (0, 0)), mode="edge")
+    return jnp.mean(jnp.maximum(edges[:, 2:] - edges[:, :-2], 0.0), axis=-1)
 
 
 def band_interpolation() -> np.ndarray:
@@ -341,24 +364,16 @@ class Autoencoder(nn.Module):
         """`[B, N]` waveform at 44.1 kHz, N a multiple of 2048, to `[B, N / 2048, C]`."""
         return self.encoder(audio)
 
-    def decode(self, latents: Array, phase: Array, noise_index: Array) -> Array:
-        """`[B, T, C]` latents to a `[B, 2048 T]` waveform; see `Decoder` for the others."""
-        return self.decoder(latents, phase, noise_index)
-
-    def frequency(self, latents: Array) -> Array:
-        """The oscillator's frequency `[B, 2 T]` in Hz, which `advance_phase` turns into phase."""
-        if not self.has_pitch:
-            return jnp.zeros((latents.shape[0], PITCHES * latents.shape[1]))
-        return pitch_of(latents)[0]
+    def decode(
+        self, latents: Array, phase: Array, first_frame: Array, anchor: int = 0
+    ) -> tuple[Array, Array]:
+        """`[B, T, C]` latents to a `[B, 2048 T]` waveform and phases; see `Decoder`."""
+        return self.decoder(latents, phase, first_frame, anchor)
 
     def decode_whole(self, latents: Array) -> Array:
         """Decodes latents that begin where the sound does: `[B, T, C]` to `[B, 2048 T]`."""
-        index = jnp.arange(latents.shape[1]) % NOISE_FRAMES
-        return self.decode(
-            latents,
-            jnp.asarray(advance_phase(self.frequency(latents))),
-            jnp.broadcast_to(index, latents.shape[:2]),
-        )
+        rows = latents.shape[0]
+        return self.decode(latents, jnp.zeros(rows), jnp.zeros(rows, jnp.int32))[0]
 
     def __call__(self, audio: Array) -> tuple[Array, Array]:
         """The round trip: `(reconstruction [B, N], latents [B, T, C])`."""

@@ -18,9 +18,13 @@ RANGE_SEMITONES = 48
 # Periods of the code in semitones. The octave's makes notes an octave apart neighbours; the
 # short ones separate adjacent notes; together they are ambiguous nowhere in the range.
 PERIODS_SEMITONES = (96.0, 48.0, 24.0, 12.0, 5.0, 2.0)
-# A clean code matches by 1 and none by 0; generated ones are a little less sure of themselves.
-VOICED_MATCH = 0.3
-CODE_SIZE = 2 * len(PERIODS_SEMITONES)
+NUM_WAVES = 2 * len(PERIODS_SEMITONES)
+CODE_SIZE = NUM_WAVES + 1  # the last value says whether it sounds: 1 or -1
+# How far, in spans, a note's pitch reaches beyond the spans in which it was found.
+SOUNDS_BEFORE, SOUNDS_AFTER = 3, 2
+KNOWN_AFTER = 16
+# A step this small glides, unless an attack (nepers of power within 512 samples) falls on it.
+GLIDE_SEMITONES, ATTACK_RISE = 2.5, 1.0
 
 _DECIMATION = 4
 _RATE_HZ = 44100 / _DECIMATION
@@ -33,7 +37,8 @@ _MIN_LAG = 25
 _OFFSET = _FRAME - _WINDOW - _MAX_LAG
 _FIRST_DIP, _MAX_APERIODICITY = 0.15, 0.3
 _GATE_RMS = 1e-3
-_GRID = np.arange(0.0, RANGE_SEMITONES, 0.05, dtype=np.float32)
+_GRID_SEMITONES = 0.05
+_GRID = np.arange(0.0, RANGE_SEMITONES, _GRID_SEMITONES, dtype=np.float32)
 
 
 def _lowpass() -> np.ndarray:
@@ -79,9 +84,7 @@ def track(audio: Array) -> tuple[Array, Array]:
     left, middle, right = (
         jnp.take_along_axis(normalised, index + shift, axis=-1)[..., 0] for shift in (0, 1, 2)
     )
-    curvature = left - 2.0 * middle + right
-    shift = jnp.where(curvature > 1e-9, 0.5 * (left - right) / jnp.maximum(curvature, 1e-9), 0.0)
-    period = index[..., 0] + 2.0 + jnp.clip(shift, -1.0, 1.0)
+    period = index[..., 0] + 2.0 + _vertex(left, middle, right)
     loud = jnp.sqrt(jnp.mean(jnp.square(framed), axis=-1)) > _GATE_RMS
     voiced = loud & (middle < _MAX_APERIODICITY)
     semitones = 12.0 * jnp.log2(_RATE_HZ / period / LOWEST_HZ)
@@ -89,63 +92,128 @@ def track(audio: Array) -> tuple[Array, Array]:
     return jnp.where(voiced, semitones, 0.0), voiced.astype(jnp.float32)
 
 
-def encode_pitch(semitones: Array, voiced: Array) -> Array:
-    """The code of a pitch: sines and cosines of several periods, all zero where there is none.
+def settle(semitones: Array, voiced: Array) -> tuple[Array, Array, Array]:
+    """Makes notes of what a tracker found.
+
+    A tracker errs in single spans, and finds a pitch only when a few periods have sounded: the
+    attack before and the end after belong to the note all the same (how loud they are, the
+    envelope says). The pitch itself stays known for 370 ms of silence: if it went to zero with
+    the voice, a generated pitch that is undecided, between two notes, would look like silence.
 
     Args:
-      semitones: `[...]` above 27.5 Hz.
-      voiced: `[...]`, 0 or 1.
+      semitones: `[B, M]` from `track`.
+      voiced: `[B, M]`, 0 or 1.
 
     Returns:
-      `[..., 12]` float32 of unit variance where voiced.
+      `[B, M]` each: semitones, where they are known (0 or 1), and where they sound (0 or 1).
     """
-    periods = jnp.asarray(PERIODS_SEMITONES).reshape((1,) * semitones.ndim + (-1,))
-    angle = 2 * jnp.pi * semitones[..., None] / periods
-    code = jnp.concatenate([jnp.cos(angle), jnp.sin(angle)], axis=-1)
-    return np.sqrt(2.0, dtype=np.float32) * code * voiced[..., None]
+    before, after = ([_shifted(x, shift) for x in (semitones, voiced)] for shift in (-1, 1))
+    lone = (before[1] == 0) & (after[1] == 0)
+    agree = (before[1] > 0) & (after[1] > 0) & (jnp.abs(before[0] - after[0]) < 0.5)
+    astray = (voiced == 0) | (jnp.abs(semitones - before[0]) > 0.5)
+    semitones = jnp.where(agree & astray, before[0], semitones)
+    voiced = jnp.where(lone, 0.0, jnp.where(agree, 1.0, voiced))
+
+    early = [shift for shift in range(1, SOUNDS_BEFORE + 1)]
+    semitones, sounds = _lent(semitones, voiced, [*early, -1, -2])
+    late = [-shift for shift in range(1, KNOWN_AFTER + 1)]
+    semitones, known = _lent(semitones, sounds, late)
+    return semitones, known, sounds
 
 
-def decode_pitch(code: Array) -> tuple[Array, Array]:
-    """The likeliest pitch of a code under Gaussian noise: the best match on a grid of 5 cents.
-
-    Args:
-      code: `[..., 12]`.
-
-    Returns:
-      Frequency `[...]` in Hz, and the match `[...]`: 1 for a clean code, 0 for none.
-    """
-    templates = encode_pitch(jnp.asarray(_GRID), jnp.ones(len(_GRID)))  # [960, 12]
-    match = code @ templates.T / CODE_SIZE
-    best = jnp.argmax(match, axis=-1)
-    frequency = LOWEST_HZ * 2.0 ** (jnp.asarray(_GRID)[best] / 12.0)
-    return frequency, jnp.max(match, axis=-1)
-
-
-def hold(frequency_hz: Array, match: Array) -> tuple[Array, Array]:
-    """Lends the pitch of a note to the spans next to it that have none.
-
-    A tracker finds a pitch only when a few periods have sounded; the attack before belongs to
-    the note all the same. A pitch therefore begins up to three spans (70 ms) before it was
-    found and lasts two longer; how loud it is there, the envelope says.
-
-    Args:
-      frequency_hz: `[B, M]` one per span.
-      match: `[B, M]` from `decode_pitch`.
-
-    Returns:
-      Both, with spans below `VOICED_MATCH` taken over from the nearest neighbour above it.
-    """
-    filled_hz, filled = frequency_hz, match
-    for shift in (1, 2, 3, -1, -2):
-        neighbour = [_shifted(values, shift) for values in (frequency_hz, match)]
-        take = (filled < VOICED_MATCH) & (neighbour[1] >= VOICED_MATCH)
-        filled_hz = jnp.where(take, neighbour[0], filled_hz)
-        filled = jnp.where(take, neighbour[1], filled)
-    return filled_hz, filled
+def _lent(values: Array, known: Array, shifts: list[int]) -> tuple[Array, Array]:
+    """Fills unknown spans from the first of the shifted neighbours that is known."""
+    filled, found = values, known
+    for shift in shifts:
+        take = (found == 0) & (_shifted(known, shift) > 0)
+        filled = jnp.where(take, _shifted(values, shift), filled)
+        found = jnp.where(take, 1.0, found)
+    return filled, found
 
 
 def _shifted(values: Array, shift: int) -> Array:
     """Each span's neighbour `shift` spans later; zero beyond the ends."""
-    if shift > 0:
-        return jnp.pad(values[:, shift:], ((0, 0), (0, shift)))
-    return jnp.pad(values[:, :shift], ((0, 0), (-shift, 0)))
+    spans = values.shape[1]
+    padded = jnp.pad(values, ((0, 0), (max(-shift, 0), max(shift, 0))))
+    return padded[:, :spans] if shift < 0 else padded[:, shift : shift + spans]
+
+
+def encode_pitch(semitones: Array, known: Array, sounds: Array) -> Array:
+    """The code of a pitch: sines and cosines of several periods, and whether it sounds.
+
+    Args:
+      semitones: `[...]` above 27.5 Hz.
+      known: `[...]`, 0 or 1; the sines and cosines of unknown pitches are all zero.
+      sounds: `[...]`, 0 or 1.
+
+    Returns:
+      `[..., 13]` float32 of unit variance.
+    """
+    periods = jnp.asarray(PERIODS_SEMITONES).reshape((1,) * semitones.ndim + (-1,))
+    angle = 2 * jnp.pi * semitones[..., None] / periods
+    waves = jnp.concatenate([jnp.cos(angle), jnp.sin(angle)], axis=-1) * known[..., None]
+    sign = 2.0 * sounds[..., None] - 1.0
+    return jnp.concatenate([np.sqrt(2.0, dtype=np.float32) * waves, sign], axis=-1)
+
+
+def decode_pitch(code: Array) -> tuple[Array, Array]:
+    """The likeliest pitch of a code under Gaussian noise: the best match, on and between a grid.
+
+    Args:
+      code: `[..., 13]`.
+
+    Returns:
+      Frequency `[...]` in Hz, and whether it sounds `[...]`: 1 if surely, -1 if surely not.
+    """
+    ones = jnp.ones(len(_GRID))
+    templates = encode_pitch(jnp.asarray(_GRID), ones, ones)[:, :NUM_WAVES]  # [960, 12]
+    match = code[..., :NUM_WAVES] @ templates.T
+    best = jnp.clip(jnp.argmax(match, axis=-1), 1, len(_GRID) - 2)[..., None]
+    left, middle, right = (
+        jnp.take_along_axis(match, best + shift, axis=-1)[..., 0] for shift in (-1, 0, 1)
+    )
+    semitones = _GRID_SEMITONES * (best[..., 0] + _vertex(left, middle, right))
+    return LOWEST_HZ * 2.0 ** (semitones / 12.0), code[..., NUM_WAVES]
+
+
+def _vertex(left: Array, middle: Array, right: Array) -> Array:
+    """Where, from -1 to 1, the parabola through three neighbours has its extremum."""
+    curvature = left - 2.0 * middle + right
+    safe = jnp.where(jnp.abs(curvature) > 1e-9, curvature, 1.0)
+    shift = jnp.where(jnp.abs(curvature) > 1e-9, 0.5 * (left - right) / safe, 0.0)
+    return jnp.clip(shift, -1.0, 1.0)
+
+
+def place(frequency_hz: Array, rise: Array) -> Array:
+    """Lets the pitch change where the sound does: at an attack at once, without one in a glide.
+
+    Args:
+      frequency_hz: `[B, M]`, one per span of 1024 samples.
+      rise: `[B, 4 M]`, how much louder the sound becomes in each quarter of a span.
+
+    Returns:
+      `[B, 4 M]`. A border between spans moves to the steepest rise within two quarters; small
+      steps without an attack are joined by lines in log-frequency.
+    """
+    batch, spans = frequency_hz.shape
+    padded = jnp.pad(rise, ((0, 0), (2, 2)))
+    # Quarters -2 ... 2 from the start of each span; a tie leaves the border where it is.
+    near = jnp.stack([padded[:, i : i + 4 * spans : 4] for i in range(5)], axis=-1)
+    moved = jnp.argmax(near + jnp.asarray([0.0, 0.0, 1e-3, 0.0, 0.0])[None, None], axis=-1) - 2
+    pitch = jnp.log2(frequency_hz) * 12.0
+    edges = jnp.pad(pitch, ((0, 0), (1, 1)), mode="edge")
+    small = jnp.abs(edges[:, 1:-1] - edges[:, :-2]) < GLIDE_SEMITONES
+    glides = small & (jnp.max(near, axis=-1) < ATTACK_RISE)
+    own, before, after = (x[..., None] for x in (pitch, edges[:, :-2], edges[:, 2:]))
+    border, glide = (x[..., None] for x in (moved, glides))
+    following = jnp.pad(moved[:, 1:], ((0, 0), (0, 1)))[..., None]
+    leaving = jnp.pad(glides[:, 1:], ((0, 0), (0, 1)))[..., None]
+
+    quarter = jnp.arange(4)[None, None]
+    # How far the middle of a quarter is from the middle of the span, towards a neighbour.
+    to_before = jnp.maximum(0.375 - 0.25 * quarter, 0.0)
+    to_after = jnp.maximum(0.25 * quarter - 0.375, 0.0)
+    early = jnp.where(glide, to_before, (quarter < border).astype(jnp.float32))
+    late = jnp.where(leaving, to_after, (quarter >= 4 + following).astype(jnp.float32))
+    placed = own + early * (before - own) + late * (after - own)
+    return 2.0 ** (placed.reshape(batch, -1) / 12.0)

@@ -8,15 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bassdiff.models.autoencoder import (
-    HALO_FRAMES,
-    LATENT_HOP,
-    NOISE_FRAMES,
-    PITCHES,
-    Autoencoder,
-    advance_phase,
-)
-from bassdiff.models.chunked import chunked
+from bassdiff.models.autoencoder import HALO_FRAMES, LATENT_HOP, NOISE_FRAMES, Autoencoder
+from bassdiff.models.chunked import CHUNK_FRAMES, chunked
 from bassdiff.pretrained.weights import CodecWeights
 from bassdiff.types import Array, PyTree
 
@@ -27,18 +20,12 @@ def _encode(model: Autoencoder, params: PyTree, mean: Array, std: Array, audio: 
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _frequency(model: Autoencoder, latents: Array) -> Array:
-    return model.apply({}, latents, method="frequency")
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _decode(model: Autoencoder, params: PyTree, latents_and_state: Array) -> Array:
-    latents, phase, noise_index = jnp.split(
-        latents_and_state, (model.num_channels, model.num_channels + PITCHES), axis=-1
+def _decode(
+    model: Autoencoder, params: PyTree, latents: Array, phase: Array, first_frame: Array
+) -> tuple[Array, Array]:
+    return model.apply(
+        {"params": params}, latents, phase, first_frame, HALO_FRAMES, method="decode"
     )
-    phase = phase.reshape(phase.shape[0], -1)
-    index = noise_index[..., 0].astype(jnp.int32)
-    return model.apply({"params": params}, latents, phase, index, method="decode")
 
 
 class Codec:
@@ -67,15 +54,19 @@ class Codec:
     def decode(self, latents: np.ndarray) -> np.ndarray:
         """`[T, C]` to `[2048 T]` float32 at 44.1 kHz.
 
-        Where the oscillator stands at each frame follows from all frames before it, so that
-        is worked out first; after that, chunks are independent.
+        Chunks are decoded in order, each from the phase at which the last one left the
+        oscillator.
         """
         model, params, mean, std = self._arguments
         latents = (latents * std + mean).astype(np.float32)
-        frequency = chunked(
-            lambda piece: np.asarray(_frequency(model, piece)), latents, 1, PITCHES, HALO_FRAMES
-        )
-        phase = advance_phase(frequency.astype(np.float64)).reshape(-1, PITCHES)
-        index = np.arange(len(latents))[:, None] % NOISE_FRAMES
-        state = np.concatenate([latents, phase, index], axis=1).astype(np.float32)
-        return chunked(functools.partial(_decode, model, params), state, 1, LATENT_HOP, HALO_FRAMES)
+        phase, first_frame = np.zeros(1, np.float32), -HALO_FRAMES
+
+        def run(piece: np.ndarray) -> np.ndarray:
+            nonlocal phase, first_frame
+            number = np.full(1, first_frame % NOISE_FRAMES, np.int32)
+            audio, phases = _decode(model, params, piece, phase, number)
+            phase = np.asarray(phases)[:, HALO_FRAMES + CHUNK_FRAMES]
+            first_frame += CHUNK_FRAMES
+            return np.asarray(audio)
+
+        return chunked(run, latents, 1, LATENT_HOP, HALO_FRAMES)

@@ -12,9 +12,9 @@ MEAN = np.linspace(-0.5, 0.5, NUM_PITCH_CHANNELS + 4).astype(np.float32)
 
 @pytest.fixture(scope="session")
 def unet_shapes():
-    """A U-Net for a bass codec of 28 channels and a mix codec of 6, and its noise parameters."""
-    model = UNet(num_channels=28, widths=(8, 8), num_blocks=1, attention_levels=(1,), num_heads=2)
-    x, mix, one = np.zeros((1, 4, 28)), np.zeros((1, 4, 6)), np.ones(1)
+    """A U-Net for a tiny bass codec and a mix codec of 6, and its noise parameters."""
+    model = UNet(len(MEAN), widths=(8, 8), num_blocks=1, attention_levels=(1,), num_heads=2)
+    x, mix, one = np.zeros((1, 4, len(MEAN))), np.zeros((1, 4, 6)), np.ones(1)
     cond = Cond(mix, one, np.full(1, 4, np.int32))
     return model, jax.eval_shape(model.init, jax.random.key(0), x, one, cond)["params"]
 
