@@ -119,9 +119,12 @@ def evaluate(arguments: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     import bassdiff
+    from bassdiff.audio.atomic import check_writable
     from bassdiff.evaluation import benchmark, music
     from bassdiff.pretrained.release import load_codecs
 
+    if arguments.out:
+        check_writable(arguments.out)
     _compilation_cache()
     bassist = bassdiff.load(arguments.weights)
     knobs = _knobs(arguments)

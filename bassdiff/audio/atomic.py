@@ -26,6 +26,22 @@ _REMEDIES = {
 }
 
 
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Checks, before hours of work, that `atomic_file` can be expected to write there.
+
+    Raises:
+      InputError: the folder is missing or cannot be written, or the path is a folder.
+    """
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise _write_fault(path, OSError(errno.ENOENT, os.strerror(errno.ENOENT)))
+    # os.path: unlike Path's, its tests swallow a name that is too long, which opening reports.
+    if os.path.isdir(path):
+        raise InputError(f"{path}: is a folder; name a file inside a folder.")
+    if not os.access(path.parent, os.W_OK):
+        raise _write_fault(path, OSError(errno.EACCES, os.strerror(errno.EACCES)))
+
+
 @contextlib.contextmanager
 def atomic_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Opens a file that appears under its name only once it is complete.

@@ -15,7 +15,7 @@ import pyloudnorm
 import soundfile
 import soxr
 
-from bassdiff.audio.atomic import atomic_file
+from bassdiff.audio.atomic import atomic_file, check_writable
 from bassdiff.audio.decoding import AudioInfo, open_audio
 from bassdiff.types import InputError
 
@@ -137,14 +137,7 @@ def check_target(path: str | os.PathLike[str]) -> None:
             f"{path}: cannot write the format {path.suffix or 'without a suffix'!r}; "
             f"name the file {', '.join(_WRITERS)}."
         )
-    if not path.parent.is_dir():
-        raise InputError(
-            f"{path}: cannot be written (no such file or directory); create the folder first."
-        )
-    if os.path.isdir(path):
-        raise InputError(f"{path}: is a folder; name a file inside a folder.")
-    if not os.access(path.parent, os.W_OK):
-        raise InputError(f"{path}: cannot be written (permission denied); check its folder.")
+    check_writable(path)
 
 
 def write(path: str | os.PathLike[str], samples: np.ndarray, sample_rate_hz: int) -> None:

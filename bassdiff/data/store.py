@@ -8,13 +8,13 @@ that `manifest.json.begun`, written first, tells of the same origin.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bassdiff.audio.atomic import atomic_file
 from bassdiff.data.stems import Source, Stems
 from bassdiff.types import InputError
 
@@ -137,13 +137,10 @@ def _length(folder: Path, name: str) -> int | None:
 
 
 def _write(path: Path, values: np.ndarray) -> None:
-    aside = path.with_suffix(".tmp")
-    with aside.open("wb") as file:
+    with atomic_file(path) as file:
         np.save(file, values)
-    os.replace(aside, path)
 
 
 def _write_json(path: Path, values: Mapping[str, Any]) -> None:
-    aside = path.with_suffix(".tmp")
-    aside.write_text(json.dumps(values, indent=1))
-    os.replace(aside, path)
+    with atomic_file(path) as file:
+        file.write(json.dumps(values, indent=1).encode())

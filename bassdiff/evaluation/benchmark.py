@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from bassdiff.audio.atomic import atomic_file
 from bassdiff.audio.io import SAMPLE_RATE_HZ
 from bassdiff.data.latents import active_frames
 from bassdiff.data.mixing import normalised_bass
@@ -115,9 +115,7 @@ def score(
 
 def save_json(path: str | Path, result: dict[str, Any], about: dict[str, Any]) -> None:
     """Writes what `score` returned, with where it came from, whole or not at all."""
-    path = Path(path)
     rows = {name: scores.to_dict() for name, scores in result["rows"].items()}
     values = {**about, "rows": rows, "codec_within_25_cents": result["codec_within_25_cents"]}
-    aside = path.with_name(path.name + ".tmp")
-    aside.write_text(json.dumps(values, indent=1) + "\n")
-    os.replace(aside, path)
+    with atomic_file(path) as file:
+        file.write((json.dumps(values, indent=1) + "\n").encode())

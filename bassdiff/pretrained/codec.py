@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from bassdiff.models.autoencoder import HALO_FRAMES, LATENT_HOP, NOISE_FRAMES, Autoencoder

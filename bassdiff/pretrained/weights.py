@@ -11,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from bassdiff.audio.atomic import atomic_file
 from bassdiff.models.autoencoder import Autoencoder
 from bassdiff.models.unet import UNet
 from bassdiff.types import InputError, PyTree
@@ -168,9 +168,8 @@ def _write(
     metadata = {"format": FORMAT, "fields": dict(fields), **rest}
     metadata["checksum"] = _checksum(tensors, metadata)
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(".tmp")
-    aside.write_bytes(save(tensors, metadata={"bassdiff": json.dumps(metadata)}))
-    os.replace(aside, path)
+    with atomic_file(path) as file:
+        file.write(save(tensors, metadata={"bassdiff": json.dumps(metadata)}))
 
 
 def _read(path: Path, essential: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
