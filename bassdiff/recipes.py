@@ -18,6 +18,8 @@ from bassdiff.diffusion.schedules import LEVELS
 from bassdiff.models.autoencoder import Autoencoder
 from bassdiff.models.discriminator import Discriminator
 from bassdiff.models.unet import UNet
+from bassdiff.pretrained.codec import Codec
+from bassdiff.pretrained.release import load_codecs
 from bassdiff.training.autoencoder import AutoencoderObjective, LossWeights
 from bassdiff.training.diffusion import DiffusionObjective
 from bassdiff.training.loop import Objective, train
@@ -113,6 +115,13 @@ def diffusion(config: ConfigDict, workdir: Path) -> tuple[Objective, grain.MapDa
     if codecs[0] != codecs[1]:
         raise InputError("training and validation latents come from different codecs; encode both")
 
+    mix_codec, bass_codec = load_codecs(config.data.codecs)
+    if codecs[0] != {"mix": mix_codec.fingerprint, "bass": bass_codec.fingerprint}:
+        raise InputError(
+            f"{config.data.latents} was not made by the codecs {config.data.codecs}; "
+            "name those it was made by in config.data.codecs"
+        )
+
     def crops(split: str) -> grain.MapDataset:
         crop = pipeline.LatentCrop(stores[split], config.crop_frames)
         return pipeline.examples(stores[split], crop, config.crop_frames, config.seed)
@@ -128,9 +137,10 @@ def diffusion(config: ConfigDict, workdir: Path) -> tuple[Objective, grain.MapDa
         num_mix_channels=validation["mix"].shape[-1],
         crop_frames=config.crop_frames,
         validation=validation,
+        decode=Codec(bass_codec).decode,
         bindings={
-            "mix_codec": codecs[0]["mix"],
-            "bass_codec": codecs[0]["bass"],
+            "mix_codec": mix_codec.fingerprint,
+            "bass_codec": bass_codec.fingerprint,
             "sampling": config.sampling.to_dict(),
         },
     )

@@ -2,7 +2,7 @@
 
     bassdiff encode --data midi:SONGS --weights runs/codecs --out runs/latents
     bassdiff train diffusion --config configs/diffusion.py:small \
-        --config.data.latents=runs/latents --workdir runs/unet
+        --config.data.latents=runs/latents --config.data.codecs=runs/codecs --workdir runs/unet
 
 size   parameters  hardware            time      expected
 tiny   0.1 M       anything            seconds   nothing: for tests
@@ -49,5 +49,5 @@ def get_config(size: str = "small") -> ConfigDict:
             solver="dpmpp2m", schedule="cosine", steps=20, sigma_min=2.0, guidance=2.5, rescale=0.7
         )
     )
-    config.data = ConfigDict(dict(latents="", validation_latents=""))
+    config.data = ConfigDict(dict(latents="", validation_latents="", codecs="small"))
     return config

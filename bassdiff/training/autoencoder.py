@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from bassdiff.audio.stft import log_magnitude, stft
+from bassdiff.audio.stft import stft
 from bassdiff.models.autoencoder import STFT_HOP, STFT_LENGTH, Autoencoder
 from bassdiff.models.discriminator import Discriminator
 from bassdiff.training.floor import linear_floor, overwrite
@@ -236,9 +236,7 @@ class AutoencoderObjective:
             },
         )
         for name, signal in (("original", clips[0]), ("decoded", np.asarray(estimate)[0])):
-            log.audio(step, f"audio/{name}", signal)
-            picture = np.asarray(jax.jit(_spectrogram)(signal))
-            log.image(step, f"spectrogram/{name}", picture.T[::-1])
+            log.sound(step, name, signal)
 
     def export(self, state: TrainState, folder: Path) -> None:
         """Measures the latent statistics and writes `<kind>_codec.safetensors`."""
@@ -254,7 +252,3 @@ class AutoencoderObjective:
             std=float(np.std(latents - latents.mean(axis=(0, 1)))),
             training={"kind": self.kind, "steps": int(state.step)},
         )
-
-
-def _spectrogram(signal: Array) -> Array:
-    return log_magnitude(stft(signal, STFT_LENGTH, STFT_HOP))

@@ -12,11 +12,17 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from bassdiff.diffusion.denoiser import velocity_loss
+from bassdiff.diffusion.denoiser import precondition, velocity_loss
+from bassdiff.diffusion.guidance import CFG, chain
+from bassdiff.diffusion.sampler import sample
+from bassdiff.diffusion.schedules import SCHEDULES
+from bassdiff.diffusion.solvers import SOLVERS
 from bassdiff.models.unet import UNet
 from bassdiff.training.log import RunLog
 from bassdiff.training.state import TrainState, keep_if_finite, update_ema
 from bassdiff.types import Array, Cond, PyTree
+
+NUM_PLAYED = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +38,7 @@ class DiffusionObjective:
       num_mix_channels: Channels of the mix's latents.
       crop_frames: Latent frames of a training row.
       validation: `{"bass": [n, T, C], "mix": [n, T, C']}`, normalised, from unseen songs.
+      decode: The bass codec, normalised latents `[T, C]` to `[N]`, to hear what is learnt.
       bindings: Recorded with the weights: codec fingerprints and sampling defaults.
     """
 
@@ -43,6 +50,7 @@ class DiffusionObjective:
     num_mix_channels: int
     crop_frames: int
     validation: dict[str, np.ndarray]
+    decode: Callable[[np.ndarray], np.ndarray]
     bindings: dict[str, Any]
 
     def init(self, key: Array) -> TrainState:
@@ -100,7 +108,7 @@ class DiffusionObjective:
         return new, {"loss": loss, "gradient_norm": optax.tree.norm(grads), "skipped": skipped}
 
     def validate(self, state: TrainState, log: RunLog) -> None:
-        """Loss on unseen songs with their own mix, with another's, and with none.
+        """Loss on unseen songs with their own mix, with another's, and with none; two basses.
 
         The noise and levels are the same at every validation. That the loss is lower with
         the right mix than with a wrong one is the first proof that the mix is used.
@@ -120,7 +128,33 @@ class DiffusionObjective:
             f"validation/{name}": float(evaluate(state.ema, data, keep))
             for name, (data, keep) in cases.items()
         }
-        log.scalars(int(state.step), losses)
+        step = int(state.step)
+        log.scalars(step, losses)
+        played = np.asarray(jax.jit(self.play)(state.ema, batch["mix"][:NUM_PLAYED]))
+        for number in range(NUM_PLAYED):
+            log.sound(step, f"played_{number}", self.decode(played[number]))
+            log.sound(step, f"original_{number}", self.decode(self.validation["bass"][number]))
+
+    def play(self, params: PyTree, mix: Array) -> Array:
+        """Basses `[B, T, C]` to mixes `[B, T, C']`, sampled with the weights' defaults."""
+        settings = self.bindings["sampling"]
+        rows, frames = mix.shape[:2]
+        cond = Cond(mix, jnp.ones(rows), jnp.full(rows, frames, jnp.int32))
+        sigmas = SCHEDULES[settings["schedule"]](settings["steps"], settings["sigma_min"])
+        key = jax.random.key(0)
+
+        def network(x: Array, sigma: Array, cond: Cond) -> Array:
+            return self.model.apply({"params": params}, x, sigma, cond)
+
+        return sample(
+            precondition(network),
+            SOLVERS[settings["solver"]](),
+            chain(CFG(settings["guidance"], settings["rescale"])),
+            sigmas,
+            cond,
+            jax.random.normal(key, (rows, frames, self.model.num_channels)),
+            key,
+        )
 
     def export(self, state: TrainState, folder: Path) -> None:
         """Writes `unet.safetensors` with the codecs' fingerprints."""

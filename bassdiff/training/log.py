@@ -6,10 +6,15 @@ import json
 from pathlib import Path
 from types import TracebackType
 
+import jax
 import numpy as np
 from tensorboardX import SummaryWriter
 
 from bassdiff.audio.io import SAMPLE_RATE_HZ
+from bassdiff.audio.stft import log_magnitude, stft
+from bassdiff.types import Array
+
+_STFT_LENGTH, _STFT_HOP = 1024, 256
 
 
 class RunLog:
@@ -48,11 +53,14 @@ class RunLog:
             self._lines.write(json.dumps({"step": step, **values}) + "\n")
             self._lines.flush()
 
-    def audio(self, step: int, name: str, samples: np.ndarray) -> None:
-        """Records a mono clip `[N]` at 44.1 kHz."""
+    def sound(self, step: int, name: str, samples: np.ndarray) -> None:
+        """Records a mono clip `[N]` at 44.1 kHz, N a multiple of 256, and its spectrogram."""
         if self._enabled:
             clipped = np.clip(np.asarray(samples, np.float32), -1.0, 1.0)
-            self._events.add_audio(name, clipped[:, None], step, sample_rate=SAMPLE_RATE_HZ)
+            self._events.add_audio(
+                f"audio/{name}", clipped[:, None], step, sample_rate=SAMPLE_RATE_HZ
+            )
+            self.image(step, f"spectrogram/{name}", np.asarray(_spectrogram(clipped)).T[::-1])
 
     def image(self, step: int, name: str, values: np.ndarray) -> None:
         """Records a matrix `[rows, columns]` as a grey picture scaled to its range."""
@@ -60,3 +68,8 @@ class RunLog:
             low, high = float(values.min()), float(values.max())
             grey = (255 * (values - low) / max(high - low, 1e-9)).astype(np.uint8)
             self._events.add_image(name, grey[None], step)
+
+
+@jax.jit
+def _spectrogram(samples: Array) -> Array:
+    return log_magnitude(stft(samples, _STFT_LENGTH, _STFT_HOP))

@@ -14,6 +14,7 @@ from bassdiff.data.store import build
 from bassdiff.diffusion.schedules import cosine_levels
 from bassdiff.models.autoencoder import Autoencoder
 from bassdiff.models.unet import UNet
+from bassdiff.pretrained.release import load_codecs
 from bassdiff.pretrained.weights import CodecWeights, load_unet
 from bassdiff.training.diffusion import DiffusionObjective
 from bassdiff.training.log import RunLog
@@ -21,6 +22,9 @@ from bassdiff.training.partition import batch_sharding, make_mesh, replicated
 from bassdiff.types import InputError
 
 CHANNELS, FRAMES = 4, 8
+SAMPLING = dict(
+    solver="euler", schedule="cosine", steps=4, sigma_min=0.1, guidance=2.0, rescale=0.5
+)
 
 
 def pair(rng, rows, num_frames=FRAMES):
@@ -41,7 +45,8 @@ def objective():
         num_mix_channels=6,
         crop_frames=FRAMES,
         validation=pair(np.random.default_rng(9), 16),
-        bindings={"mix_codec": "m", "bass_codec": "b", "sampling": {"steps": 4}},
+        decode=lambda latents: np.repeat(latents.sum(axis=1), 256),
+        bindings={"mix_codec": "m", "bass_codec": "b", "sampling": SAMPLING},
     )
 
 
@@ -96,6 +101,14 @@ def test_validation_shows_that_the_mix_is_used(objective, trained, tmp_path):
     assert first["step"] == 150
     assert first["validation/own_mix"] < 0.7 * first["validation/no_mix"]
     assert first["validation/no_mix"] < first["validation/other_mix"]
+
+
+def test_what_is_played_follows_the_mix(objective, trained):
+    """The basses of this set are their mixes' first channels."""
+    mix = jnp.asarray(objective.validation["mix"])
+    played = np.asarray(jax.jit(objective.play)(trained[0].ema, mix))
+    assert played.shape == objective.validation["bass"].shape
+    assert np.corrcoef(played.ravel(), objective.validation["bass"].ravel())[0, 1] > 0.7
 
 
 def test_the_average_follows_the_parameters(trained, fresh):
@@ -167,26 +180,36 @@ class Songs:
         return Stems(self.names[index], silent, {"drums": silent}, 44100)
 
 
-def make_latents(stems, rng):
-    rows = pair(rng, 1, len(stems.bass))
-    latents = {name: values.astype(np.float16) for name, values in rows.items()}
-    return {**latents, "active": np.ones((1, len(stems.bass)), bool)}
+@pytest.fixture(scope="module")
+def codecs(tiny_weights):
+    return load_codecs(tiny_weights)
 
 
 @pytest.fixture(scope="module")
-def config(get_config, tmp_path_factory):
+def config(get_config, tmp_path_factory, tiny_weights, codecs):
+    def make_latents(stems, rng):
+        shapes = {name: (1, len(stems.bass), codec.model.num_channels) for name, codec in named}
+        latents = {name: rng.normal(size=size).astype(np.float16) for name, size in shapes.items()}
+        return {**latents, "active": np.ones((1, len(stems.bass)), bool)}
+
+    named = list(zip(("mix", "bass"), codecs, strict=True))
     folder = tmp_path_factory.mktemp("latents")
     config = get_config("diffusion", "tiny")
     config.model.widths, config.model.attention_levels = (8,), (0,)
-    for split, codec in (("latents", "m"), ("validation_latents", "m"), ("others", "x")):
-        about = {"codecs": {"mix": codec, "bass": "b"}}
-        build(folder / split, Songs(), make_latents, about, seed=len(split))
+    own = {name: codec.fingerprint for name, codec in named}
+    for split, about in (
+        ("latents", own),
+        ("validation_latents", own),
+        ("others", {**own, "mix": "x"}),
+    ):
+        build(folder / split, Songs(), make_latents, {"codecs": about}, seed=len(split))
     config.data.latents = str(folder / "latents")
     config.data.validation_latents = str(folder / "validation_latents")
+    config.data.codecs = str(tiny_weights)
     return config
 
 
-def test_a_config_trains_from_stores_to_weights(config, tmp_path, one_device):
+def test_a_config_trains_from_stores_to_weights(config, codecs, tmp_path, one_device):
     state = recipes.run(config, tmp_path)
     assert int(state.step) == config.num_steps == 8
     lines = (tmp_path / "logs" / "metrics.jsonl").read_text().splitlines()
@@ -195,10 +218,12 @@ def test_a_config_trains_from_stores_to_weights(config, tmp_path, one_device):
     records = {key: value for line in lines for key, value in json.loads(line).items()}
     assert records["skipped"] == 0.0
     assert all(np.isfinite(value) for value in records.values())
-    mix, bass = (CodecWeights(Autoencoder(), {}, np.zeros(1), 1.0, name, {}) for name in "mb")
-    unet = load_unet(tmp_path / "weights" / "unet.safetensors", mix, bass)
-    assert unet.model == UNet(CHANNELS, **config.model)
+    unet = load_unet(tmp_path / "weights" / "unet.safetensors", *codecs)
+    assert unet.model == UNet(codecs[1].model.num_channels, **config.model)
     assert unet.bindings["sampling"] == config.sampling.to_dict()
+    events = b"".join(file.read_bytes() for file in (tmp_path / "logs").glob("events*"))
+    for tag in (b"audio/played_0", b"spectrogram/played_1", b"audio/original_0"):
+        assert tag in events
 
 
 @pytest.mark.parametrize(
@@ -207,6 +232,7 @@ def test_a_config_trains_from_stores_to_weights(config, tmp_path, one_device):
         ("latents", "", "config.data.latents is empty; make latents with `bassdiff encode`"),
         ("latents", "nowhere", "nowhere holds no complete store"),
         ("validation_latents", "{}/others", "come from different codecs; encode both"),
+        ("codecs", "small", "was not made by the codecs small; name those"),
     ],
 )
 def test_latents_that_cannot_be_used_are_refused(config, tmp_path, key, value, message):
