@@ -161,8 +161,8 @@ class Bassist:
         Args:
           mix: `[N]` or `[N, channels]` waveform, 1 s to 10 min.
           sample_rate_hz: Its rate, in Hz.
-          style: A bass recording whose sound to take: a file, or `[N]` samples at the mix's
-            rate. None leaves the sound to the model.
+          style: A bass recording whose sound to take: a file, or samples `[N]` or
+            `[N, channels]` at the mix's rate. None leaves the sound to the model.
           seed: The same seed gives the same bass.
           sampling: Settings; the weights' defaults when None.
           progress: Called with (steps done, steps in all) now and then.
@@ -180,13 +180,9 @@ class Bassist:
             if name not in known:
                 raise InputError(f"unknown setting {name!r}; choose among {', '.join(known)}")
         sampling = dataclasses.replace(sampling or self.defaults, **knobs)
-        if not 0 <= seed < 2**32:
-            raise InputError(f"the seed is {seed}; choose one from 0 to 2^32 - 1")
-        mono = np.asarray(mix, np.float32)
-        mono = mono.mean(axis=1) if mono.ndim == 2 else mono
+        check_seed(seed)
+        mono = _mono("the mix", mix, sample_rate_hz)
         check_length("the mix", len(mono), sample_rate_hz)
-        if not np.all(np.isfinite(mono)):
-            raise InputError("the mix holds values that are not finite; export it again")
         wave = resample(mono, sample_rate_hz, SAMPLE_RATE_HZ)
         gain = 1.0
         if (loudness := loudness_lufs(wave, SAMPLE_RATE_HZ)) > SILENCE_LUFS:
@@ -258,7 +254,8 @@ class Bassist:
         if isinstance(style, (str, Path)):
             name, wave = str(style), read_mono(style, SAMPLE_RATE_HZ)
         else:
-            name, wave = "the style reference", resample(style, sample_rate_hz, SAMPLE_RATE_HZ)
+            name = "the style reference"
+            wave = resample(_mono(name, style, sample_rate_hz), sample_rate_hz, SAMPLE_RATE_HZ)
         if loudness_lufs(wave, SAMPLE_RATE_HZ) <= SILENCE_LUFS:
             raise InputError(f"{name} has no sound; give a recording of a bass playing")
         latents = self._bass_codec.encode(match_loudness(wave, SAMPLE_RATE_HZ, BASS_LUFS))
@@ -275,6 +272,20 @@ def _calls(num_steps: int) -> Iterator[tuple[int, int]]:
         yield first, min(first + STEPS_PER_CALL, num_steps - 1)
 
 
+def _mono(name: str, samples: np.ndarray, sample_rate_hz: int) -> np.ndarray:
+    """`[N]` or `[N, channels]` samples as `[N]` float32."""
+    mono = np.asarray(samples, np.float32)
+    if mono.ndim not in (1, 2) or not mono.size or sample_rate_hz <= 0:
+        raise InputError(
+            f"{name} has samples of shape {mono.shape} at {sample_rate_hz} Hz; give [N] or "
+            "[N, channels] and their rate"
+        )
+    mono = mono.mean(axis=1) if mono.ndim == 2 else mono
+    if not np.all(np.isfinite(mono)):
+        raise InputError(f"{name} holds values that are not finite; export it again")
+    return mono
+
+
 def check_length(name: str, num_samples: int, sample_rate_hz: int) -> None:
     """Checks that a mix has a length that can be played to.
 
@@ -282,11 +293,20 @@ def check_length(name: str, num_samples: int, sample_rate_hz: int) -> None:
       InputError: If it is shorter than 1 s or longer than 10 min.
     """
     seconds = num_samples / sample_rate_hz
-    if not MIN_SECONDS <= seconds <= MAX_SECONDS:
-        raise InputError(
-            f"{name} is {seconds:.2f} s long; give a mix of {MIN_SECONDS:.0f} s to "
-            f"{MAX_SECONDS / 60:.0f} min"
-        )
+    if seconds < MIN_SECONDS:
+        raise InputError(f"{name} is {seconds:.2f} s long; give a mix of 1 s at least")
+    if seconds > MAX_SECONDS:
+        raise InputError(f"{name} is longer than 10 min; cut it and play to the parts")
+
+
+def check_seed(seed: int) -> None:
+    """Checks that a seed fits the random generator.
+
+    Raises:
+      InputError: If it is negative or too large.
+    """
+    if not 0 <= seed < 2**32:
+        raise InputError(f"the seed is {seed}; choose one from 0 to 2^32 - 1")
 
 
 def load(weights: str | Path = "small") -> Bassist:

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from bassdiff.audio.atomic import atomic_files, check_writable
+from bassdiff.audio.decoding import AudioInfo
 from bassdiff.audio.io import check_target, probe, read, write
-from bassdiff.bassist import Bassist, check_length, load
+from bassdiff.bassist import MAX_SECONDS, Bassist, check_length, check_seed, load
 from bassdiff.evaluation.picture import draw
 from bassdiff.types import InputError
 
@@ -24,16 +26,33 @@ class Outputs:
     mixdown: Path
     picture: Path | None
 
-    def check(self, mix: Path) -> None:
-        """Checks that the files can be written without harm.
+    def paths(self) -> list[Path]:
+        """All of them."""
+        return [path for path in (self.bass, self.mixdown, self.picture) if path]
 
-        Raises:
-          InputError: If a file cannot be written or would replace the mix.
-        """
-        for path in (self.bass, self.mixdown):
-            check_target(path)
-            if path.exists() and path.samefile(mix):
-                raise InputError(f"{path} is the mix itself; choose another name")
+
+def check_outputs(outputs: list[Outputs], inputs: list[Path], info: AudioInfo) -> None:
+    """Checks that the files can be written and destroy nothing.
+
+    Args:
+      outputs: What is to be written.
+      inputs: Files that must stay as they are.
+      info: The mix's header: the mixdown has its rate and channels.
+
+    Raises:
+      InputError: If a file cannot be written, replaces an input, or is named twice.
+    """
+    paths = [path for output in outputs for path in output.paths()]
+    for path in paths:
+        if path.resolve() in (given.resolve() for given in inputs):
+            raise InputError(f"{path} is an input and would be overwritten; choose another name")
+        if paths.count(path) > 1:
+            raise InputError(f"{path} is to be two files at once; choose another name for one")
+    for output in outputs:
+        check_target(output.bass, info.sample_rate_hz, 1)
+        check_target(output.mixdown, info.sample_rate_hz, info.channels)
+        if output.picture:
+            check_writable(output.picture)
 
 
 def name_outputs(bass: Path, mixdown: Path | None, plot: bool, variations: int) -> list[Outputs]:
@@ -63,28 +82,30 @@ def perform(
 ) -> None:
     """Plays one bass per element of `outputs`, with seeds `seed`, `seed + 1`, ...
 
-    Everything that can be wrong with the request is checked first, and files are written
-    only when all the playing is done.
+    Everything that can be wrong with the request is checked first, and files appear only when
+    all the playing and writing is done.
 
     Raises:
       InputError: If the mix, the style, the weights, a setting or an output cannot be used.
     """
     info = probe(mix_path)
-    for output in outputs:
-        output.check(mix_path)
-    check_length(str(mix_path), info.num_samples, info.sample_rate_hz)
-    mix = read(mix_path)
+    check_outputs(outputs, [mix_path, *([Path(style)] if style else [])], info)
+    check_seed(seed + len(outputs) - 1)
+    if info.num_samples:
+        check_length(str(mix_path), info.num_samples, info.sample_rate_hz)
+    mix = read(mix_path, max_samples=round(MAX_SECONDS * info.sample_rate_hz))
     check_length(str(mix_path), len(mix), info.sample_rate_hz)
     bassist = load(weights)
     basses = [
         _play(bassist, mix, info.sample_rate_hz, style, seed + number, knobs, label)
         for number, label in enumerate(_labels(len(outputs)))
     ]
-    for output, bass in zip(outputs, basses, strict=True):
-        write(output.bass, bass, info.sample_rate_hz)
-        write(output.mixdown, mix + bass[:, None], info.sample_rate_hz)
-        if output.picture:
-            draw(mix.mean(axis=1), bass, info.sample_rate_hz, output.picture)
+    with atomic_files() as open_file:
+        for output, bass in zip(outputs, basses, strict=True):
+            write(output.bass, bass, info.sample_rate_hz, open_file)
+            write(output.mixdown, mix + bass[:, None], info.sample_rate_hz, open_file)
+            if output.picture:
+                draw(mix.mean(axis=1), bass, info.sample_rate_hz, output.picture, open_file)
 
 
 def _play(

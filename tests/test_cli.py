@@ -77,6 +77,9 @@ def bad_inputs(folder):
     io.write(folder / "one.wav", np.ones(1), RATE)
     io.write(folder / "good.wav", tone(1.5), RATE)
     io.write(folder / "silence.wav", np.zeros(RATE), RATE)
+    io.write(folder / "bass.wav", tone(1.5), RATE)
+    io.write(folder / "fast.wav", tone(3.0), 96000)
+    (folder / "folder.png").mkdir()
     (folder / "empty.wav").write_bytes(b"")
     (folder / "text.wav").write_text("no audio, " * 100)
     whole = (folder / "good.wav").read_bytes()
@@ -108,7 +111,12 @@ def bad_inputs(folder):
         (["good.wav", "--seed", "-1"], "seed"),
         (["good.wav", "--out", "nowhere/bass.wav"], "bass.wav: cannot be written"),
         (["good.wav", "--out", "bass.xyz"], "bass.xyz"),
-        (["good.wav", "--out", "good.wav"], "is the mix itself"),
+        (["good.wav", "--out", "good.wav"], "is an input"),
+        (["good.wav", "--style", "bass.wav"], "bass.wav is an input"),
+        (["good.wav", "--out", "x.wav", "--mixdown", "x.wav"], "x.wav is to be two files"),
+        (["good.wav", "--out", "folder.wav"], "folder.png: is a folder"),
+        (["fast.wav", "--out", "bass.mp3"], "MP3 does not take 1 channels at 96000 Hz"),
+        (["good.wav", "--seed", "4294967295", "--variations", "2"], "the seed is 4294967296"),
     ],
 )
 def test_bad_input_is_one_sentence_and_exit_code_2(inside, tmp_path, capsys, words, expected):
@@ -121,13 +129,20 @@ def test_bad_input_is_one_sentence_and_exit_code_2(inside, tmp_path, capsys, wor
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_full_disk_leaves_nothing_behind(inside, mix, tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize("files_that_fit", [0, 1, 2])
+def test_full_disk_leaves_nothing_behind(
+    inside, mix, tmp_path, capsys, monkeypatch, files_that_fit
+):
+    synced = []
+
     def full(descriptor):
-        raise OSError(errno.ENOSPC, "No space left on device")
+        synced.append(descriptor)
+        if len(synced) > files_that_fit:
+            raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
     before = sorted(tmp_path.iterdir())
-    assert inside("generate", mix, "--steps", "2", "--no-plot") == 2
+    assert inside("generate", mix, "--steps", "2") == 2
     assert "no space left on device" in capsys.readouterr().err
     assert sorted(tmp_path.iterdir()) == before
 

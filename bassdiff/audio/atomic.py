@@ -7,10 +7,14 @@ import errno
 import os
 import secrets
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, TypeAlias, cast
 
 from bassdiff.types import InputError
+
+# Opens a file for writing.
+OpenFile: TypeAlias = Callable[[str | os.PathLike[str]], AbstractContextManager[BinaryIO]]
 
 _SPACE, _RIGHTS = "free some space or choose another folder", "choose a folder you may write to"
 _REMEDIES = {
@@ -43,43 +47,61 @@ def check_writable(path: str | os.PathLike[str]) -> None:
 
 
 @contextlib.contextmanager
-def atomic_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """Opens a file that appears under its name only once it is complete.
-
-    Args:
-      path: where to; an existing file is replaced in one step.
+def atomic_files() -> Iterator[OpenFile]:
+    """Several files that appear together, or none of them.
 
     Yields:
-      A binary file to write to. It lies in the same folder under a temporary name, and is
-      removed if the body raises.
+      A function that opens `path` for writing. What is written lies in the same folder under
+      a temporary name; when the body ends, all files take their names, replacing those that
+      had them. If it raises, none does.
 
     Raises:
-      InputError: the folder is missing or cannot be written, or the disk is full.
+      InputError: a folder is missing or cannot be written, or the disk is full.
     """
-    # Through a link to the file itself: replacing the link would part the two.
-    path = Path(os.path.realpath(path))
-    temporary = path.with_name(f".{secrets.token_hex(8)}.part")
-    sink: _Sink | None = None
+    complete: dict[Path, Path] = {}
+
+    @contextlib.contextmanager
+    def open_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+        # Through a link to the file itself: replacing the link would part the two.
+        path = Path(os.path.realpath(path))
+        temporary = path.with_name(f".{secrets.token_hex(8)}.part")
+        sink: _Sink | None = None
+        try:
+            if path.exists() and not path.is_file():
+                kind = "is a folder" if path.is_dir() else "is a device"
+                raise InputError(f"{path}: {kind}; name a file inside a folder.")
+            complete[temporary] = path
+            with temporary.open("x+b") as file:
+                sink = _Sink(file)
+                yield cast(BinaryIO, sink)
+                sink.flush()
+                sink.raise_fault()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise _write_fault(path, error) from error
+        except BaseException as error:
+            if sink is not None and sink.fault is not None:
+                raise _write_fault(path, sink.fault) from error
+            raise
+
     try:
-        if path.exists() and not path.is_file():
-            kind = "is a folder" if path.is_dir() else "is a device"
-            raise InputError(f"{path}: {kind}; name a file inside a folder.")
-        with temporary.open("x+b") as file:
-            sink = _Sink(file)
-            yield cast(BinaryIO, sink)
-            sink.flush()
-            sink.raise_fault()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise _write_fault(path, error) from error
-    except BaseException as error:
-        if sink is not None and sink.fault is not None:
-            raise _write_fault(path, sink.fault) from error
-        raise
+        yield open_file
+        for temporary, path in complete.items():
+            try:
+                temporary.replace(path)
+            except OSError as error:
+                raise _write_fault(path, error) from error
     finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+        for temporary in complete:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+
+
+@contextlib.contextmanager
+def atomic_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """One file that appears under its name only once it is complete; see `atomic_files`."""
+    with atomic_files() as open_file, open_file(path) as file:
+        yield file
 
 
 class _Sink:

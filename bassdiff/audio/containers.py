@@ -31,6 +31,7 @@ _FFMPEG_MAGIC = (
     (0, b"MAC ", "ape"),
     (0, b"FLV\x01", "flv"),
     (0, b"RIFF", "wav"),
+    (0, b"fLaC", "flac"),
 )
 
 

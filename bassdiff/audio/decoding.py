@@ -41,7 +41,7 @@ class AudioInfo:
       path: the file.
       sample_rate_hz: samples per second of each channel.
       channels: number of channels.
-      num_samples: samples per channel; 0 where the header does not say.
+      num_samples: samples per channel; 0 where the header does not say for certain.
     """
 
     path: Path
@@ -74,10 +74,15 @@ def open_audio(path: Path) -> tuple[AudioInfo, Iterator[np.ndarray]]:
         if not header.frames:
             raise _no_samples(path)
         promised = header.frames if header.frames < _UNKNOWN_NUM_SAMPLES else 0
-        info = AudioInfo(path, header.samplerate, header.channels, promised)
-        if header.format == "MP3":
-            promised = (containers.promised_mp3_samples(path) or 0) - _MP3_SLACK_SAMPLES
-        blocks = _decode_libsndfile(path, promised)
+        if header.format == "FLAC" and not promised:
+            # Where such a stream ends, libsndfile sees an error.
+            info, blocks = _open_ffmpeg(path)
+        else:
+            if header.format == "MP3":
+                promised = containers.promised_mp3_samples(path) or 0
+            info = AudioInfo(path, header.samplerate, header.channels, promised)
+            slack = _MP3_SLACK_SAMPLES if header.format == "MP3" else 0
+            blocks = _decode_libsndfile(path, promised - slack)
     if not _MIN_RATE_HZ <= info.sample_rate_hz <= _MAX_RATE_HZ:
         raise InputError(
             f"{path}: a sample rate of {info.sample_rate_hz} Hz is outside {_MIN_RATE_HZ} to "
@@ -137,11 +142,10 @@ def _open_ffmpeg(path: Path) -> tuple[AudioInfo, Iterator[np.ndarray]]:
         raise InputError(
             f"{path}: is truncated or damaged ({demuxer} container); export it again as wav."
         ) from error
-    num_samples = round(max(0.0, seconds) * rate_hz)
-    promised = num_samples if demuxer in _FFMPEG_EXACT else 0
-    promised -= round(_FFMPEG_SLACK * num_samples + _FFMPEG_SLACK_SECONDS * rate_hz)
+    num_samples = round(max(0.0, seconds) * rate_hz) if demuxer in _FFMPEG_EXACT else 0
+    slack = round(_FFMPEG_SLACK * num_samples + _FFMPEG_SLACK_SECONDS * rate_hz)
     info = AudioInfo(path, rate_hz, channels, num_samples)
-    return info, _decode_ffmpeg(path, demuxer, promised)
+    return info, _decode_ffmpeg(path, demuxer, num_samples - slack)
 
 
 def _decode_ffmpeg(path: Path, demuxer: str, promised_samples: int) -> Iterator[np.ndarray]:

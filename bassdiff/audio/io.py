@@ -5,17 +5,19 @@ Every fault of a file is an `InputError` of one sentence: the file, the fault, t
 
 from __future__ import annotations
 
+import io
 import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pyloudnorm
 import soundfile
 import soxr
 
-from bassdiff.audio.atomic import atomic_file, check_writable
+from bassdiff.audio.atomic import OpenFile, atomic_file, check_writable
 from bassdiff.audio.decoding import AudioInfo, open_audio
 from bassdiff.types import InputError
 
@@ -40,7 +42,7 @@ def probe(path: str | os.PathLike[str]) -> AudioInfo:
       path: a file of any format libsndfile or ffmpeg decodes.
 
     Returns:
-      Its rate, channels and length. The length of ffmpeg's formats is an estimate.
+      Its rate, channels and, where the header says for certain, its length.
 
     Raises:
       InputError: the file is missing, unreadable, empty, truncated or not audio.
@@ -76,11 +78,13 @@ def read_mono(path: str | os.PathLike[str], sample_rate_hz: int = SAMPLE_RATE_HZ
     return samples
 
 
-def read(path: str | os.PathLike[str]) -> np.ndarray:
+def read(path: str | os.PathLike[str], max_samples: int | None = None) -> np.ndarray:
     """Decodes an audio file as it is.
 
     Args:
       path: a file of any format libsndfile or ffmpeg decodes.
+      max_samples: decoding stops once there are more, so that a file of unknown length
+        cannot fill the memory.
 
     Returns:
       `[N, channels]` float32 at the file's own rate, which `probe` tells.
@@ -88,7 +92,13 @@ def read(path: str | os.PathLike[str]) -> np.ndarray:
     Raises:
       InputError: as `read_mono`.
     """
-    return np.concatenate(list(open_audio(Path(path))[1]))
+    decoded, num_samples = [], 0
+    for block in open_audio(Path(path))[1]:
+        decoded.append(block)
+        num_samples += len(block)
+        if max_samples is not None and num_samples > max_samples:
+            break
+    return np.concatenate(decoded)
 
 
 def blocks(
@@ -122,14 +132,17 @@ def blocks(
         yield pending
 
 
-def check_target(path: str | os.PathLike[str]) -> None:
+def check_target(path: str | os.PathLike[str], sample_rate_hz: int, channels: int) -> None:
     """Checks, before hours of work, that `write` can be expected to write there.
 
     Args:
       path: the audio file to be.
+      sample_rate_hz: samples per second.
+      channels: how many.
 
     Raises:
-      InputError: the suffix is unknown, or the folder is missing or cannot be written.
+      InputError: the suffix is unknown, the format does not take this rate or channel count,
+        or the folder is missing or cannot be written.
     """
     path = Path(path)
     if path.suffix.lower() not in _WRITERS:
@@ -138,9 +151,15 @@ def check_target(path: str | os.PathLike[str]) -> None:
             f"name the file {', '.join(_WRITERS)}."
         )
     check_writable(path)
+    _encode(io.BytesIO(), path, np.zeros((1, channels), np.float32), sample_rate_hz)
 
 
-def write(path: str | os.PathLike[str], samples: np.ndarray, sample_rate_hz: int) -> None:
+def write(
+    path: str | os.PathLike[str],
+    samples: np.ndarray,
+    sample_rate_hz: int,
+    open_file: OpenFile = atomic_file,
+) -> None:
     """Writes an audio file whole or not at all.
 
     A peak above full scale would clip, so such a signal is scaled as a whole to peak at 1.
@@ -149,14 +168,13 @@ def write(path: str | os.PathLike[str], samples: np.ndarray, sample_rate_hz: int
       path: where to; its suffix chooses wav or flac (24 bit), ogg (Vorbis) or mp3.
       samples: `[N]` or `[N, channels]` float, full scale is 1.
       sample_rate_hz: samples per second.
+      open_file: opens the file; from `atomic_files`, for several that belong together.
 
     Raises:
       InputError: the suffix is unknown, a sample is not finite, the format does not take
         this rate or channel count, the folder cannot be written or the disk is full.
     """
     path = Path(path)
-    check_target(path)
-    container, subtype = _WRITERS[path.suffix.lower()]
     samples = np.asarray(samples, np.float32)
     if samples.ndim not in (1, 2) or not samples.size:
         raise InputError(
@@ -165,21 +183,26 @@ def write(path: str | os.PathLike[str], samples: np.ndarray, sample_rate_hz: int
     if not np.isfinite(samples).all():
         raise InputError(f"{path}: not written, for it has samples that are NaN or infinite.")
     samples = samples.reshape(len(samples), -1)
-    peak = float(np.abs(samples).max())
-    gain = np.float32(1 / max(1.0, peak))
-    with atomic_file(path) as file:
-        try:
-            with soundfile.SoundFile(
-                file, "w", sample_rate_hz, samples.shape[1], subtype, format=container
-            ) as encoder:
-                # libsndfile's Vorbis encoder overflows its stack on long single writes.
-                for start in range(0, len(samples), _BLOCK_SAMPLES):
-                    encoder.write(samples[start : start + _BLOCK_SAMPLES] * gain)
-        except (soundfile.LibsndfileError, AssertionError) as error:
-            raise InputError(
-                f"{path}: {container} does not take {samples.shape[1]} channels at "
-                f"{sample_rate_hz} Hz; write .wav instead."
-            ) from error
+    check_target(path, sample_rate_hz, samples.shape[1])
+    with open_file(path) as file:
+        _encode(file, path, samples / max(1.0, float(np.abs(samples).max())), sample_rate_hz)
+
+
+def _encode(file: BinaryIO, path: Path, samples: np.ndarray, sample_rate_hz: int) -> None:
+    container, subtype = _WRITERS[path.suffix.lower()]
+    channels = samples.shape[1]
+    try:
+        with soundfile.SoundFile(
+            file, "w", sample_rate_hz, channels, subtype, format=container
+        ) as encoder:
+            # libsndfile's Vorbis encoder overflows its stack on long single writes.
+            for start in range(0, len(samples), _BLOCK_SAMPLES):
+                encoder.write(samples[start : start + _BLOCK_SAMPLES])
+    except (soundfile.LibsndfileError, AssertionError) as error:
+        raise InputError(
+            f"{path}: {container} does not take {channels} channels at {sample_rate_hz} Hz; "
+            "write .wav instead."
+        ) from error
 
 
 def resample(

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import Normal, Stroke
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from bassdiff.audio.atomic import atomic_file
+from bassdiff.audio.atomic import OpenFile, atomic_file
 from bassdiff.audio.io import resample
 from bassdiff.evaluation.fit import bass_features, mix_onsets, power_blocks
 from bassdiff.evaluation.pitch import HOP_SECONDS, PitchTrack
@@ -31,7 +31,11 @@ _PITCH_COLOUR = "#4df0ff"
 
 
 def draw(
-    mix: np.ndarray, bass: np.ndarray, sample_rate_hz: int, path: str | os.PathLike[str]
+    mix: np.ndarray,
+    bass: np.ndarray,
+    sample_rate_hz: int,
+    path: str | os.PathLike[str],
+    open_file: OpenFile = atomic_file,
 ) -> None:
     """Draws the spectrograms of a mix and its bass, the bass's pitch, and both's onsets.
 
@@ -41,6 +45,7 @@ def draw(
       sample_rate_hz: rate of both.
       path: the PNG file to write, whole or not at all. Long signals are thinned to the
         picture's width.
+      open_file: opens the file; from `atomic_files`, for several that belong together.
 
     Raises:
       InputError: the file cannot be written.
@@ -62,7 +67,7 @@ def draw(
     _draw_onsets(onset_axes, mix_onsets(mix, sample_rate_hz), features.onsets)
     onset_axes.set_xlim(0, seconds)
     onset_axes.set_xlabel("seconds")
-    with atomic_file(path) as file:
+    with open_file(path) as file:
         figure.savefig(file, format="png")
 
 

@@ -137,7 +137,7 @@ CASES: dict[str, tuple[Callable[[], bytes], str]] = {
     "cut.au": (lambda: cut(encode("AU")), "the data chunk says 44100 bytes"),
     "cut_head.au": (lambda: encode("AU")[:10], "its header ends early, " + CUT),
     "cut.flac": (lambda: cut(encode("FLAC")), "cannot be decoded beyond sample"),
-    "cut_head.flac": (lambda: encode("FLAC")[:20], NOT_AUDIO),
+    "cut_head.flac": (lambda: encode("FLAC")[:20], "is truncated or damaged (flac container)"),
     "promises_more.flac": (
         flac_that_promises_more,
         "cannot be decoded beyond sample 65536, so it is truncated or damaged; export it again",

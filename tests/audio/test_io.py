@@ -4,6 +4,7 @@ import resource
 import stat
 import struct
 
+import av
 import numpy as np
 import pytest
 import soundfile
@@ -257,3 +258,36 @@ def test_read_keeps_channels_and_rate(tmp_path):
     samples = np.random.default_rng(0).uniform(-0.5, 0.5, (4800, 3)).astype(np.float32)
     io.write(tmp_path / "three.wav", samples, 48000)
     np.testing.assert_allclose(io.read(tmp_path / "three.wav"), samples, atol=2.0**-23)
+
+
+def test_a_flac_stream_of_unknown_length_is_read(tmp_path):
+    path = tmp_path / "piped.flac"
+    tone = 0.3 * np.sin(np.arange(30000) / 20)
+    soundfile.write(path, tone, 44100, "PCM_16")
+    content = bytearray(path.read_bytes())
+    # The 36 bits of STREAMINFO that count the samples; an encoder that pipes leaves them 0.
+    content[21] &= 0xF0
+    content[22:26] = bytes(4)
+    path.write_bytes(content)
+    assert io.probe(path).num_samples == 0
+    np.testing.assert_allclose(io.read_mono(path), tone, atol=1e-4)
+
+
+def test_a_length_that_is_only_estimated_is_not_told(tmp_path):
+    path = tmp_path / "guess.aac"
+    with av.open(str(path), "w", format="adts") as container:
+        stream = container.add_stream("aac", rate=44100)
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
+        silence.sample_rate = 44100
+        for _ in range(100):
+            container.mux(stream.encode(silence))
+        container.mux(stream.encode(None))
+    assert io.probe(path).num_samples == 0
+    assert abs(len(io.read_mono(path)) - 102400) < 4096
+
+
+def test_reading_stops_after_as_many_samples_as_are_wanted(tmp_path):
+    path = tmp_path / "long.wav"
+    io.write(path, np.zeros(400_000), 44100)
+    assert 100_000 < len(io.read(path, max_samples=100_000)) < 400_000
+    assert len(io.read(path, max_samples=400_000)) == 400_000
