@@ -15,7 +15,7 @@ def __getattr__(name: str) -> Any:
 
         return load
     if name == "InputError":
-        from bassdiff.types import InputError
+        from bassdiff.errors import InputError
 
         return InputError
     raise AttributeError(f"module 'bassdiff' has no attribute {name!r}")

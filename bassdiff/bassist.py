@@ -20,11 +20,12 @@ from bassdiff.diffusion.denoiser import precondition
 from bassdiff.diffusion.guidance import CFG, Chain, StyleGrounding, chain
 from bassdiff.diffusion.schedules import SCHEDULES, SIGMA_MIN
 from bassdiff.diffusion.solvers import SOLVERS
+from bassdiff.errors import InputError
 from bassdiff.models.autoencoder import NUM_PITCH_CHANNELS
 from bassdiff.models.unet import UNet
 from bassdiff.pretrained.codec import Codec
 from bassdiff.pretrained.release import Weights, load_weights
-from bassdiff.types import Array, Cond, Denoise, InputError, PyTree, Solver
+from bassdiff.types import Array, Cond, Denoise, PyTree, Solver
 
 MIN_SECONDS = 1.0
 MAX_SECONDS = 600.0
@@ -130,8 +131,8 @@ def _advance(
 class Bassist:
     """A mix codec's encoder, a denoiser and a bass codec, ready to play.
 
-    Build one with `bassdiff.load`. All calls with songs of similar length, whatever their
-    settings, share one compiled program.
+    Build one with `bassdiff.load`. All calls with songs of similar length share one compiled
+    program per solver, whatever the other settings.
     """
 
     def __init__(self, weights: Weights) -> None:
@@ -224,7 +225,7 @@ class Bassist:
         sigmas = np.pad(levels, (0, MAX_STEPS - sampling.steps), constant_values=levels[-1])
         solver = SOLVERS[sampling.solver]()
         shape = (1, bucket, self._unet.model.num_channels)
-        empty = jax.eval_shape(lambda: sampler.begin(solver, jnp.zeros(shape), 1.0))
+        empty = jax.eval_shape(lambda: sampler.begin(solver, jnp.zeros(shape), jnp.ones(())))
         trajectory = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), empty)
         for first, last in _calls(sampling.steps):
             trajectory = _advance(

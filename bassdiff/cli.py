@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bassdiff.types import InputError
+from bassdiff.errors import InputError
 
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
@@ -86,6 +86,10 @@ def encode(arguments: argparse.Namespace) -> None:
         {
             "source": arguments.data,
             "split": arguments.split,
+            "soundfonts": [Path(font).name for font in arguments.soundfont],
+            "variants": arguments.variants,
+            "max_seconds": arguments.max_seconds,
+            "mixes": arguments.mixes,
             "codecs": {"mix": mix_codec.fingerprint, "bass": bass_codec.fingerprint},
         },
         arguments.seed,
@@ -240,7 +244,7 @@ def parser() -> argparse.ArgumentParser:
     _data_arguments(sub)
     sub.add_argument("--weights", default="small", help="name or folder of the codecs")
     sub.add_argument("--out", required=True, help="folder that receives the latents")
-    sub.add_argument("--mixes", type=int, default=4, help="random mixes per song")
+    sub.add_argument("--mixes", type=_positive(int), default=4, help="random mixes per song")
     sub.add_argument("--seed", type=int, default=0)
 
     sub = verb(release)
@@ -251,8 +255,8 @@ def parser() -> argparse.ArgumentParser:
     sub = verb(evaluate)
     _data_arguments(sub, split="validation")
     _sampling_arguments(sub)
-    sub.add_argument("--clips", type=int, default=24)
-    sub.add_argument("--clip-seconds", type=float, default=23.8)
+    sub.add_argument("--clips", type=_positive(int), default=24)
+    sub.add_argument("--clip-seconds", type=_positive(float), default=23.8)
     sub.add_argument("--seed", type=int, default=0)
     sub.add_argument("--out", help="JSON file for the scores")
     return root
@@ -282,15 +286,28 @@ def _sampling_arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--solver", help="euler, heun or dpmpp2m")
 
 
+def _positive(kind: type[int] | type[float]) -> Callable[[str], int | float]:
+    def convert(word: str) -> int | float:
+        value = kind(word)
+        if not 0 < value < float("inf"):
+            raise argparse.ArgumentTypeError(f"{word} is not positive")
+        return value
+
+    convert.__name__ = kind.__name__
+    return convert
+
+
 def _data_arguments(sub: argparse.ArgumentParser, split: str = "train") -> None:
     sub.add_argument(
         "--data", required=True, help="midi:DIR, pop909:DIR, composed:N or stems:DIR; + joins"
     )
     sub.add_argument("--split", default=split, choices=("train", "validation", "all"))
     sub.add_argument("--soundfont", action="append", default=[], help=".sf2 file; may be repeated")
-    sub.add_argument("--variants", type=int, default=1, help="renderings of every song")
+    sub.add_argument("--variants", type=_positive(int), default=1, help="renderings of every song")
     sub.add_argument("--cache", help="folder that keeps rendered songs")
-    sub.add_argument("--max-seconds", type=float, default=120.0, help="songs are cut there")
+    sub.add_argument(
+        "--max-seconds", type=_positive(float), default=120.0, help="songs are cut there"
+    )
 
 
 if __name__ == "__main__":

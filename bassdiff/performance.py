@@ -14,8 +14,8 @@ from bassdiff.audio.atomic import atomic_files, check_writable
 from bassdiff.audio.decoding import AudioInfo
 from bassdiff.audio.io import check_target, probe, read, write
 from bassdiff.bassist import MAX_SECONDS, Bassist, check_length, check_seed, load
+from bassdiff.errors import InputError
 from bassdiff.evaluation.picture import draw
-from bassdiff.types import InputError
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,9 +12,11 @@ import optax
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
+from bassdiff.bassist import Sampling
 from bassdiff.data import latents, pipeline, store
 from bassdiff.data.sources import open_source
 from bassdiff.diffusion.schedules import LEVELS
+from bassdiff.errors import InputError
 from bassdiff.models.autoencoder import Autoencoder
 from bassdiff.models.discriminator import Discriminator
 from bassdiff.models.unet import UNet
@@ -24,7 +26,6 @@ from bassdiff.training.autoencoder import AutoencoderObjective, LossWeights
 from bassdiff.training.diffusion import DiffusionObjective
 from bassdiff.training.loop import Objective, train
 from bassdiff.training.state import TrainState
-from bassdiff.types import InputError
 
 NUM_VALIDATION_CLIPS = 16
 
@@ -35,6 +36,15 @@ def run(config: ConfigDict, workdir: Path) -> TrainState:
     Raises:
       InputError: If the config or its data cannot be used.
     """
+    for key in ("num_steps", "batch_size", "checkpoint_every", "validate_every", "log_every"):
+        if config[key] < 1:
+            raise InputError(f"config.{key} is {config[key]}; choose 1 or more")
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{workdir} cannot be created ({error.strerror}); choose another --workdir"
+        ) from error
     build = {"autoencoder": autoencoder, "diffusion": diffusion}[config.objective]
     objective, dataset = build(config, workdir)
     return train(
@@ -68,7 +78,7 @@ def autoencoder(config: ConfigDict, workdir: Path) -> tuple[Objective, grain.Map
             workdir / "data" / split,
             source,
             latents.waveform_fields(config.kind, config.data.num_mixes),
-            {"kind": config.kind, "source": config.data.source},
+            {"kind": config.kind, "split": split, **config.data.to_dict()},
             config.seed,
             functools.partial(tqdm, desc=f"{split} songs", unit="song"),
         )
@@ -101,16 +111,26 @@ def autoencoder(config: ConfigDict, workdir: Path) -> tuple[Objective, grain.Map
 def diffusion(config: ConfigDict, workdir: Path) -> tuple[Objective, grain.MapDataset]:
     """The diffusion objective and its crops of pre-encoded latents."""
     del workdir
+    Sampling(**config.sampling)
+    if config.levels not in LEVELS:
+        raise InputError(f"config.levels={config.levels!r}; choose among {', '.join(LEVELS)}")
+    stride = UNet(num_channels=1, **config.model).stride
+    if config.crop_frames < 1 or config.crop_frames % stride:
+        raise InputError(f"config.crop_frames={config.crop_frames}; choose a multiple of {stride}")
     stores = {}
-    for split, folder in (
-        ("train", config.data.latents),
-        ("validation", config.data.validation_latents or config.data.latents),
-    ):
-        if not folder:
+    for split, key in (("train", "latents"), ("validation", "validation_latents")):
+        if not config.data[key]:
             raise InputError(
-                "config.data.latents is empty; make latents with `bassdiff encode` and name them"
+                f"config.data.{key} is empty; make latents with `bassdiff encode --split {split}` "
+                "and name their folder"
             )
-        stores[split] = store.Store(folder)
+        stores[split] = store.Store(config.data[key])
+    shared = set.intersection(*(set(s.manifest["names"]) for s in stores.values()))
+    if shared:
+        raise InputError(
+            f"{config.data.latents} and {config.data.validation_latents} share songs, for "
+            f"instance {min(shared)}; encode different splits"
+        )
     codecs = [s.manifest["codecs"] for s in stores.values()]
     if codecs[0] != codecs[1]:
         raise InputError("training and validation latents come from different codecs; encode both")
@@ -161,6 +181,6 @@ def _adam(config: ConfigDict, b1: float, b2: float) -> optax.GradientTransformat
         0.0, config.learning_rate, config.warmup_steps, config.num_steps, config.learning_rate / 20
     )
     return optax.chain(
-        optax.clip_by_global_norm(config.get("gradient_clip", 1.0)),
-        optax.adamw(schedule, b1=b1, b2=b2, weight_decay=config.get("weight_decay", 0.0)),
+        optax.clip_by_global_norm(config.gradient_clip),
+        optax.adamw(schedule, b1=b1, b2=b2, weight_decay=config.weight_decay),
     )

@@ -18,14 +18,6 @@ Array: TypeAlias = jax.Array
 PyTree: TypeAlias = Any
 
 
-class InputError(ValueError):
-    """Bad input, usage or configuration.
-
-    The message is one sentence that names the thing and its remedy; the command
-    line prints it without a traceback and exits with 2.
-    """
-
-
 class Cond(struct.PyTreeNode):
     """What the denoiser is conditioned on.
 

@@ -19,7 +19,6 @@ def get_config(which: str = "small") -> ConfigDict:
     size, _, kind = which.partition(",")
     config = ConfigDict()
     config.objective = "autoencoder"
-    config.size = size
     config.kind = kind or "bass"
     config.seed = 0
     config.model = ConfigDict(
@@ -53,6 +52,8 @@ def get_config(which: str = "small") -> ConfigDict:
     )  # fmt: skip
     config.adversarial_from_step = {"tiny": 2, "small": 1500, "base": 50_000}[size]
     config.learning_rate = {"tiny": 1e-3, "small": 5e-4, "base": 2e-4}[size]
+    config.weight_decay = 0.0
+    config.gradient_clip = 1.0
     config.warmup_steps = {"tiny": 2, "small": 100, "base": 2_000}[size]
     config.ema_decay = 0.999
     config.num_steps = {"tiny": 8, "small": 3_000, "base": 500_000}[size]

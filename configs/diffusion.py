@@ -1,8 +1,10 @@
 """Latent diffusion.
 
     bassdiff encode --data midi:SONGS --weights runs/codecs --out runs/latents
+    bassdiff encode --data midi:SONGS --split validation --weights runs/codecs --out runs/unseen
     bassdiff train diffusion --config configs/diffusion.py:small \
-        --config.data.latents=runs/latents --config.data.codecs=runs/codecs --workdir runs/unet
+        --config.data.latents=runs/latents --config.data.validation_latents=runs/unseen \
+        --config.data.codecs=runs/codecs --workdir runs/unet
 
 size   parameters  hardware            time      expected
 tiny   0.1 M       anything            seconds   nothing: for tests
@@ -17,7 +19,6 @@ def get_config(size: str = "small") -> ConfigDict:
     """The configuration of one size."""
     config = ConfigDict()
     config.objective = "diffusion"
-    config.size = size
     config.seed = 0
     config.model = ConfigDict(
         {

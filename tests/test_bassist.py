@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from bassdiff import bassist
-from bassdiff.types import InputError
+from bassdiff.errors import InputError
 
 RATE = 44100
 

@@ -30,9 +30,9 @@ def test_commands_parse(command):
 def test_ci_runs_the_first_two_commands():
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert COMMANDS[:2] == ["pip install -e .", "bassdiff generate"]
-    for command in ("bassdiff generate", "pytest"):
+    for command in (*COMMANDS[:2], "pip install -e '.[test]'", "pytest"):
         assert command in COMMANDS
-        assert command in script
+        assert re.search(rf"^(\(.*&& )?{re.escape(command)}\)?$", script, re.MULTILINE), command
 
 
 def test_python_runs(tmp_path, monkeypatch, tiny_weights):

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias, cast
 
-from bassdiff.types import InputError
+from bassdiff.errors import InputError
 
 # Opens a file for writing.
 OpenFile: TypeAlias = Callable[[str | os.PathLike[str]], AbstractContextManager[BinaryIO]]

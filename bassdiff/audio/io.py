@@ -19,7 +19,7 @@ import soxr
 
 from bassdiff.audio.atomic import OpenFile, atomic_file, check_writable
 from bassdiff.audio.decoding import AudioInfo, open_audio
-from bassdiff.types import InputError
+from bassdiff.errors import InputError
 
 SAMPLE_RATE_HZ = 44100
 

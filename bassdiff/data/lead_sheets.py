@@ -24,7 +24,7 @@ from bassdiff.data.composing.meter import (
 from bassdiff.data.composing.styles import STYLES, Style
 from bassdiff.data.midi import parse_midi
 from bassdiff.data.score import QUALITIES, Note, Part, Song
-from bassdiff.types import InputError
+from bassdiff.errors import InputError
 
 SECTION_BARS = 8
 # The piano's left hand doubles the bass; in half of the songs it is left to the bass.

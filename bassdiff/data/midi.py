@@ -9,7 +9,7 @@ import numpy as np
 import pretty_midi
 
 from bassdiff.data.score import Bend, Note, Part, Song
-from bassdiff.types import InputError
+from bassdiff.errors import InputError
 
 BASS_PROGRAMS = range(32, 40)
 # Bass sounds also play leads in MIDI files; above this median pitch a line is no bass.

@@ -10,7 +10,7 @@ import grain
 import numpy as np
 
 from bassdiff.data.store import Store
-from bassdiff.types import InputError
+from bassdiff.errors import InputError
 
 # A repeat must be finite for grain to index it; no run sees a song this often.
 NUM_EPOCHS = 1_000_000

@@ -14,7 +14,7 @@ from bassdiff.data import soundfont as sf
 from bassdiff.data import synth, variety
 from bassdiff.data.score import Part, Song
 from bassdiff.data.stems import Stems
-from bassdiff.types import InputError
+from bassdiff.errors import InputError
 
 # Loudness of each stem while it plays, in dB of full scale before the mix is normalised.
 LEVELS_DB = {"bass": -19.0, "drums": -18.0, "melody": -20.0, "keys": -22.0, "guitar": -22.0}

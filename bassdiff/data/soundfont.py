@@ -14,7 +14,7 @@ import soxr
 
 from bassdiff.audio.io import SAMPLE_RATE_HZ
 from bassdiff.data.score import Part
-from bassdiff.types import InputError
+from bassdiff.errors import InputError
 
 # The renderer's output is 16-bit and clips: controller 7 keeps a loud stem below full scale
 # and its gain, (value / 127)^2, is taken back afterwards.

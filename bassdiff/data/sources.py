@@ -21,7 +21,7 @@ from bassdiff.data import lead_sheets, midi, render, songs, stems
 from bassdiff.data.score import Song
 from bassdiff.data.soundfont import default_soundfont
 from bassdiff.data.stems import Source, StemFolder, Stems
-from bassdiff.types import InputError
+from bassdiff.errors import InputError
 
 SPLITS = ("train", "validation", "all")
 # Semitones that keep a bass in its range.

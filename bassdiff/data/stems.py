@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from bassdiff.audio.io import SAMPLE_RATE_HZ, read_mono
-from bassdiff.types import InputError
+from bassdiff.errors import InputError
 
 AUDIO_SUFFIXES = frozenset(".wav .flac .ogg .opus .mp3 .aiff .aif .caf .au .w64 .rf64".split())
 

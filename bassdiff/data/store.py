@@ -16,7 +16,7 @@ import numpy as np
 
 from bassdiff.audio.atomic import atomic_file
 from bassdiff.data.stems import Source, Stems
-from bassdiff.types import InputError
+from bassdiff.errors import InputError
 
 MANIFEST = "manifest.json"
 BEGUN = MANIFEST + ".begun"
@@ -71,7 +71,8 @@ def build(
       source: The songs.
       make: Turns a song into fields `[rows, frames, ...]` of equal `frames`; its generator
         is seeded by the song's index, so a resumed store equals an uninterrupted one.
-      manifest: Recorded beside the names; a store made with another one is refused.
+      manifest: Recorded beside the names, everything that decides what is stored; a store made
+        with another one is refused.
       seed: Root of the generators.
       progress: Wraps the range of songs, as tqdm does.
 

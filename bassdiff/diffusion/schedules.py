@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bassdiff.types import Array, InputError
+from bassdiff.errors import InputError
+from bassdiff.types import Array
 
 SIGMA_MIN = 0.01
 SIGMA_MAX = 80.0

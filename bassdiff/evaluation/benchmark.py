@@ -15,9 +15,9 @@ from bassdiff.audio.io import SAMPLE_RATE_HZ
 from bassdiff.data.latents import active_frames
 from bassdiff.data.mixing import normalised_bass
 from bassdiff.data.stems import Source
+from bassdiff.errors import InputError
 from bassdiff.evaluation import music
 from bassdiff.evaluation.pitch import pitch_agreement
-from bassdiff.types import InputError
 
 # What the paper's published examples last.
 CLIP_SECONDS = 23.8
@@ -45,7 +45,7 @@ def clips(source: Source, num_clips: int, clip_seconds: float = CLIP_SECONDS) ->
       clip_seconds: Length of each.
 
     Raises:
-      InputError: If the songs do not yield that many.
+      InputError: If the songs do not yield that many, or are fewer than two.
     """
     length = round(clip_seconds * SAMPLE_RATE_HZ)
     found: list[list[Clip]] = []
@@ -70,7 +70,10 @@ def clips(source: Source, num_clips: int, clip_seconds: float = CLIP_SECONDS) ->
             f"the songs yield {len(dealt)} clips of {clip_seconds} s with a playing bass, not "
             f"{num_clips}; ask for fewer or shorter ones"
         )
-    return dealt[:num_clips]
+    chosen = dealt[:num_clips]
+    if len({clip.song for clip in chosen}) < 2:
+        raise InputError("all clips are of one song; ask for more clips or name more songs")
+    return chosen
 
 
 def score(
@@ -90,7 +93,7 @@ def score(
     Returns:
       `rows`: `MusicScores` of the model, the true basses, the codec's round trip of them and
       the true basses shuffled; `codec_within_25_cents`: share of the voiced frames of all
-      true basses whose pitch survives the round trip; `model`: the generated basses.
+      true basses whose pitch survives the round trip.
     """
     mixes, true, decoded, played = [], [], [], []
     kept, voiced = 0.0, 0

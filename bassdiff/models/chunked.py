@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 
@@ -16,11 +17,12 @@ def chunked(
     frame_out: int,
     halo_frames: int,
     chunk_frames: int = CHUNK_FRAMES,
+    edge: Literal["constant", "edge"] = "constant",
 ) -> np.ndarray:
     """Applies `function` chunk by chunk; the result does not depend on the chunk's length.
 
-    Every chunk is extended by a halo at least as wide as the network's receptive field
-    (zeros outside the signal), and the halo's output is dropped.
+    Every chunk is extended by a halo at least as wide as the network's receptive field, and the
+    halo's output is dropped.
 
     Args:
       function: Maps `[1, frames * frame_in, ...]` to `[1, frames * frame_out, ...]`.
@@ -29,6 +31,7 @@ def chunked(
       frame_out: Output elements per frame.
       halo_frames: Width of the halo on either side.
       chunk_frames: Frames per chunk, the halo excluded.
+      edge: What lies outside the signal, as `np.pad` calls it: zeros, or its ends repeated.
 
     Returns:
       `[num_frames * frame_out, ...]`.
@@ -37,7 +40,7 @@ def chunked(
     num_chunks = max(1, -(-num_frames // chunk_frames))
     after = num_chunks * chunk_frames - num_frames + halo_frames
     padding = [(halo_frames * frame_in, after * frame_in)] + [(0, 0)] * (values.ndim - 1)
-    padded = np.pad(values, padding)
+    padded = np.pad(values, padding, mode=edge)
     pieces = []
     for chunk in range(num_chunks):
         start = chunk * chunk_frames

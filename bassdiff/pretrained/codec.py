@@ -68,4 +68,5 @@ class Codec:
             first_frame += CHUNK_FRAMES
             return np.asarray(audio)
 
-        return chunked(run, latents, 1, LATENT_HOP, HALO_FRAMES)
+        # Zeros are not silence to a decoder: they would be heard where the song begins and ends.
+        return chunked(run, latents, 1, LATENT_HOP, HALO_FRAMES, edge="edge")

@@ -6,6 +6,7 @@ import dataclasses
 from importlib import resources
 from pathlib import Path
 
+from bassdiff.errors import InputError
 from bassdiff.pretrained.weights import (
     CodecWeights,
     UNetWeights,
@@ -14,7 +15,6 @@ from bassdiff.pretrained.weights import (
     save_codec,
     save_unet,
 )
-from bassdiff.types import InputError
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 Arrays are stored in float16; the file's metadata holds the model's fields, so that a file
 is enough to rebuild its network, and a checksum of all of it. A codec's fingerprint covers all
-that decides what a latent means (the encoder and the statistics) and not the decoder, which may
-improve later without making diffusion weights invalid.
+that decides what a latent means (the format, the model's fields, the encoder and the statistics)
+and not the decoder, which may improve later without making diffusion weights invalid.
 """
 
 from __future__ import annotations
@@ -21,11 +21,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from bassdiff.audio.atomic import atomic_file
+from bassdiff.errors import InputError
 from bassdiff.models.autoencoder import Autoencoder
 from bassdiff.models.unet import UNet
-from bassdiff.types import InputError, PyTree
+from bassdiff.types import PyTree
 
-FORMAT = 1
+# 2: whether a pitch sounds has a channel of its own.
+FORMAT = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +71,7 @@ def save_codec(
 ) -> str:
     """Writes a codec and returns its fingerprint."""
     tensors = _flatten({**params, "latents": {"mean": mean, "std": np.asarray([std])}})
-    fingerprint = _fingerprint(tensors)
+    fingerprint = _fingerprint(tensors, _fields(model))
     _write(path, tensors, _fields(model), training=dict(training), fingerprint=fingerprint)
     return fingerprint
 
@@ -81,7 +83,7 @@ def load_codec(path: Path) -> CodecWeights:
       InputError: If the file is missing, damaged, or its fingerprint does not match.
     """
     tensors, metadata = _read(path, "fingerprint")
-    if _fingerprint(tensors) != metadata["fingerprint"]:
+    if _fingerprint(tensors, metadata["fields"]) != metadata["fingerprint"]:
         raise InputError(f"{path} is damaged: its fingerprint does not match; get it again")
     params = _unflatten(tensors)
     latents = params.pop("latents")
@@ -142,8 +144,10 @@ def _unflatten(tensors: Mapping[str, np.ndarray]) -> PyTree:
     return flax.traverse_util.unflatten_dict(full, sep="/")
 
 
-def _fingerprint(tensors: Mapping[str, np.ndarray]) -> str:
-    digest = hashlib.sha256()
+def _fingerprint(tensors: Mapping[str, np.ndarray], fields: Mapping[str, Any]) -> str:
+    # The decoder's sizes are its own affair.
+    fields = {name: value for name, value in fields.items() if not name.startswith("decoder_")}
+    digest = hashlib.sha256(json.dumps([FORMAT, fields], sort_keys=True).encode())
     for name in sorted(tensors):
         if name.startswith(("encoder/", "latents/")):
             digest.update(name.encode() + np.ascontiguousarray(tensors[name]).tobytes())
@@ -167,7 +171,12 @@ def _write(
             raise FloatingPointError(f"{name} is not finite in float16; the weights are unusable")
     metadata = {"format": FORMAT, "fields": dict(fields), **rest}
     metadata["checksum"] = _checksum(tensors, metadata)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{path.parent} cannot be created ({error.strerror}); choose another folder"
+        ) from error
     with atomic_file(path) as file:
         file.write(save(tensors, metadata={"bassdiff": json.dumps(metadata)}))
 
@@ -180,15 +189,16 @@ def _read(path: Path, essential: str) -> tuple[dict[str, np.ndarray], dict[str, 
         with safe_open(path, framework="numpy") as file:
             metadata = json.loads(file.metadata()["bassdiff"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}
-        version, _ = metadata["format"], metadata[essential]
-        # Weights of a run may lack a checksum; released ones have it.
-        checksum = metadata.pop("checksum", None)
+        version, checksum, _ = metadata["format"], metadata.pop("checksum"), metadata[essential]
     except (SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(
             f"{path} is damaged or holds other weights than these; get it again"
         ) from error
     if version != FORMAT:
-        raise InputError(f"{path} has format {version}; update bassdiff to read it")
-    if checksum is not None and checksum != _checksum(tensors, metadata):
+        raise InputError(
+            f"{path} has format {version} and this bassdiff reads {FORMAT}; get weights and "
+            "package of one release"
+        )
+    if checksum != _checksum(tensors, metadata):
         raise InputError(f"{path} is damaged: its checksum does not match; get it again")
     return tensors, metadata

@@ -1,8 +1,10 @@
-"""The autoencoder's objective: spectral distances and a hinge GAN (METHOD: L_rec, L_ms, L_adv)."""
+"""The autoencoder's objective: spectral distances and a hinge GAN."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -106,7 +108,7 @@ class AutoencoderObjective:
       train_encoder: False keeps the latent space at its closed-form fit, so that diffusion
         training can start before the decoder is finished.
       whitening: See `linear_floor`.
-      adversarial_from_step: The discriminator joins here.
+      adversarial_from_step: The discriminator joins here; before, it neither learns nor judges.
       fit_clips: `[n, N]` clips the closed-form start is fitted to.
       validation_clips: `[n, N]` clips shown and scored in validation.
       kind: "bass" or "mix", recorded with the weights.
@@ -164,21 +166,30 @@ class AutoencoderObjective:
             "waveform": jnp.mean(jnp.abs(audio - estimate)) / jnp.mean(jnp.abs(audio)),
         }
         if self.weights.adversarial:
-            judged = self.discriminator.apply({"params": critic}, estimate)
-            parts["adversarial"] = -jnp.mean(jnp.stack([jnp.mean(s) for s, _ in judged]))
-            real = self.discriminator.apply({"params": critic}, audio)
-            distances = [
-                jnp.mean(jnp.abs(f - jax.lax.stop_gradient(r))) / (jnp.mean(jnp.abs(r)) + 1e-6)
-                for (_, fakes), (_, reals) in zip(judged, real, strict=True)
-                for f, r in zip(fakes, reals, strict=True)
-            ]
-            parts["feature_matching"] = jnp.mean(jnp.stack(distances))
-        ramp = {"adversarial": adversarial, "feature_matching": adversarial}
-        total = sum(
-            getattr(self.weights, name) * ramp.get(name, 1.0) * value
-            for name, value in parts.items()
-        )
+
+            def judge(estimate: Array) -> tuple[Array, Array]:
+                return self.judge(critic, audio, estimate)
+
+            def pass_over(estimate: Array) -> tuple[Array, Array]:
+                return jnp.zeros(()), jnp.zeros(())
+
+            parts["adversarial"], parts["feature_matching"] = jax.lax.cond(
+                adversarial, judge, pass_over, estimate
+            )
+        total = sum(getattr(self.weights, name) * value for name, value in parts.items())
         return total, (estimate, parts)
+
+    def judge(self, critic: PyTree, audio: Array, estimate: Array) -> tuple[Array, Array]:
+        """The discriminator's opinion of an estimate, and its distance in what it looks at."""
+        judged = self.discriminator.apply({"params": critic}, estimate)
+        real = self.discriminator.apply({"params": critic}, audio)
+        distances = [
+            jnp.mean(jnp.abs(f - jax.lax.stop_gradient(r))) / (jnp.mean(jnp.abs(r)) + 1e-6)
+            for (_, fakes), (_, reals) in zip(judged, real, strict=True)
+            for f, r in zip(fakes, reals, strict=True)
+        ]
+        scores = jnp.stack([jnp.mean(score) for score, _ in judged])
+        return -jnp.mean(scores), jnp.mean(jnp.stack(distances))
 
     def train_step(
         self, state: TrainState, batch: dict[str, Array], key: Array
@@ -187,7 +198,7 @@ class AutoencoderObjective:
         del key
         audio = batch["audio"]
         generator, critic = state.params["generator"], state.params["critic"]
-        adversarial = (state.step >= self.adversarial_from_step).astype(jnp.float32)
+        adversarial = state.step >= self.adversarial_from_step
         (loss, (estimate, metrics)), grads = jax.value_and_grad(self.generator_loss, has_aux=True)(
             generator, critic, audio, adversarial
         )
@@ -195,25 +206,31 @@ class AutoencoderObjective:
             grads, state.opt_state["generator"], generator
         )
         generator = optax.apply_updates(generator, updates)
-        critic_opt = state.opt_state["critic"]
+        critic_opt, critic_loss = state.opt_state["critic"], jnp.zeros(())
         if self.weights.adversarial:
-            critic_loss, grads = jax.value_and_grad(self.critic_loss)(
-                critic, audio, jax.lax.stop_gradient(estimate)
+            critic, critic_opt, critic_loss = jax.lax.cond(
+                adversarial,
+                self.critic_step,
+                lambda critic, opt_state, *_: (critic, opt_state, jnp.zeros(())),
+                *(critic, critic_opt, audio, jax.lax.stop_gradient(estimate)),
             )
-            updates, critic_opt = self.discriminator_optimizer.update(grads, critic_opt, critic)
-            critic = optax.apply_updates(critic, updates)
             metrics["critic"] = critic_loss
-            loss_of_step = loss + critic_loss
-        else:
-            loss_of_step = loss
         new = state.replace(
             step=state.step + 1,
             params={"generator": generator, "critic": critic},
             ema=update_ema(state.ema, generator, state.step, self.ema_decay),
             opt_state={"generator": generator_opt, "critic": critic_opt},
         )
-        new, skipped = keep_if_finite(loss_of_step, new, state)
+        new, skipped = keep_if_finite(loss + critic_loss, new, state)
         return new, {"loss": loss, **metrics, "skipped": skipped}
+
+    def critic_step(
+        self, critic: PyTree, opt_state: PyTree, real: Array, fake: Array
+    ) -> tuple[PyTree, PyTree, Array]:
+        """One optimiser step of the discriminator."""
+        loss, grads = jax.value_and_grad(self.critic_loss)(critic, real, fake)
+        updates, opt_state = self.discriminator_optimizer.update(grads, opt_state, critic)
+        return optax.apply_updates(critic, updates), opt_state, loss
 
     def critic_loss(self, critic: PyTree, real: Array, fake: Array) -> Array:
         """The discriminator's hinge loss."""
@@ -226,24 +243,37 @@ class AutoencoderObjective:
     def validate(self, state: TrainState, log: RunLog) -> None:
         """Distances on held-out clips, and what two of them sound and look like."""
         clips = self.validation_clips
-        estimate, _ = jax.jit(self.model.apply)({"params": state.ema}, clips)
+        estimate, distances = self._judge_round_trip(state.ema, clips)
         step = int(state.step)
-        log.scalars(
-            step,
-            {
-                "validation/multi_scale": float(jax.jit(multi_scale_distance)(clips, estimate)),
-                "validation/log_magnitude": float(jax.jit(log_magnitude_distance)(clips, estimate)),
-            },
-        )
+        log.scalars(step, {f"validation/{name}": float(x) for name, x in distances.items()})
         for name, signal in (("original", clips[0]), ("decoded", np.asarray(estimate)[0])):
             log.sound(step, name, signal)
+
+    # Compiled once per objective, not once per validation.
+    @functools.cached_property
+    def _judge_round_trip(self) -> Callable[..., tuple[Array, dict[str, Array]]]:
+        @jax.jit
+        def judge(params: PyTree, audio: Array) -> tuple[Array, dict[str, Array]]:
+            estimate, _ = self.model.apply({"params": params}, audio)
+            return estimate, {
+                "multi_scale": multi_scale_distance(audio, estimate),
+                "log_magnitude": log_magnitude_distance(audio, estimate),
+            }
+
+        return judge
+
+    @functools.cached_property
+    def _encode(self) -> Callable[..., Array]:
+        return jax.jit(
+            lambda params, audio: self.model.apply({"params": params}, audio, method="encode")
+        )
 
     def export(self, state: TrainState, folder: Path) -> None:
         """Measures the latent statistics and writes `<kind>_codec.safetensors`."""
         from bassdiff.pretrained.weights import save_codec
 
-        encode = jax.jit(lambda p, x: self.model.apply({"params": p}, x, method="encode"))
-        latents = np.asarray(encode(state.ema, self.fit_clips))
+        # One by one: all spectra at once would fill the memory.
+        latents = np.concatenate([self._encode(state.ema, clip[None]) for clip in self.fit_clips])
         save_codec(
             folder / f"{self.kind}_codec.safetensors",
             self.model,

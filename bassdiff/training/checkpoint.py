@@ -8,8 +8,9 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
+from bassdiff.errors import InputError
 from bassdiff.training.state import TrainState
-from bassdiff.types import InputError, PyTree
+from bassdiff.types import PyTree
 
 
 class Checkpoints:
@@ -32,15 +33,16 @@ class Checkpoints:
         """The newest complete checkpoint, or None."""
         return self._manager.latest_step()
 
-    def save(self, state: TrainState, data: dict[str, Any], force: bool = False) -> bool:
+    def save(self, step: int, state: TrainState, data: dict[str, Any], force: bool = False) -> bool:
         """Saves if the interval has come round (or `force`); returns whether it did.
 
         Args:
-          state: The state to save, at `state.step`.
+          step: `state.step`, known to the host: reading it from the state would wait for the
+            device at every step.
+          state: The state to save.
           data: JSON-able position of the data iterator.
           force: Save although the interval has not come round.
         """
-        step = int(state.step)
         if step == self.latest_step():
             return False
         return self._manager.save(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -118,29 +119,41 @@ class DiffusionObjective:
         theta = (jnp.arange(rows) + 0.5) / rows * (jnp.pi / 2)
         noise = jax.random.normal(jax.random.key(0), batch["bass"].shape)
         shuffled = {**batch, "mix": jnp.roll(batch["mix"], 1, axis=0)}
-        evaluate = jax.jit(lambda p, b, k: jnp.mean(self.loss(p, b, jnp.tan(theta), k, noise)))
         cases = {
             "own_mix": (batch, jnp.ones(rows)),
             "other_mix": (shuffled, jnp.ones(rows)),
             "no_mix": (batch, jnp.zeros(rows)),
         }
         losses = {
-            f"validation/{name}": float(evaluate(state.ema, data, keep))
+            f"validation/{name}": float(
+                jnp.mean(self._losses(state.ema, data, jnp.tan(theta), keep, noise))
+            )
             for name, (data, keep) in cases.items()
         }
         step = int(state.step)
         log.scalars(step, losses)
-        played = np.asarray(jax.jit(self.play)(state.ema, batch["mix"][:NUM_PLAYED]))
+        played = np.asarray(self._play(state.ema, batch["mix"][:NUM_PLAYED]))
         for number in range(NUM_PLAYED):
             log.sound(step, f"played_{number}", self.decode(played[number]))
             log.sound(step, f"original_{number}", self.decode(self.validation["bass"][number]))
+
+    # Compiled once per objective, not once per validation.
+    @functools.cached_property
+    def _losses(self) -> Callable[..., Array]:
+        return jax.jit(self.loss)
+
+    @functools.cached_property
+    def _play(self) -> Callable[..., Array]:
+        return jax.jit(self.play)
 
     def play(self, params: PyTree, mix: Array) -> Array:
         """Basses `[B, T, C]` to mixes `[B, T, C']`, sampled with the weights' defaults."""
         settings = self.bindings["sampling"]
         rows, frames = mix.shape[:2]
         cond = Cond(mix, jnp.ones(rows), jnp.full(rows, frames, jnp.int32))
-        sigmas = SCHEDULES[settings["schedule"]](settings["steps"], settings["sigma_min"])
+        sigmas = jnp.asarray(
+            SCHEDULES[settings["schedule"]](settings["steps"], settings["sigma_min"])
+        )
         key = jax.random.key(0)
 
         def network(x: Array, sigma: Array, cond: Cond) -> Array:

@@ -13,11 +13,12 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
+from bassdiff.errors import InputError
 from bassdiff.training import partition
 from bassdiff.training.checkpoint import Checkpoints
 from bassdiff.training.log import RunLog
 from bassdiff.training.state import TrainState
-from bassdiff.types import Array, InputError, PyTree
+from bassdiff.types import Array, PyTree
 
 
 class Objective(Protocol):
@@ -51,11 +52,13 @@ def local_batches(
 ) -> grain.DatasetIterator:
     """This process's rows of every global batch from global example `first_index` on.
 
-    Process p takes rows p, p + n, ... of each batch; shuffling and augmentation were
-    decided by global index before, so the global batches do not depend on n.
+    Process p takes the p-th of n parts of each batch, which is where its devices lie on the
+    mesh; shuffling and augmentation were decided by global index before. So the global batches
+    depend on n in nothing, not even in the order of their rows.
     """
     index, count = jax.process_index(), jax.process_count()
-    rows = dataset[first_index + index :: count].batch(batch_size // count, drop_remainder=True)
+    parts = dataset[first_index:].batch(batch_size // count, drop_remainder=True)
+    rows = parts[index::count]
     options = grain.ReadOptions(num_threads=num_threads, prefetch_buffer_size=2 * num_threads)
     return iter(rows.to_iter_dataset(options))
 
@@ -116,6 +119,8 @@ def train(
         else:
             state, data = checkpoints.restore(shapes, shardings)
 
+        gather = jax.jit(lambda tree: tree, out_shardings=partition.replicated(mesh))
+
         @functools.partial(jax.jit, donate_argnums=0, out_shardings=(shardings, None))
         def step_fn(state: TrainState, batch: PyTree) -> tuple[TrainState, dict[str, Array]]:
             return objective.train_step(state, batch, jax.random.fold_in(root_key, state.step))
@@ -157,10 +162,13 @@ def train(
                     )
                     pending, started, waited = [], time.perf_counter(), 0.0
                 if step % validate_every == 0 or step == num_steps:
+                    paused = time.perf_counter()
+                    # All processes take part in gathering the average; one of them uses it.
+                    average = state.replace(ema=jax.device_get(gather(state.ema)))
                     if main:
-                        objective.validate(state, log)
-                        objective.export(state, workdir / "weights")
-                    started = time.perf_counter()
-                checkpoints.save(state, data, force=step == num_steps)
+                        objective.validate(average, log)
+                        objective.export(average, workdir / "weights")
+                    started += time.perf_counter() - paused
+                checkpoints.save(step, state, data, force=step == num_steps)
             bar.close()
     return state

@@ -11,7 +11,8 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from bassdiff.types import InputError, PyTree
+from bassdiff.errors import InputError
+from bassdiff.types import PyTree
 
 
 def make_mesh(data: int = -1, fsdp: int = 1) -> Mesh:

@@ -3,7 +3,7 @@ import pytest
 
 from bassdiff.data.composing.meter import Harmony
 from bassdiff.data.lead_sheets import parse_harmony, read_lead_sheet
-from bassdiff.types import InputError
+from bassdiff.errors import InputError
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 
 from bassdiff.data.midi import read_midi
 from bassdiff.data.score import Bend
-from bassdiff.types import InputError
+from bassdiff.errors import InputError
 
 
 def test_parts_are_grouped_into_stems(tmp_path, write_midi, track, band):

@@ -4,7 +4,7 @@ import pytest
 from bassdiff.data.pipeline import LatentCrop, WaveformCrop, examples
 from bassdiff.data.stems import Stems
 from bassdiff.data.store import build
-from bassdiff.types import InputError
+from bassdiff.errors import InputError
 
 LENGTHS = [40, 8, 50, 60]
 

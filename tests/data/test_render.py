@@ -8,7 +8,7 @@ from bassdiff.data import variety
 from bassdiff.data.render import active_level_db, cut, peak, render
 from bassdiff.data.score import Bend, Note, Part, Song
 from bassdiff.data.songs import compose
-from bassdiff.types import InputError
+from bassdiff.errors import InputError
 
 FLUTE, PIANO = 73, 0
 

@@ -4,7 +4,7 @@ import pytest
 from bassdiff.audio.io import SAMPLE_RATE_HZ
 from bassdiff.data.score import Bend, Note, Part
 from bassdiff.data.soundfont import default_soundfont, play
-from bassdiff.types import InputError
+from bassdiff.errors import InputError
 
 FLUTE = 73
 

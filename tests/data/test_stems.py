@@ -4,7 +4,7 @@ import soundfile
 
 from bassdiff.audio.io import SAMPLE_RATE_HZ
 from bassdiff.data.stems import StemFolder, Stems, read_stems, song_folders
-from bassdiff.types import InputError
+from bassdiff.errors import InputError
 
 
 def tone(seconds, level=0.5):

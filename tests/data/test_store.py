@@ -5,7 +5,7 @@ import pytest
 
 from bassdiff.data.stems import Stems
 from bassdiff.data.store import MANIFEST, Store, build
-from bassdiff.types import InputError
+from bassdiff.errors import InputError
 
 ABOUT = {"codecs": {"mix": "a", "bass": "b"}, "sizes": (1, 2)}
 

@@ -14,7 +14,7 @@ from bassdiff.diffusion.schedules import (
     log_normal_levels,
     noise_rate,
 )
-from bassdiff.types import InputError
+from bassdiff.errors import InputError
 
 
 @pytest.mark.parametrize("name", SCHEDULES)

@@ -4,8 +4,8 @@ import matplotlib.image
 import numpy as np
 import pytest
 
+from bassdiff.errors import InputError
 from bassdiff.evaluation import picture
-from bassdiff.types import InputError
 
 
 def _sweep(seconds, rate_hz=22050):

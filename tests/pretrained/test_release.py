@@ -2,10 +2,10 @@ import jax
 import numpy as np
 import pytest
 
+from bassdiff.errors import InputError
 from bassdiff.pretrained import release
 from bassdiff.pretrained.codec import Codec
 from bassdiff.pretrained.weights import load_codec, save_codec
-from bassdiff.types import InputError
 
 
 @pytest.fixture

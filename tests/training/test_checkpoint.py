@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from bassdiff.errors import InputError
 from bassdiff.training.checkpoint import Checkpoints
 from bassdiff.training.partition import make_mesh, parameter_sharding
 from bassdiff.training.state import TrainState
-from bassdiff.types import InputError
 
 
 def make_state(step, width=256):
@@ -33,7 +33,7 @@ def assert_equal(a, b):
 def saved(folder, mesh, steps=(1,), every_steps=1):
     checkpoints = Checkpoints(folder, every_steps)
     for step in steps:
-        checkpoints.save(placed(make_state(step), mesh), {"next_index": 10 * step})
+        checkpoints.save(step, placed(make_state(step), mesh), {"next_index": 10 * step})
     checkpoints.close()
 
 
@@ -66,12 +66,12 @@ def test_the_newest_of_three_kept_checkpoints_comes_back(tmp_path):
 
 def test_only_every_nth_step_is_saved_unless_forced(tmp_path):
     checkpoints = Checkpoints(tmp_path, every_steps=4)
-    steps = [s for s in range(1, 10) if checkpoints.save(make_state(s), {})]
+    steps = [s for s in range(1, 10) if checkpoints.save(s, make_state(s), {})]
     assert set(steps) >= {4, 8}
     assert 5 not in steps
     assert 9 not in steps
-    assert checkpoints.save(make_state(9), {}, force=True)
-    assert not checkpoints.save(make_state(9), {}, force=True)
+    assert checkpoints.save(9, make_state(9), {}, force=True)
+    assert not checkpoints.save(9, make_state(9), {}, force=True)
     assert checkpoints.latest_step() == 9
     checkpoints.close()
 
@@ -89,7 +89,7 @@ def test_what_is_saved_is_the_state_of_that_moment(tmp_path):
     step = jax.jit(lambda s: jax.tree.map(lambda leaf: leaf + 1, s), donate_argnums=0)
     step(placed(make_state(2), mesh))
     checkpoints = Checkpoints(tmp_path, 1)
-    checkpoints.save(state, {})
+    checkpoints.save(int(state.step), state, {})
     for _ in range(5):
         state = step(state)
     checkpoints.close()

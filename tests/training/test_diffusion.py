@@ -12,6 +12,7 @@ from bassdiff import recipes
 from bassdiff.data.stems import Stems
 from bassdiff.data.store import build
 from bassdiff.diffusion.schedules import cosine_levels
+from bassdiff.errors import InputError
 from bassdiff.models.autoencoder import Autoencoder
 from bassdiff.models.unet import UNet
 from bassdiff.pretrained.release import load_codecs
@@ -19,7 +20,6 @@ from bassdiff.pretrained.weights import CodecWeights, load_unet
 from bassdiff.training.diffusion import DiffusionObjective
 from bassdiff.training.log import RunLog
 from bassdiff.training.partition import batch_sharding, make_mesh, replicated
-from bassdiff.types import InputError
 
 CHANNELS, FRAMES = 4, 8
 SAMPLING = dict(
@@ -170,7 +170,8 @@ def test_what_is_exported_is_the_average_bound_to_its_codecs(objective, trained,
 class Songs:
     """Song names whose audio nobody asks for."""
 
-    names = tuple(f"song{i}" for i in range(6))
+    def __init__(self, title):
+        self.names = tuple(f"{title}{i}" for i in range(6))
 
     def __len__(self):
         return len(self.names)
@@ -197,12 +198,12 @@ def config(get_config, tmp_path_factory, tiny_weights, codecs):
     config = get_config("diffusion", "tiny")
     config.model.widths, config.model.attention_levels = (8,), (0,)
     own = {name: codec.fingerprint for name, codec in named}
-    for split, about in (
-        ("latents", own),
-        ("validation_latents", own),
-        ("others", {**own, "mix": "x"}),
+    for split, title, about in (
+        ("latents", "song", own),
+        ("validation_latents", "unseen", own),
+        ("others", "other", {**own, "mix": "x"}),
     ):
-        build(folder / split, Songs(), make_latents, {"codecs": about}, seed=len(split))
+        build(folder / split, Songs(title), make_latents, {"codecs": about}, seed=len(split))
     config.data.latents = str(folder / "latents")
     config.data.validation_latents = str(folder / "validation_latents")
     config.data.codecs = str(tiny_weights)
@@ -229,7 +230,9 @@ def test_a_config_trains_from_stores_to_weights(config, codecs, tmp_path, one_de
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("latents", "", "config.data.latents is empty; make latents with `bassdiff encode`"),
+        ("latents", "", "config.data.latents is empty; make latents with `bassdiff encode"),
+        ("validation_latents", "", "config.data.validation_latents is empty"),
+        ("validation_latents", "{}/latents", "share songs, for instance song0"),
         ("latents", "nowhere", "nowhere holds no complete store"),
         ("validation_latents", "{}/others", "come from different codecs; encode both"),
         ("codecs", "small", "was not made by the codecs small; name those"),
@@ -240,3 +243,26 @@ def test_latents_that_cannot_be_used_are_refused(config, tmp_path, key, value, m
     changed.data[key] = value.format(Path(config.data.latents).parent)
     with pytest.raises(InputError, match=message):
         recipes.run(changed, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("levels", "karras", "config.levels='karras'; choose among cosine"),
+        ("crop_frames", 0, "config.crop_frames=0; choose a multiple of 1"),
+        ("log_every", 0, "config.log_every is 0; choose 1 or more"),
+        ("num_steps", 2, "config.num_steps is 2 and the learning rate is warmed up for 2"),
+        ("sampling.solver", "magic", "unknown solver 'magic'"),
+    ],
+)
+def test_settings_that_cannot_be_used_are_refused(config, tmp_path, key, value, message):
+    changed = config.copy_and_resolve_references()
+    changed.update_from_flattened_dict({key: value})
+    with pytest.raises(InputError, match=message):
+        recipes.run(changed, tmp_path)
+
+
+def test_a_workdir_that_cannot_be_made_is_refused(config, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="file/run cannot be created"):
+        recipes.run(config, tmp_path / "file" / "run")

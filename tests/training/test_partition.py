@@ -5,6 +5,7 @@ import pytest
 from jax.sharding import AxisType
 from jax.sharding import PartitionSpec as P
 
+from bassdiff.errors import InputError
 from bassdiff.training.partition import (
     batch_sharding,
     make_mesh,
@@ -12,7 +13,6 @@ from bassdiff.training.partition import (
     replicated,
     to_global,
 )
-from bassdiff.types import InputError
 
 
 @pytest.mark.parametrize(

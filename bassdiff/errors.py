@@ -1,0 +1,9 @@
+"""What goes wrong through no fault of the program; apart from the types, which need JAX."""
+
+
+class InputError(ValueError):
+    """Bad input, usage or configuration.
+
+    The message is one sentence that names the thing and its remedy; the command
+    line prints it without a traceback and exits with 2.
+    """
