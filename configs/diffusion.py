@@ -47,7 +47,7 @@ def get_config(size: str = "small") -> ConfigDict:
     config.log_every = {"tiny": 2, "small": 20, "base": 100}[size]
     config.sampling = ConfigDict(
         dict(
-            solver="dpmpp2m", schedule="cosine", steps=20, sigma_min=2.0, guidance=2.5, rescale=0.7
+            solver="dpmpp2m", schedule="cosine", steps=20, sigma_min=0.3, guidance=4.0, rescale=0.7
         )
     )
     config.data = ConfigDict(dict(latents="", validation_latents="", codecs="small"))

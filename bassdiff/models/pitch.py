@@ -6,6 +6,8 @@ the pitch and leaves the phase to its decoder's oscillator.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import jax.numpy as jnp
 import numpy as np
 
@@ -20,8 +22,9 @@ RANGE_SEMITONES = 48
 PERIODS_SEMITONES = (96.0, 48.0, 24.0, 12.0, 5.0, 2.0)
 NUM_WAVES = 2 * len(PERIODS_SEMITONES)
 CODE_SIZE = NUM_WAVES + 1  # the last value says whether it sounds: 1 or -1
-# How far, in spans, a note's pitch reaches beyond the spans in which it was found.
-SOUNDS_BEFORE, SOUNDS_AFTER = 3, 2
+# Where, in spans, a span without a pitch looks for a note that it may belong to; and how long
+# the pitch of a note is known after it.
+SOUNDS_BEYOND = (1, -1, 2, -2, 3)
 KNOWN_AFTER = 16
 # A step this small glides, unless an attack (nepers of power within 512 samples) falls on it.
 GLIDE_SEMITONES, ATTACK_RISE = 2.5, 1.0
@@ -114,14 +117,14 @@ def settle(semitones: Array, voiced: Array) -> tuple[Array, Array, Array]:
     semitones = jnp.where(agree & astray, before[0], semitones)
     voiced = jnp.where(lone, 0.0, jnp.where(agree, 1.0, voiced))
 
-    early = [shift for shift in range(1, SOUNDS_BEFORE + 1)]
-    semitones, sounds = _lent(semitones, voiced, [*early, -1, -2])
+    # Nearest first: both notes hide in a short gap between them, so they share it.
+    semitones, sounds = _lent(semitones, voiced, SOUNDS_BEYOND)
     late = [-shift for shift in range(1, KNOWN_AFTER + 1)]
     semitones, known = _lent(semitones, sounds, late)
     return semitones, known, sounds
 
 
-def _lent(values: Array, known: Array, shifts: list[int]) -> tuple[Array, Array]:
+def _lent(values: Array, known: Array, shifts: Sequence[int]) -> tuple[Array, Array]:
     """Fills unknown spans from the first of the shifted neighbours that is known."""
     filled, found = values, known
     for shift in shifts:

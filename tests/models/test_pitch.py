@@ -56,10 +56,14 @@ def test_a_note_lends_its_pitch_to_its_attack_its_end_and_the_rest_after():
     np.testing.assert_array_equal(np.flatnonzero(known[0]), np.arange(2, 9 + pitch.KNOWN_AFTER))
 
 
-def test_the_next_notes_attack_takes_precedence_over_the_last_ones_end():
-    found = jnp.asarray([[4.0, 4.0, 0.0, 0.0, 9.0, 9.0]])
-    semitones, _, _ = pitch.settle(found, (found > 0).astype(jnp.float32))
-    np.testing.assert_array_equal(semitones[0], [4, 4, 9, 9, 9, 9])
+@pytest.mark.parametrize(
+    ("gap", "filled"), [(1, [9]), (2, [4, 9]), (3, [4, 9, 9]), (4, [4, 4, 9, 9])]
+)
+def test_two_notes_share_the_gap_between_them(gap, filled):
+    found = jnp.asarray([[4.0, 4.0, *[0.0] * gap, 9.0, 9.0]])
+    semitones, _, sounds = pitch.settle(found, (found > 0).astype(jnp.float32))
+    np.testing.assert_array_equal(semitones[0], [4, 4, *filled, 9, 9])
+    np.testing.assert_array_equal(sounds[0], 1.0)
 
 
 def test_the_code_is_decoded_within_a_cent(rng):
