@@ -49,6 +49,7 @@ NUM_PARTIALS = 40
 HALO_FRAMES = 16
 NOISE_FRAMES = 32  # the noise repeats after so many latent frames: 1.5 s
 VOICED_SLOPE = 6.0
+SLOWEST_PERIOD = 4  # STFT frames that a period of a bass's low E lasts
 
 
 def spectral_features(audio: Array, num_long_bands: int) -> Array:
@@ -306,11 +307,17 @@ def partial_log_power(short: Array, long: Array, partials_hz: Array) -> Array:
     # A sine of amplitude a puts 1.5 (a N / 4)^2 into the Hann window's three bins.
     sine = np.log(width_bins / (1.5 * (LONG_LENGTH / 4) ** 2)).astype(np.float32)[None, None]
     levels = jnp.repeat(log_power(long) + sine, SUBFRAMES, axis=1)
-    window = hann(4 * SUBFRAMES)[None, :, None]
-    power = jnp.pad(jnp.exp(short), ((0, 0), (2 * SUBFRAMES, 2 * SUBFRAMES - 1), (0, 0)), "edge")
     count = short.shape[1]
-    average = sum(power[:, i : i + count] * window[:, i : i + 1] for i in range(4 * SUBFRAMES))
-    dynamics = short - jnp.log(average / float(window.sum()) + 1e-9)
+
+    def smoothed(window: np.ndarray) -> Array:
+        size = len(window)
+        edges = ((0, 0), (size // 2, size - 1 - size // 2), (0, 0))
+        power = jnp.pad(jnp.exp(short), edges, "edge")
+        total = sum(power[:, i : i + count] * window[i] for i in range(size))
+        return jnp.log(total / float(window.sum()) + 1e-9)
+
+    # A low note's window sees single periods come and go: not an envelope, but the pitch itself.
+    dynamics = smoothed(np.ones(SLOWEST_PERIOD)) - smoothed(hann(4 * SUBFRAMES))
     return _at(levels, long_edges, partials_hz) + _at(
         dynamics, np.geomspace(BAND_FMIN_HZ, BAND_FMAX_HZ, NUM_BANDS + 2), partials_hz
     )

@@ -27,7 +27,7 @@ CODE_SIZE = NUM_WAVES + 1  # the last value says whether it sounds: 1 or -1
 SOUNDS_BEYOND = (1, -1, 2, -2, 3)
 KNOWN_AFTER = 16
 # A step this small glides, unless an attack (nepers of power within 512 samples) falls on it.
-GLIDE_SEMITONES, ATTACK_RISE = 2.5, 1.0
+GLIDE_SEMITONES, ATTACK_RISE = 1.5, 1.0
 
 _DECIMATION = 4
 _RATE_HZ = 44100 / _DECIMATION
