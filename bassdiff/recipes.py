@@ -39,14 +39,15 @@ def run(config: ConfigDict, workdir: Path) -> TrainState:
     for key in ("num_steps", "batch_size", "checkpoint_every", "validate_every", "log_every"):
         if config[key] < 1:
             raise InputError(f"config.{key} is {config[key]}; choose 1 or more")
+    build = {"autoencoder": autoencoder, "diffusion": diffusion}[config.objective]
+    objective, dataset = build(config, workdir)
+    # Not before: a configuration that cannot be used leaves nothing behind.
     try:
         workdir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(
             f"{workdir} cannot be created ({error.strerror}); choose another --workdir"
         ) from error
-    build = {"autoencoder": autoencoder, "diffusion": diffusion}[config.objective]
-    objective, dataset = build(config, workdir)
     return train(
         objective,
         dataset,
