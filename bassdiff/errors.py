@@ -7,3 +7,7 @@ class InputError(ValueError):
     The message is one sentence that names the thing and its remedy; the command
     line prints it without a traceback and exits with 2.
     """
+
+
+class SilentSong(InputError):
+    """A song without a bass, or with nothing else: a job over many songs leaves it out."""

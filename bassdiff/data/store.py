@@ -8,18 +8,21 @@ that `manifest.json.begun`, written first, tells of the same origin.
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from bassdiff.audio.atomic import atomic_file
 from bassdiff.data.stems import Source, Stems
-from bassdiff.errors import InputError
+from bassdiff.errors import InputError, SilentSong
 
 MANIFEST = "manifest.json"
 BEGUN = MANIFEST + ".begun"
+
+Make: TypeAlias = Callable[[Stems, np.random.Generator], Mapping[str, np.ndarray]]
 
 
 class Store:
@@ -59,7 +62,7 @@ class Store:
 def build(
     folder: str | Path,
     source: Source,
-    make: Callable[[Stems, np.random.Generator], Mapping[str, np.ndarray]],
+    make: Make,
     manifest: Mapping[str, Any],
     seed: int,
     progress: Callable[[range], Any] = iter,
@@ -70,7 +73,8 @@ def build(
       folder: Where it goes; created.
       source: The songs.
       make: Turns a song into fields `[rows, frames, ...]` of equal `frames`; its generator
-        is seeded by the song's index, so a resumed store equals an uninterrupted one.
+        is seeded by the song's index, so a resumed store equals an uninterrupted one. Songs
+        without a bass are left out with a warning.
       manifest: Recorded beside the names, everything that decides what is stored; a store made
         with another one is refused.
       seed: Root of the generators.
@@ -101,10 +105,7 @@ def build(
             name = wanted["names"][song]
             length = _length(folder, name)
             if length is None:
-                fields = make(source[song], np.random.default_rng((seed, song)))
-                for field, values in fields.items():
-                    _write(_path(folder, name, field), values)
-                length = next(iter(fields.values())).shape[1]
+                length = _store(folder, name, source, song, make, seed)
                 _write(_path(folder, name, "done"), np.asarray(length))
             num_frames.append(length)
         _write_json(folder / MANIFEST, {**wanted, "num_frames": num_frames})
@@ -114,6 +115,18 @@ def build(
             error
         )
     return Store(folder)
+
+
+def _store(folder: Path, name: str, source: Source, song: int, make: Make, seed: int) -> int:
+    """Stores one song and returns its frames; a silent one is left out, with 0 frames."""
+    try:
+        fields = make(source[song], np.random.default_rng((seed, song)))
+    except SilentSong as error:
+        warnings.warn(f"left out: {error}", stacklevel=2)
+        return 0
+    for field, values in fields.items():
+        _write(_path(folder, name, field), values)
+    return next(iter(fields.values())).shape[1]
 
 
 def _check_origin(path: Path, wanted: Mapping[str, Any]) -> None:

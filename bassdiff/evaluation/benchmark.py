@@ -15,7 +15,7 @@ from bassdiff.audio.io import SAMPLE_RATE_HZ
 from bassdiff.data.latents import active_frames
 from bassdiff.data.mixing import normalised_bass
 from bassdiff.data.stems import Source
-from bassdiff.errors import InputError
+from bassdiff.errors import InputError, SilentSong
 from bassdiff.evaluation import music
 from bassdiff.evaluation.pitch import pitch_agreement
 
@@ -50,7 +50,10 @@ def clips(source: Source, num_clips: int, clip_seconds: float = CLIP_SECONDS) ->
     length = round(clip_seconds * SAMPLE_RATE_HZ)
     found: list[list[Clip]] = []
     for index in range(len(source)):
-        stems = source[index]
+        try:
+            stems = source[index]
+        except SilentSong:
+            continue
         bass, mix = normalised_bass(stems), stems.mix()
         starts = range(0, len(bass) - length + 1, length)
         # From the middle outwards: intros are the least telling part of a song.

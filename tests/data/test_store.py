@@ -5,7 +5,7 @@ import pytest
 
 from bassdiff.data.stems import Stems
 from bassdiff.data.store import MANIFEST, Store, build
-from bassdiff.errors import InputError
+from bassdiff.errors import InputError, SilentSong
 
 ABOUT = {"codecs": {"mix": "a", "bass": "b"}, "sizes": (1, 2)}
 
@@ -134,6 +134,18 @@ def test_progress_sees_every_song(tmp_path):
 
     build(tmp_path / "s", Songs(), make, ABOUT, 3, watch)
     assert seen == [0, 1, 2, 3]
+
+
+def test_a_silent_song_is_left_out(tmp_path):
+    class WithSilence(Songs):
+        def __getitem__(self, index):
+            if index == 1:
+                raise SilentSong("b.c: the bass is silent there; choose another excerpt.")
+            return super().__getitem__(index)
+
+    with pytest.warns(UserWarning, match=r"left out: b\.c: the bass is silent"):
+        store = build(tmp_path / "s", WithSilence(), make, ABOUT, seed=3)
+    assert [store.num_frames(song) for song in range(4)] == [5, 0, 7, 8]
 
 
 def test_a_full_disk_is_named(tmp_path, monkeypatch):
