@@ -189,7 +189,9 @@ class AutoencoderObjective:
             for f, r in zip(fakes, reals, strict=True)
         ]
         scores = jnp.stack([jnp.mean(score) for score, _ in judged])
-        return -jnp.mean(scores), jnp.mean(jnp.stack(distances))
+        adversarial, matching = -jnp.mean(scores), jnp.mean(jnp.stack(distances))
+        # Losses are float32 whatever the networks compute in.
+        return adversarial.astype(jnp.float32), matching.astype(jnp.float32)
 
     def train_step(
         self, state: TrainState, batch: dict[str, Array], key: Array
@@ -230,7 +232,7 @@ class AutoencoderObjective:
         """One optimiser step of the discriminator."""
         loss, grads = jax.value_and_grad(self.critic_loss)(critic, real, fake)
         updates, opt_state = self.discriminator_optimizer.update(grads, opt_state, critic)
-        return optax.apply_updates(critic, updates), opt_state, loss
+        return optax.apply_updates(critic, updates), opt_state, loss.astype(jnp.float32)
 
     def critic_loss(self, critic: PyTree, real: Array, fake: Array) -> Array:
         """The discriminator's hinge loss."""

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import zlib
 
@@ -192,6 +193,18 @@ def test_a_step_trains_the_decoder_and_leaves_a_fixed_encoder(prepared, first):
     assert moved(prepared.params, state.params) == {"generator"}
     assert moved(prepared.params["generator"], state.params["generator"]) == {"decoder"}
     assert moved(prepared.ema, state.ema) == {"decoder"}
+
+
+def test_networks_may_compute_in_bfloat16(objective, prepared, batch):
+    half = dataclasses.replace(
+        objective,
+        model=objective.model.clone(dtype=jnp.bfloat16),
+        discriminator=objective.discriminator.clone(dtype=jnp.bfloat16),
+    )
+    state, metrics = jax.eval_shape(half.train_step, prepared, batch, jax.random.key(0))
+    for a, b in zip(jax.tree.leaves(state), jax.tree.leaves(prepared), strict=True):
+        assert (a.shape, a.dtype) == (b.shape, b.dtype)
+    assert all(value.dtype == jnp.float32 for value in metrics.values())
 
 
 def test_the_judge_joins_when_it_is_its_turn(first, second):
