@@ -82,7 +82,9 @@ def encode(arguments: argparse.Namespace) -> None:
     store.build(
         arguments.out,
         source,
-        latents.latent_fields(Codec(bass_codec).encode, Codec(mix_codec).encode, arguments.mixes),
+        latents.latent_fields(
+            Codec(bass_codec).encode, Codec(mix_codec).encode, arguments.mixes, arguments.keys
+        ),
         {
             "source": arguments.data,
             "split": arguments.split,
@@ -90,6 +92,7 @@ def encode(arguments: argparse.Namespace) -> None:
             "variants": arguments.variants,
             "max_seconds": arguments.max_seconds,
             "mixes": arguments.mixes,
+            "keys": arguments.keys,
             "codecs": {"mix": mix_codec.fingerprint, "bass": bass_codec.fingerprint},
         },
         arguments.seed,
@@ -245,6 +248,9 @@ def parser() -> argparse.ArgumentParser:
     sub.add_argument("--weights", default="small", help="name or folder of the codecs")
     sub.add_argument("--out", required=True, help="folder that receives the latents")
     sub.add_argument("--mixes", type=_positive(int), default=4, help="random mixes per song")
+    sub.add_argument(
+        "--keys", type=_positive(int), default=1, help="keys of every song, as matching needs"
+    )
     sub.add_argument("--seed", type=int, default=0)
 
     sub = verb(release)

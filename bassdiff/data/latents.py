@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from bassdiff.data.mixing import normalised_bass, random_mix
-from bassdiff.data.stems import Stems
+from bassdiff.data.stems import Source
 
 HOP = 2048
+# Another key is no neighbour in the circle of octaves: up to a tritone away, either way.
+OTHER_KEYS = tuple(semitones for semitones in range(-6, 7) if semitones)
 # 40 dB below the bass's loudest frame it counts as a rest.
 ACTIVE_RATIO = 1e-4
 
@@ -17,8 +19,8 @@ Encode = Callable[[np.ndarray], np.ndarray]
 
 
 def latent_fields(
-    encode_bass: Encode, encode_mix: Encode, num_mixes: int
-) -> Callable[[Stems, np.random.Generator], Mapping[str, np.ndarray]]:
+    encode_bass: Encode, encode_mix: Encode, num_mixes: int, num_keys: int = 1
+) -> Callable[[Source, int, np.random.Generator], Mapping[str, np.ndarray]]:
     """Makes a store's `make`: one song to its latents.
 
     Mixes are encoded from mixed waveforms, since an encoder of log-magnitudes is not
@@ -27,20 +29,25 @@ def latent_fields(
     Args:
       encode_bass: `[N]` waveform to normalised `[T, C]`.
       encode_mix: The same for mixes.
-      num_mixes: Random mixes per song.
+      num_mixes: Random mixes per song and key.
+      num_keys: Keys that every song comes in, its own first.
 
     Returns:
-      A function to fields `bass` `[1, T, C]`, `mix` `[num_mixes, T, C']` (float16) and
-      `active` `[1, T]` (bool).
+      A function to fields `bass` `[num_keys, T, C]`, `mix` `[num_keys * num_mixes, T, C']`
+      (float16), mixes of one key together, and `active` `[1, T]` (bool).
     """
 
-    def make(stems: Stems, rng: np.random.Generator) -> Mapping[str, np.ndarray]:
-        bass = normalised_bass(stems)
-        mixes = [encode_mix(random_mix(stems, rng)) for _ in range(num_mixes)]
+    def make(source: Source, song: int, rng: np.random.Generator) -> Mapping[str, np.ndarray]:
+        others = rng.permutation(OTHER_KEYS)[: num_keys - 1] if num_keys > 1 else ()
+        basses, mixes = [], []
+        for key in (0, *map(int, others)):
+            stems = source.transposed(song, key)
+            basses.append(normalised_bass(stems))
+            mixes += [encode_mix(random_mix(stems, rng)) for _ in range(num_mixes)]
         return {
-            "bass": encode_bass(bass)[None].astype(np.float16),
+            "bass": np.stack([encode_bass(bass) for bass in basses]).astype(np.float16),
             "mix": np.stack(mixes).astype(np.float16),
-            "active": active_frames(bass)[None],
+            "active": active_frames(basses[0])[None],
         }
 
     return make
@@ -48,7 +55,7 @@ def latent_fields(
 
 def waveform_fields(
     kind: str, num_mixes: int
-) -> Callable[[Stems, np.random.Generator], Mapping[str, np.ndarray]]:
+) -> Callable[[Source, int, np.random.Generator], Mapping[str, np.ndarray]]:
     """Makes a store's `make` for training a codec: field `audio` `[rows, N]` int16.
 
     Args:
@@ -56,7 +63,8 @@ def waveform_fields(
       num_mixes: Rows of a mix.
     """
 
-    def make(stems: Stems, rng: np.random.Generator) -> Mapping[str, np.ndarray]:
+    def make(source: Source, song: int, rng: np.random.Generator) -> Mapping[str, np.ndarray]:
+        stems = source[song]
         if kind == "bass":
             rows = normalised_bass(stems)[None]
         else:

@@ -74,16 +74,77 @@ class LatentCrop(grain.transforms.RandomMap):
             crop = slice(start, start + self._num_frames)
             if active[0, crop].mean() >= self._min_active:
                 break
-        mixes = self._store.read(song, "mix")
+        basses, mixes = self._store.read(song, "bass"), self._store.read(song, "mix")
         row = rng.integers(mixes.shape[0])
+        key = row // (mixes.shape[0] // basses.shape[0])
         return {
-            "bass": self._store.read(song, "bass")[0, crop].astype(np.float32),
+            "bass": basses[key, crop].astype(np.float32),
             "mix": mixes[row, crop].astype(np.float32),
         }
 
 
+class ConfusableCrops(grain.transforms.RandomMap):
+    """Song number to `NUM_VIEWS` pairs of one song that only their music tells apart.
+
+    `{"bass": [V, T, C], "mix": [V, T, C']}` float32: a crop; the same moment in another key;
+    the first key up to half a second earlier or later; another moment. Every bass belongs to
+    one of the mixes, so that nothing in its sound can betray a wrong one.
+    """
+
+    NUM_VIEWS = 4
+    # 0.1 s to 0.6 s: half a beat at 180 to 50 beats a minute.
+    SHIFT_FRAMES = (2, 13)
+
+    def __init__(self, store: Store, num_frames: int, min_active: float = 0.25) -> None:
+        self._store = store
+        self._num_frames = num_frames
+        self._min_active = min_active
+
+    def random_map(self, song: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """Reads the views of one song.
+
+        Raises:
+          InputError: If the store has songs in one key only.
+        """
+        active = self._store.read(song, "active")[0]
+        basses, mixes = self._store.read(song, "bass"), self._store.read(song, "mix")
+        if basses.shape[0] < 2:
+            raise InputError("the store has its songs in one key; encode them with --keys 2")
+        last = len(active) - self._num_frames
+        here = self._start(active, last, rng)
+        shift = int(rng.integers(*self.SHIFT_FRAMES))
+        near = here + shift if here + shift <= last else here - shift
+        first, second = rng.permutation(basses.shape[0])[:2]
+        views = (
+            (first, here),
+            (second, here),
+            (first, near),
+            (second, self._start(active, last, rng)),
+        )
+        mixes_per_key = mixes.shape[0] // basses.shape[0]
+        pairs = [
+            (
+                basses[key, start : start + self._num_frames],
+                mixes[
+                    key * mixes_per_key + rng.integers(mixes_per_key),
+                    start : start + self._num_frames,
+                ],
+            )
+            for key, start in views
+        ]
+        bass, mix = (np.stack(side).astype(np.float32) for side in zip(*pairs, strict=True))
+        return {"bass": bass, "mix": mix}
+
+    def _start(self, active: np.ndarray, last: int, rng: np.random.Generator) -> int:
+        for _ in range(CROP_TRIALS):
+            start = int(rng.integers(last + 1))
+            if active[start : start + self._num_frames].mean() >= self._min_active:
+                break
+        return start
+
+
 def examples(
-    store: Store, crop: WaveformCrop | LatentCrop, crop_frames: int, seed: int
+    store: Store, crop: grain.transforms.RandomMap, crop_frames: int, seed: int
 ) -> grain.MapDataset:
     """An endless sequence of crops, every song once per epoch in a new order.
 

@@ -12,6 +12,7 @@ import numpy as np
 from bassdiff.audio.io import SAMPLE_RATE_HZ
 from bassdiff.data import soundfont as sf
 from bassdiff.data import synth, variety
+from bassdiff.data.annotation import Annotation
 from bassdiff.data.score import Part, Song
 from bassdiff.data.stems import Stems
 from bassdiff.errors import SilentSong
@@ -74,7 +75,14 @@ def render(
     total = functools.reduce(np.add, audio.values())
     scale = np.float32(MIX_PEAK / max(peak(total), *map(peak, audio.values())))
     audio = {name: samples * scale for name, samples in audio.items()}
-    return Stems(song.name, audio.pop("bass"), audio, SAMPLE_RATE_HZ)
+    known = Annotation(tuple(song.beat_seconds.tolist()), song.chords).transposed(transpose)
+    return Stems(
+        song.name,
+        audio.pop("bass"),
+        audio,
+        SAMPLE_RATE_HZ,
+        known.cut(start_seconds, start_seconds + num_samples / SAMPLE_RATE_HZ),
+    )
 
 
 def _play(

@@ -70,6 +70,10 @@ class Chord(NamedTuple):
         """The chord's pitch classes, root first."""
         return tuple((self.root + interval) % 12 for interval in QUALITIES[self.quality])
 
+    def transposed(self, semitones: int) -> Chord:
+        """The chord `semitones` higher."""
+        return self._replace(root=(self.root + semitones) % 12, bass=(self.bass + semitones) % 12)
+
 
 @dataclasses.dataclass(frozen=True)
 class Part:
@@ -151,8 +155,6 @@ class Song:
             )
             for part in self.parts
         )
-        chords = tuple(
-            c._replace(root=(c.root + semitones) % 12, bass=(c.bass + semitones) % 12)
-            for c in self.chords
+        return dataclasses.replace(
+            self, parts=parts, chords=tuple(chord.transposed(semitones) for chord in self.chords)
         )
-        return dataclasses.replace(self, parts=parts, chords=chords)

@@ -18,6 +18,7 @@ import numpy as np
 import soundfile
 
 from bassdiff.data import lead_sheets, midi, render, songs, stems
+from bassdiff.data.annotation import FILE_NAME
 from bassdiff.data.score import Song
 from bassdiff.data.soundfont import default_soundfont
 from bassdiff.data.stems import Source, StemFolder, Stems
@@ -29,7 +30,7 @@ LARGEST_TRANSPOSITION = 5
 POP909_FIRST_VALIDATION = 860
 COMPOSED_VALIDATION = 1_000_000
 # Raised whenever songs or their rendering change, so that caches are not mixed up.
-RENDERING_VERSION = 2
+RENDERING_VERSION = 3
 
 
 def open_source(
@@ -131,6 +132,10 @@ class Rendered:
         return len(self._scores) * self._settings.variants
 
     def __getitem__(self, index: int) -> Stems:
+        return self.transposed(index, 0)
+
+    def transposed(self, index: int, semitones: int) -> Stems:
+        """Rendering `index` with its instruments and sounds, played in another key."""
         variant, which = divmod(range(len(self))[index], len(self._scores))
         score = self._scores[which]
         label = _label(score, variant)
@@ -140,7 +145,7 @@ class Rendered:
         )
         font = settings.soundfonts[rng.integers(len(settings.soundfonts))]
         span = LARGEST_TRANSPOSITION if variant else 0
-        transpose = int(rng.integers(-span, span + 1))
+        transpose = int(rng.integers(-span, span + 1)) + semitones
         song_seed, render_seed = settings.seed + variant, int(rng.integers(2**31))
 
         def fresh() -> Stems:
@@ -186,9 +191,18 @@ class Joined:
         return self._ends[-1]
 
     def __getitem__(self, index: int) -> Stems:
+        source, index = self._find(index)
+        return source[index]
+
+    def transposed(self, index: int, semitones: int) -> Stems:
+        """Song `index` in another key."""
+        source, index = self._find(index)
+        return source.transposed(index, semitones)
+
+    def _find(self, index: int) -> tuple[Source, int]:
         index = range(len(self))[index]
         which = bisect.bisect_right(self._ends, index)
-        return self._sources[which][index - (self._ends[which - 1] if which else 0)]
+        return self._sources[which], index - (self._ends[which - 1] if which else 0)
 
 
 def _open_one(spec: str, split: str, settings: _Settings) -> Source:
@@ -260,6 +274,7 @@ def _store(folder: Path, song: Stems) -> None:
         aside = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
         for name, samples in {"bass": song.bass, **song.others}.items():
             soundfile.write(aside / f"{name}.flac", samples, song.sample_rate_hz, "PCM_16")
+        (aside / FILE_NAME).write_text(song.annotation.to_json())
         os.replace(aside, folder)
     except (OSError, soundfile.SoundFileError) as error:
         # Another process may have stored the same song meanwhile.

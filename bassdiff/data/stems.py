@@ -7,10 +7,17 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
+import librosa
 import numpy as np
 
 from bassdiff.audio.io import SAMPLE_RATE_HZ, read_mono
+from bassdiff.data.annotation import FILE_NAME, Annotation, parse_annotation
 from bassdiff.errors import InputError
+
+# What has no key is not transposed.
+UNPITCHED = frozenset({"drums", "percussion"})
+# Long enough to tell the partials of low notes apart.
+VOCODER_WINDOW_SAMPLES = 4096
 
 AUDIO_SUFFIXES = frozenset(".wav .flac .ogg .opus .mp3 .aiff .aif .caf .au .w64 .rf64".split())
 
@@ -24,12 +31,14 @@ class Stems:
       bass: `[N]` float32 mono.
       others: at least one other stem by name, each `[N]` float32 mono.
       sample_rate_hz: of all of them.
+      annotation: what is known of the beats and chords.
     """
 
     name: str
     bass: np.ndarray
     others: dict[str, np.ndarray]
     sample_rate_hz: int
+    annotation: Annotation = dataclasses.field(default_factory=Annotation)
 
     def mix(
         self,
@@ -71,6 +80,10 @@ class Source(Protocol):
 
     def __getitem__(self, index: int) -> Stems: ...
 
+    def transposed(self, index: int, semitones: int) -> Stems:
+        """The same performance of the same song in another key."""
+        ...
+
 
 def song_folders(root: Path) -> list[Path]:
     """Sorted sub-folders of `root` that hold a `bass.*` file and another stem.
@@ -96,7 +109,8 @@ def song_folders(root: Path) -> list[Path]:
 def read_stems(folder: Path) -> Stems:
     """Reads the audio files of one song folder as mono stems at `SAMPLE_RATE_HZ`.
 
-    Files shorter than the longest one are padded with silence at their end.
+    Files shorter than the longest one are padded with silence at their end. Beats and chords
+    come from an `annotation.json`, if there is one.
 
     Raises:
       InputError: when a file cannot be read, or the bass or every other stem is missing.
@@ -110,7 +124,34 @@ def read_stems(folder: Path) -> Stems:
     length = max(len(samples) for samples in audio.values())
     padded = {name: np.pad(samples, (0, length - len(samples))) for name, samples in audio.items()}
     bass = padded.pop("bass")
-    return Stems(folder.name, bass, padded, SAMPLE_RATE_HZ)
+    notes = folder / FILE_NAME
+    known = parse_annotation(notes.read_text(), str(notes)) if notes.is_file() else Annotation()
+    return Stems(folder.name, bass, padded, SAMPLE_RATE_HZ, known)
+
+
+def pitch_shifted(stems: Stems, semitones: int) -> Stems:
+    """A recording in another key, by a phase vocoder; drums stay as they are.
+
+    The vocoder smears attacks a little, in the bass and the other stems alike.
+    """
+    if semitones == 0:
+        return stems
+
+    def shift(samples: np.ndarray) -> np.ndarray:
+        return librosa.effects.pitch_shift(
+            samples, sr=stems.sample_rate_hz, n_steps=semitones, n_fft=VOCODER_WINDOW_SAMPLES
+        )
+
+    others = {
+        name: samples if name in UNPITCHED else shift(samples)
+        for name, samples in stems.others.items()
+    }
+    return dataclasses.replace(
+        stems,
+        bass=shift(stems.bass),
+        others=others,
+        annotation=stems.annotation.transposed(semitones),
+    )
 
 
 class StemFolder:
@@ -133,6 +174,10 @@ class StemFolder:
 
     def __getitem__(self, index: int) -> Stems:
         return read_stems(self._folders[index])
+
+    def transposed(self, index: int, semitones: int) -> Stems:
+        """Song `index` in another key; see `pitch_shifted`."""
+        return pitch_shifted(self[index], semitones)
 
 
 def _stem_files(folder: Path) -> dict[str, Path]:

@@ -16,13 +16,13 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from bassdiff.audio.atomic import atomic_file
-from bassdiff.data.stems import Source, Stems
+from bassdiff.data.stems import Source
 from bassdiff.errors import InputError, SilentSong
 
 MANIFEST = "manifest.json"
 BEGUN = MANIFEST + ".begun"
 
-Make: TypeAlias = Callable[[Stems, np.random.Generator], Mapping[str, np.ndarray]]
+Make: TypeAlias = Callable[[Source, int, np.random.Generator], Mapping[str, np.ndarray]]
 
 
 class Store:
@@ -72,9 +72,9 @@ def build(
     Args:
       folder: Where it goes; created.
       source: The songs.
-      make: Turns a song into fields `[rows, frames, ...]` of equal `frames`; its generator
-        is seeded by the song's index, so a resumed store equals an uninterrupted one. Songs
-        without a bass are left out with a warning.
+      make: Turns the song of an index into fields `[rows, frames, ...]` of equal `frames`;
+        its generator is seeded by the index, so a resumed store equals an uninterrupted one.
+        Songs without a bass are left out with a warning.
       manifest: Recorded beside the names, everything that decides what is stored; a store made
         with another one is refused.
       seed: Root of the generators.
@@ -120,7 +120,7 @@ def build(
 def _store(folder: Path, name: str, source: Source, song: int, make: Make, seed: int) -> int:
     """Stores one song and returns its frames; a silent one is left out, with 0 frames."""
     try:
-        fields = make(source[song], np.random.default_rng((seed, song)))
+        fields = make(source, song, np.random.default_rng((seed, song)))
     except SilentSong as error:
         warnings.warn(f"left out: {error}", stacklevel=2)
         return 0

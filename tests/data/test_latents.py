@@ -1,7 +1,9 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
-from bassdiff.data.latents import HOP, active_frames, latent_fields, waveform_fields
+from bassdiff.data.latents import HOP, OTHER_KEYS, active_frames, latent_fields, waveform_fields
 from bassdiff.data.mixing import normalised_bass, random_mix
 from bassdiff.data.stems import Stems
 
@@ -17,6 +19,26 @@ def stems(rng):
     return Stems("song", bass, others, RATE_HZ)
 
 
+class OneSong:
+    """A source of one song; another key is a gain, so that it can be seen."""
+
+    names = ("song",)
+
+    def __init__(self, stems):
+        self._stems = stems
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        return self._stems
+
+    def transposed(self, index, semitones):
+        others = {n: x * np.float32(1 + semitones / 12) for n, x in self._stems.others.items()}
+        bass = self._stems.bass + np.float32(semitones / 12)
+        return dataclasses.replace(self._stems, bass=bass, others=others)
+
+
 def fake_encode(channels):
     def encode(wave):
         num_frames = -(-len(wave) // HOP)
@@ -28,7 +50,7 @@ def fake_encode(channels):
 
 def test_latents_are_those_of_basses_and_of_mixed_waveforms(stems):
     make = latent_fields(fake_encode(4), fake_encode(6), num_mixes=3)
-    fields = make(stems, np.random.default_rng(5))
+    fields = make(OneSong(stems), 0, np.random.default_rng(5))
     assert {name: values.shape for name, values in fields.items()} == {
         "bass": (1, 12, 4), "mix": (3, 12, 6), "active": (1, 12),
     }  # fmt: skip
@@ -41,6 +63,22 @@ def test_latents_are_those_of_basses_and_of_mixed_waveforms(stems):
     bass = fake_encode(4)(normalised_bass(stems))
     np.testing.assert_allclose(fields["bass"][0], bass, rtol=1e-3, atol=1e-4)
     np.testing.assert_array_equal(fields["active"][0], active_frames(stems.bass))
+
+
+def test_every_key_has_its_bass_and_its_mixes(stems):
+    """Basses are told apart by what `OneSong` adds to them."""
+    source = OneSong(stems)
+    fields = latent_fields(fake_encode(4), fake_encode(6), num_mixes=2, num_keys=3)(
+        source, 0, np.random.default_rng(8)
+    )
+    assert fields["bass"].shape == (3, 12, 4)
+    assert fields["mix"].shape == (6, 12, 6)
+    assert fields["active"].shape == (1, 12)
+    keys = [0, *np.random.default_rng(8).permutation(OTHER_KEYS)[:2]]
+    assert len(set(keys)) == 3
+    for row, key in zip(fields["bass"], keys, strict=True):
+        expected = fake_encode(4)(normalised_bass(source.transposed(0, int(key))))
+        np.testing.assert_allclose(row, expected, rtol=1e-3, atol=1e-4)
 
 
 def test_a_frame_is_active_if_it_is_within_40_db_of_the_loudest():
@@ -59,7 +97,7 @@ def test_an_unfinished_frame_has_an_activity_of_its_own():
 
 @pytest.mark.parametrize(("kind", "rows"), [("bass", 1), ("mix", 3)])
 def test_waveforms_are_stored_as_int16(stems, kind, rows):
-    audio = waveform_fields(kind, num_mixes=3)(stems, np.random.default_rng(2))["audio"]
+    audio = waveform_fields(kind, num_mixes=3)(OneSong(stems), 0, np.random.default_rng(2))["audio"]
     assert audio.shape == (rows, NUM_SAMPLES)
     assert audio.dtype == np.int16
     if kind == "bass":
@@ -72,6 +110,6 @@ def test_a_wave_that_would_clip_is_made_quieter(stems):
     loud = Stems("song", spike, stems.others, RATE_HZ)
     wave = normalised_bass(loud)
     assert wave.max() > 1.5
-    audio = waveform_fields("bass", 1)(loud, np.random.default_rng(0))["audio"][0]
+    audio = waveform_fields("bass", 1)(OneSong(loud), 0, np.random.default_rng(0))["audio"][0]
     assert audio.max() == 32767
     np.testing.assert_allclose(audio / 32767, wave / wave.max(), atol=2e-5)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bassdiff.data.pipeline import LatentCrop, WaveformCrop, examples
+from bassdiff.data.pipeline import ConfusableCrops, LatentCrop, WaveformCrop, examples
 from bassdiff.data.stems import Stems
 from bassdiff.data.store import build
 from bassdiff.errors import InputError
@@ -24,8 +24,9 @@ class Songs:
 def latents(tmp_path_factory):
     """Bass latents that say song and frame; mixes of two rows that also say their row."""
 
-    def make(stems, rng):
+    def make(source, index, rng):
         del rng
+        stems = source[index]
         song, frame = int(stems.name[4:]), np.arange(len(stems.bass))
         bass = np.stack([np.full_like(frame, song), frame], axis=-1)[None]
         mix = np.stack(
@@ -98,12 +99,59 @@ def test_crops_longer_than_any_song_are_refused(latents):
 
 
 @pytest.fixture(scope="module")
+def keyed(tmp_path_factory):
+    """Latents `(key, frame)` of songs in two keys; mixes, two a key, also say their row."""
+
+    def make(source, index, rng):
+        frame = np.arange(LENGTHS[index])
+        bass = np.stack([np.stack([np.full_like(frame, key), frame], 1) for key in (0, 1)])
+        mix = np.stack(
+            [np.concatenate([bass[r // 2], np.full((len(frame), 1), r)], 1) for r in range(4)]
+        )
+        active = np.ones((1, len(frame)), bool)
+        return {"bass": bass.astype(np.float16), "mix": mix.astype(np.float16), "active": active}
+
+    return build(tmp_path_factory.mktemp("keyed"), Songs(), make, {}, seed=0)
+
+
+def test_a_crop_of_a_song_in_two_keys_has_bass_and_mix_in_the_same(keyed):
+    crops = examples(keyed, LatentCrop(keyed, 10), 10, seed=0)
+    for i in range(40):
+        np.testing.assert_array_equal(crops[i]["mix"][:, :2], crops[i]["bass"])
+    assert {(crops[i]["bass"][0, 0], crops[i]["mix"][0, 2] % 2) for i in range(40)} == {
+        (key, row) for key in (0, 1) for row in (0, 1)
+    }
+
+
+def test_confusable_crops_are_true_pairs_in_another_key_and_at_other_moments(keyed):
+    crop = ConfusableCrops(keyed, 10)
+    shifts, mixes = set(), set()
+    for seed in range(200):
+        example = crop.random_map(3, np.random.default_rng(seed))
+        bass, mix = example["bass"], example["mix"]
+        assert bass.shape == (4, 10, 2)
+        np.testing.assert_array_equal(mix[..., :2], bass)
+        keys, starts = bass[:, 0, 0], bass[:, 0, 1]
+        assert keys[0] == keys[2] != keys[1] == keys[3]
+        assert starts[0] == starts[1]
+        shifts.add(abs(int(starts[2] - starts[0])))
+        mixes |= set(mix[:, 0, 2])
+    assert shifts == set(range(2, 13))
+    assert mixes == {0, 1, 2, 3}
+
+
+def test_one_key_is_not_enough_to_be_confused(latents):
+    with pytest.raises(InputError, match="encode them with --keys 2"):
+        ConfusableCrops(latents, 10).random_map(0, np.random.default_rng(0))
+
+
+@pytest.fixture(scope="module")
 def waves(tmp_path_factory):
     """A song that is silent but for one stretch, one of two loud rows, one of silence."""
 
-    def make(stems, rng):
+    def make(source, index, rng):
         rows = np.zeros((2, 4000), np.int16)
-        match stems.name:
+        match source.names[index]:
             case "song0":
                 rows[:, 2000:] = 3000
             case "song1":

@@ -6,7 +6,7 @@ import pytest
 from bassdiff.audio.io import SAMPLE_RATE_HZ
 from bassdiff.data import variety
 from bassdiff.data.render import active_level_db, cut, peak, render
-from bassdiff.data.score import Bend, Note, Part, Song
+from bassdiff.data.score import Bend, Chord, Note, Part, Song
 from bassdiff.data.songs import compose
 from bassdiff.errors import InputError
 
@@ -73,6 +73,13 @@ def test_transposition_moves_the_pitch_but_not_the_drums():
     assert strongest_hz(higher.bass[part]) == pytest.approx(440.0 * 2 ** (4 / 12), rel=0.01)
     drums = [stems.others["drums"] / peak(stems.others["drums"]) for stems in (plain, higher)]
     np.testing.assert_allclose(*drums, atol=1e-3)
+
+
+def test_stems_know_the_beats_and_chords_of_their_excerpt():
+    song = dataclasses.replace(tiny_song(), chords=(Chord(0.5, 2.0, 9, "min", 0),))
+    known = render(song, vary=False, transpose=2, start_seconds=0.75, max_seconds=1.0).annotation
+    assert known.beat_seconds == pytest.approx((0.25, 0.75))
+    assert known.chords == (Chord(0.0, 1.0, 11, "min", 2),)
 
 
 def test_excerpt_is_the_same_music():

@@ -17,6 +17,13 @@ def midi_folder(tmp_path, write_midi, band):
     return folder
 
 
+def strongest_hz(samples):
+    """The strongest partial of the first note of a bass."""
+    note = samples[2000 : 2000 + SAMPLE_RATE_HZ // 4]
+    spectrum = np.abs(np.fft.rfft(note * np.hanning(len(note)), 1 << 18))
+    return np.argmax(spectrum) * SAMPLE_RATE_HZ / (1 << 18)
+
+
 def splits(spec, **options):
     return [open_source(spec, split, **options).names for split in ("train", "validation", "all")]
 
@@ -116,7 +123,26 @@ def test_cache_holds_what_was_rendered(tmp_path, midi_folder, monkeypatch):
         for name, samples in fresh.others.items():
             np.testing.assert_allclose(cached.others[name], samples, atol=2.0**-15)
     (folder,) = (tmp_path / "cache").iterdir()
-    assert {path.suffix for path in folder.iterdir()} == {".flac"}
+    assert {path.suffix for path in folder.iterdir()} == {".flac", ".json"}
+    assert first.annotation == second.annotation == fresh.annotation
+    assert fresh.annotation.beat_seconds
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_another_key_is_the_same_performance(tmp_path, midi_folder, cached):
+    """Only the notes move: the drums, the instruments and every effect stay."""
+    options = {"cache_dir": tmp_path / "cache"} if cached else {}
+    joined = open_source(f"composed:1+midi:{midi_folder}", variants=2, **options)
+    index = len(joined) - 1
+    own, same, higher = joined[index], joined.transposed(index, 0), joined.transposed(index, 3)
+    np.testing.assert_array_equal(own.bass, same.bass)
+    assert own.name == higher.name
+    assert not np.allclose(own.bass, higher.bass, atol=1e-3)
+    np.testing.assert_allclose(
+        *(s.others["drums"] / np.abs(s.others["drums"]).max() for s in (own, higher)), atol=2e-3
+    )
+    ratio = strongest_hz(higher.bass) / strongest_hz(own.bass)
+    assert 12 * np.log2(ratio) == pytest.approx(3.0, abs=0.3)
 
 
 def test_cache_tells_settings_apart(tmp_path, midi_folder):

@@ -3,6 +3,8 @@ import pytest
 import soundfile
 
 from bassdiff.audio.io import SAMPLE_RATE_HZ
+from bassdiff.data.annotation import Annotation
+from bassdiff.data.score import Chord
 from bassdiff.data.stems import StemFolder, Stems, read_stems, song_folders
 from bassdiff.errors import InputError
 
@@ -41,6 +43,44 @@ def test_folder_reads_stems_at_one_length_without_the_mixture(tmp_path):
     assert {len(samples) for samples in (song.bass, *song.others.values())} == {SAMPLE_RATE_HZ}
     assert not np.any(song.others["drums"][SAMPLE_RATE_HZ // 2 :])
     np.testing.assert_allclose(song.bass, tone(1.0), atol=1e-4)
+
+
+def test_an_annotation_beside_the_stems_is_read(tmp_path):
+    folder = write_song(tmp_path / "one", bass=tone(1.0), drums=tone(1.0))
+    assert read_stems(folder).annotation == Annotation()
+    known = Annotation((0.1, 0.6), (Chord(0.0, 0.5, 9, "min7", 0),))
+    (folder / "annotation.json").write_text(known.to_json())
+    assert read_stems(folder).annotation == known
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("{", "not an annotation of beats and chords"),
+        ('{"beat_seconds": [0.5]}', "not an annotation"),
+        ('{"beat_seconds": [], "chords": [[0, 1, 2]]}', "not an annotation"),
+        ('{"beat_seconds": [], "chords": [[0, 1, 2, "mayor", 2]]}', "'mayor' is no chord quality"),
+    ],
+)
+def test_a_bad_annotation_is_named(tmp_path, text, complaint):
+    folder = write_song(tmp_path / "one", bass=tone(1.0), drums=tone(1.0))
+    (folder / "annotation.json").write_text(text)
+    with pytest.raises(InputError, match=rf"annotation\.json: .*{complaint}"):
+        read_stems(folder)
+
+
+def test_a_recording_in_another_key_keeps_its_drums_and_length(tmp_path):
+    folder = write_song(tmp_path / "one", bass=tone(1.0), drums=tone(1.0), keys=tone(1.0))
+    (folder / "annotation.json").write_text(Annotation((), (Chord(0, 1, 9, "min", 9),)).to_json())
+    source = StemFolder(tmp_path)
+    own, higher = source[0], source.transposed(0, 5)
+    np.testing.assert_array_equal(own.others["drums"], higher.others["drums"])
+    assert higher.annotation.chords == (Chord(0.0, 1.0, 2, "min", 2),)
+    for samples in (higher.bass, higher.others["keys"]):
+        assert len(samples) == SAMPLE_RATE_HZ
+        spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
+        assert np.argmax(spectrum) == pytest.approx(110 * 2 ** (5 / 12), abs=1.5)
+    np.testing.assert_array_equal(source.transposed(0, 0).bass, own.bass)
 
 
 def test_only_folders_with_bass_and_another_stem_are_songs(tmp_path):

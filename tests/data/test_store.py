@@ -24,8 +24,9 @@ class Songs:
         return Stems(self.names[index], bass, {"drums": bass}, 44100)
 
 
-def make(stems, rng):
+def make(source, song, rng):
     """Two fields, one of them random."""
+    stems = source[song]
     noise = rng.normal(size=(2, len(stems.bass), 3)).astype(np.float16)
     return {"bass": stems.bass[None], "noise": noise}
 
@@ -48,7 +49,7 @@ def test_a_store_gives_back_what_was_made(whole):
     assert store.manifest["names"] == songs.names
     for i in range(4):
         assert store.num_frames(i) == 5 + i
-        expected = make(songs[i], np.random.default_rng((3, i)))
+        expected = make(songs, i, np.random.default_rng((3, i)))
         for field, values in expected.items():
             read = store.read(i, field)
             assert isinstance(read, np.memmap)
@@ -87,7 +88,7 @@ def test_a_killed_build_ends_as_an_uninterrupted_one(tmp_path, whole, monkeypatc
         build(folder, Songs(), make, ABOUT, seed=3)
     with pytest.raises(InputError, match="no complete store"):
         Store(folder)
-    build(folder, Songs(), lambda s, r: made.append(s.name) or make(s, r), ABOUT, seed=3)
+    build(folder, Songs(), lambda s, i, r: made.append(s.names[i]) or make(s, i, r), ABOUT, seed=3)
     assert made == Songs().names[num_saves // 3 :]
     assert contents(folder) == contents(whole)
 

@@ -188,7 +188,8 @@ def codecs(tiny_weights):
 
 @pytest.fixture(scope="module")
 def config(get_config, tmp_path_factory, tiny_weights, codecs):
-    def make_latents(stems, rng):
+    def make_latents(source, song, rng):
+        stems = source[song]
         shapes = {name: (1, len(stems.bass), codec.model.num_channels) for name, codec in named}
         latents = {name: rng.normal(size=size).astype(np.float16) for name, size in shapes.items()}
         return {**latents, "active": np.ones((1, len(stems.bass)), bool)}
