@@ -28,7 +28,9 @@ from bassdiff.pretrained.release import Weights, load_weights
 from bassdiff.types import Array, Cond, Denoise, PyTree, Solver
 
 MIN_SECONDS = 1.0
+MIN_STYLE_SECONDS = 0.5
 MAX_SECONDS = 600.0
+MAX_CHANNELS = 64
 MAX_STEPS = 256
 # Lengths, in latent frames, that the sampler is compiled for: 24 s, 71 s, 143 s, ... Few, since
 # compiling one takes longer than the frames that rounding up adds.
@@ -160,7 +162,7 @@ class Bassist:
         """Plays a bass to a mix.
 
         Args:
-          mix: `[N]` or `[N, channels]` waveform, 1 s to 10 min.
+          mix: `[N]` or `[N, channels]` floats whose full scale is 1, 1 s to 10 min.
           sample_rate_hz: Its rate, in Hz.
           style: A bass recording whose sound to take: a file, or samples `[N]` or
             `[N, channels]` at the mix's rate. None leaves the sound to the model.
@@ -170,8 +172,9 @@ class Bassist:
           **knobs: Single settings of `Sampling` to change, such as `guidance=4.0`.
 
         Returns:
-          `[N]` float32 at the mix's rate, aligned with it; loud enough to be mixed with it
-          as it is.
+          `[N]` float32 at the mix's rate, mono and aligned with it, as loud as a bass in it
+          should be: `mix + bass`, or `mix + bass[:, None]` with channels, is the mixdown. Like
+          any sum it may exceed full scale.
 
         Raises:
           InputError: If the mix or the style cannot be used, or a setting is out of range.
@@ -182,7 +185,8 @@ class Bassist:
                 raise InputError(f"unknown setting {name!r}; choose among {', '.join(known)}")
         sampling = dataclasses.replace(sampling or self.defaults, **knobs)
         check_seed(seed)
-        mono = _mono("the mix", mix, sample_rate_hz)
+        sample_rate_hz = _whole_rate(sample_rate_hz)
+        mono = _mono("the mix", mix)
         check_length("the mix", len(mono), sample_rate_hz)
         wave = resample(mono, sample_rate_hz, SAMPLE_RATE_HZ)
         gain = 1.0
@@ -255,8 +259,13 @@ class Bassist:
         if isinstance(style, (str, Path)):
             name, wave = str(style), read_mono(style, SAMPLE_RATE_HZ)
         else:
-            name = "the style reference"
-            wave = resample(_mono(name, style, sample_rate_hz), sample_rate_hz, SAMPLE_RATE_HZ)
+            name, rate_hz = "the style reference", _whole_rate(sample_rate_hz)
+            wave = resample(_mono(name, style), rate_hz, SAMPLE_RATE_HZ)
+        if len(wave) < MIN_STYLE_SECONDS * SAMPLE_RATE_HZ:
+            raise InputError(
+                f"{name} is {len(wave) / SAMPLE_RATE_HZ:.3f} s long; give a style reference of "
+                f"{MIN_STYLE_SECONDS} s at least"
+            )
         if loudness_lufs(wave, SAMPLE_RATE_HZ) <= SILENCE_LUFS:
             raise InputError(f"{name} has no sound; give a recording of a bass playing")
         latents = self._bass_codec.encode(match_loudness(wave, SAMPLE_RATE_HZ, BASS_LUFS))
@@ -273,18 +282,29 @@ def _calls(num_steps: int) -> Iterator[tuple[int, int]]:
         yield first, min(first + STEPS_PER_CALL, num_steps - 1)
 
 
-def _mono(name: str, samples: np.ndarray, sample_rate_hz: int) -> np.ndarray:
+def _mono(name: str, samples: np.ndarray) -> np.ndarray:
     """`[N]` or `[N, channels]` samples as `[N]` float32."""
-    mono = np.asarray(samples, np.float32)
-    if mono.ndim not in (1, 2) or not mono.size or sample_rate_hz <= 0:
+    values = np.asarray(samples)
+    if not np.issubdtype(values.dtype, np.floating):
         raise InputError(
-            f"{name} has samples of shape {mono.shape} at {sample_rate_hz} Hz; give [N] or "
-            "[N, channels] and their rate"
+            f"{name} has samples of type {values.dtype}; give floats whose full scale is 1"
+        )
+    mono = values.astype(np.float32)
+    wide = mono.ndim == 2 and mono.shape[1] > max(MAX_CHANNELS, mono.shape[0])
+    if mono.ndim not in (1, 2) or not mono.size or wide:
+        raise InputError(
+            f"{name} has samples of shape {mono.shape}; give [N], or [N, channels] with time first"
         )
     mono = mono.mean(axis=1) if mono.ndim == 2 else mono
     if not np.all(np.isfinite(mono)):
         raise InputError(f"{name} holds values that are not finite; export it again")
     return mono
+
+
+def _whole_rate(sample_rate_hz: float) -> int:
+    if not (sample_rate_hz > 0 and sample_rate_hz == int(sample_rate_hz)):
+        raise InputError(f"the sample rate is {sample_rate_hz} Hz; give a positive whole number")
+    return int(sample_rate_hz)
 
 
 def check_length(name: str, num_samples: int, sample_rate_hz: int) -> None:
@@ -295,7 +315,7 @@ def check_length(name: str, num_samples: int, sample_rate_hz: int) -> None:
     """
     seconds = num_samples / sample_rate_hz
     if seconds < MIN_SECONDS:
-        raise InputError(f"{name} is {seconds:.2f} s long; give a mix of 1 s at least")
+        raise InputError(f"{name} is {seconds:.3f} s long; give a mix of 1 s at least")
     if seconds > MAX_SECONDS:
         raise InputError(f"{name} is longer than 10 min; cut it and play to the parts")
 

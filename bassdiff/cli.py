@@ -14,7 +14,7 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from bassdiff.errors import InputError
 
@@ -69,22 +69,19 @@ def generate(arguments: argparse.Namespace) -> None:
 
 
 def encode(arguments: argparse.Namespace) -> None:
-    """Pre-encodes songs for diffusion training."""
+    """Pre-encodes songs for training a diffusion or a matching model."""
     from tqdm import tqdm
 
     from bassdiff.data import latents, store
-    from bassdiff.pretrained.codec import Codec
-    from bassdiff.pretrained.release import load_codecs
+    from bassdiff.pretrained.features import open_features
 
     _compilation_cache()
-    mix_codec, bass_codec = load_codecs(arguments.weights)
+    features = open_features(arguments.features, arguments.weights)
     source = _source(arguments)
     store.build(
         arguments.out,
         source,
-        latents.latent_fields(
-            Codec(bass_codec).encode, Codec(mix_codec).encode, arguments.mixes, arguments.keys
-        ),
+        latents.latent_fields(features.bass, features.mix, arguments.mixes, arguments.keys),
         {
             "source": arguments.data,
             "split": arguments.split,
@@ -93,7 +90,7 @@ def encode(arguments: argparse.Namespace) -> None:
             "max_seconds": arguments.max_seconds,
             "mixes": arguments.mixes,
             "keys": arguments.keys,
-            "codecs": {"mix": mix_codec.fingerprint, "bass": bass_codec.fingerprint},
+            "codecs": features.origin,
         },
         arguments.seed,
         lambda songs: tqdm(songs, "songs", unit="song"),
@@ -101,7 +98,7 @@ def encode(arguments: argparse.Namespace) -> None:
 
 
 def train(arguments: argparse.Namespace) -> None:
-    """Trains an autoencoder or a diffusion model."""
+    """Trains an autoencoder, a diffusion model or a matching model."""
     from bassdiff import recipes
 
     _compilation_cache()
@@ -199,6 +196,9 @@ def read_config(spec: str, overrides: Sequence[str]) -> ConfigDict:
         config = values.config
     except (flags.Error, KeyError, AttributeError, TypeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
+        if isinstance(error, KeyError | AttributeError):
+            # They say no more than the name.
+            reason = f"there is no size or key {reason.strip(chr(34) + chr(39))!r}"
         raise InputError(
             f"the configuration {' '.join((spec, *overrides))} cannot be used ({reason}); "
             "see the file for its sizes and keys"
@@ -219,12 +219,22 @@ def _compilation_cache() -> None:
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    print(f"bassdiff: warning: {message}", file=sys.stderr)
+    from tqdm import tqdm
+
+    # Not into the middle of a progress bar.
+    tqdm.write(f"bassdiff: warning: {message}", file=sys.stderr)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one sentence, as every other error is said."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(EXIT_INPUT, f"bassdiff: {message}; see {self.prog} --help\n")
 
 
 def parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
-    root = argparse.ArgumentParser(
+    root = _Parser(
         "bassdiff", description="Listens to a music mix and plays a bass line that belongs to it."
     )
     verbs = root.add_subparsers(required=True, metavar="VERB")
@@ -238,7 +248,7 @@ def parser() -> argparse.ArgumentParser:
     _generate_arguments(verb(generate))
 
     sub = verb(train)
-    sub.add_argument("objective", choices=("autoencoder", "diffusion"))
+    sub.add_argument("objective", choices=("autoencoder", "diffusion", "matching"))
     sub.add_argument("--config", required=True, metavar="FILE:SIZE")
     sub.add_argument("--workdir", required=True, help="checkpoints, logs and weights go here")
     sub.epilog = "Any key of the config can be set: --config.key=value."
@@ -247,6 +257,11 @@ def parser() -> argparse.ArgumentParser:
     _data_arguments(sub)
     sub.add_argument("--weights", default="small", help="name or folder of the codecs")
     sub.add_argument("--out", required=True, help="folder that receives the latents")
+    sub.add_argument(
+        "--features",
+        default="latents",
+        help="latents of the codecs, or spectrum: for a matching model that needs no codec",
+    )
     sub.add_argument("--mixes", type=_positive(int), default=4, help="random mixes per song")
     sub.add_argument(
         "--keys", type=_positive(int), default=1, help="keys of every song, as matching needs"

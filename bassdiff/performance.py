@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from bassdiff.audio.io import check_target, probe, read, write
 from bassdiff.bassist import MAX_SECONDS, Bassist, check_length, check_seed, load
 from bassdiff.errors import InputError
 from bassdiff.evaluation.picture import draw
+
+# A softer file is not the sum of its parts any more, which whoever adds them must know.
+AUDIBLE_GAIN_DB = -0.05
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,8 +106,13 @@ def perform(
     ]
     with atomic_files() as open_file:
         for output, bass in zip(outputs, basses, strict=True):
-            write(output.bass, bass, info.sample_rate_hz, open_file)
-            write(output.mixdown, mix + bass[:, None], info.sample_rate_hz, open_file)
+            for path, samples in ((output.bass, bass), (output.mixdown, mix + bass[:, None])):
+                gain_db = write(path, samples, info.sample_rate_hz, open_file)
+                if gain_db < AUDIBLE_GAIN_DB:
+                    warnings.warn(
+                        f"{path} is {-gain_db:.1f} dB softer than it was played, or it would clip",
+                        stacklevel=2,
+                    )
             if output.picture:
                 draw(mix.mean(axis=1), bass, info.sample_rate_hz, output.picture, open_file)
 

@@ -19,15 +19,20 @@ from bassdiff.diffusion.schedules import LEVELS
 from bassdiff.errors import InputError
 from bassdiff.models.autoencoder import Autoencoder
 from bassdiff.models.discriminator import Discriminator
+from bassdiff.models.matching import MatchingModel
 from bassdiff.models.unet import UNet
 from bassdiff.pretrained.codec import Codec
 from bassdiff.pretrained.release import load_codecs
+from bassdiff.training import partition
 from bassdiff.training.autoencoder import AutoencoderObjective, LossWeights
 from bassdiff.training.diffusion import DiffusionObjective
 from bassdiff.training.loop import Objective, train
+from bassdiff.training.matching import MatchingObjective
 from bassdiff.training.state import TrainState
 
 NUM_VALIDATION_CLIPS = 16
+NUM_VALIDATION_SONGS = 32
+NUM_STATISTICS_SONGS = 64
 
 
 def run(config: ConfigDict, workdir: Path) -> TrainState:
@@ -39,7 +44,10 @@ def run(config: ConfigDict, workdir: Path) -> TrainState:
     for key in ("num_steps", "batch_size", "checkpoint_every", "validate_every", "log_every"):
         if config[key] < 1:
             raise InputError(f"config.{key} is {config[key]}; choose 1 or more")
-    build = {"autoencoder": autoencoder, "diffusion": diffusion}[config.objective]
+    build = {"autoencoder": autoencoder, "diffusion": diffusion, "matching": matching}[
+        config.objective
+    ]
+    partition.make_mesh(config.mesh.data, config.mesh.fsdp)
     objective, dataset = build(config, workdir)
     # Not before: a configuration that cannot be used leaves nothing behind.
     try:
@@ -118,26 +126,12 @@ def diffusion(config: ConfigDict, workdir: Path) -> tuple[Objective, grain.MapDa
     stride = UNet(num_channels=1, **config.model).stride
     if config.crop_frames < 1 or config.crop_frames % stride:
         raise InputError(f"config.crop_frames={config.crop_frames}; choose a multiple of {stride}")
-    stores = {}
-    for split, key in (("train", "latents"), ("validation", "validation_latents")):
-        if not config.data[key]:
-            raise InputError(
-                f"config.data.{key} is empty; make latents with `bassdiff encode --split {split}` "
-                "and name their folder"
-            )
-        stores[split] = store.Store(config.data[key])
-    shared = set.intersection(*(set(s.manifest["names"]) for s in stores.values()))
-    if shared:
-        raise InputError(
-            f"{config.data.latents} and {config.data.validation_latents} share songs, for "
-            f"instance {min(shared)}; encode different splits"
-        )
-    codecs = [s.manifest["codecs"] for s in stores.values()]
-    if codecs[0] != codecs[1]:
-        raise InputError("training and validation latents come from different codecs; encode both")
-
+    stores = _stores(config)
     mix_codec, bass_codec = load_codecs(config.data.codecs)
-    if codecs[0] != {"mix": mix_codec.fingerprint, "bass": bass_codec.fingerprint}:
+    if stores["train"].manifest["codecs"] != {
+        "mix": mix_codec.fingerprint,
+        "bass": bass_codec.fingerprint,
+    }:
         raise InputError(
             f"{config.data.latents} was not made by the codecs {config.data.codecs}; "
             "name those it was made by in config.data.codecs"
@@ -166,6 +160,60 @@ def diffusion(config: ConfigDict, workdir: Path) -> tuple[Objective, grain.MapDa
         },
     )
     return objective, crops("train")
+
+
+def matching(config: ConfigDict, workdir: Path) -> tuple[Objective, grain.MapDataset]:
+    """The matching model's objective and its confusable crops of pre-encoded features."""
+    del workdir
+    stores = _stores(config)
+    model = MatchingModel(**config.model, dtype=_dtype(config))
+
+    def crops(split: str) -> grain.MapDataset:
+        crop = pipeline.ConfusableCrops(stores[split], model.window_frames)
+        return pipeline.examples(
+            stores[split], crop, model.window_frames + crop.MARGIN, config.seed
+        )
+
+    seen = [crops("train")[i] for i in range(NUM_STATISTICS_SONGS)]
+    unseen = [crops("validation")[i] for i in range(NUM_VALIDATION_SONGS)]
+    rows = {
+        side: np.concatenate([song[side].reshape(-1, song[side].shape[-1]) for song in seen])
+        for side in ("mix", "bass")
+    }
+    objective = MatchingObjective(
+        model=model,
+        optimizer=_adam(config, b1=0.9, b2=0.98),
+        ema_decay=config.ema_decay,
+        noise=config.noise,
+        mean={side: values.mean(axis=0) for side, values in rows.items()},
+        # A channel that hardly moves says nothing, and must not be made to shout.
+        std={side: np.maximum(values.std(axis=0), 0.02) for side, values in rows.items()},
+        validation={side: np.stack([song[side] for song in unseen]) for side in ("mix", "bass")},
+        bindings={"features": stores["train"].manifest["codecs"]},
+    )
+    return objective, crops("train")
+
+
+def _stores(config: ConfigDict) -> dict[str, store.Store]:
+    """The stores of both splits, which share their codecs and no song."""
+    stores = {}
+    for split, key in (("train", "latents"), ("validation", "validation_latents")):
+        if not config.data[key]:
+            raise InputError(
+                f"config.data.{key} is empty; make latents with `bassdiff encode --split {split}` "
+                "and name their folder"
+            )
+        stores[split] = store.Store(config.data[key])
+    shared = set.intersection(*(set(s.manifest["names"]) for s in stores.values()))
+    if shared:
+        raise InputError(
+            f"{config.data.latents} and {config.data.validation_latents} share songs, for "
+            f"instance {min(shared)}; encode different splits"
+        )
+    codecs = [s.manifest["codecs"] for s in stores.values()]
+    if codecs[0] != codecs[1]:
+        raise InputError("training and validation latents come from different codecs; encode both")
+    return stores
 
 
 def _dtype(config: ConfigDict) -> jnp.dtype:

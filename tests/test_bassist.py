@@ -89,13 +89,17 @@ def test_a_silent_mix_is_played_over(player):
 @pytest.mark.parametrize(
     ("song", "settings", "words"),
     [
-        (mix(0.9), {}, "0.90 s long"),
+        (mix(0.9), {}, "0.900 s long"),
         (np.zeros(601 * 8000, np.float32), {}, "longer than 10 min"),
         (np.full(RATE, np.nan, np.float32), {}, "not finite"),
+        (np.zeros(RATE, np.int16), {}, "of type int16; give floats"),
+        (np.zeros((2, RATE), np.float32), {}, "with time first"),
+        ("song.wav", {}, "give floats"),
         (mix(1.0), {"steps": 1}, "steps is 1"),
         (mix(1.0), {"solver": "best"}, "unknown solver"),
         (mix(1.0), {"seed": -1}, "seed is -1"),
         (mix(1.0), {"style": np.zeros(RATE, np.float32)}, "no sound"),
+        (mix(1.0), {"style": np.ones(RATE // 4, np.float32)}, "is 0.250 s long"),
         (mix(1.0), {"stepz": 3}, "stepz"),
     ],
 )
@@ -103,3 +107,14 @@ def test_refusals_are_sentences(player, song, settings, words):
     rate = 8000 if len(song) > 10 * RATE else RATE
     with pytest.raises(InputError, match=words):
         player.generate(song, rate, **settings)
+
+
+@pytest.mark.parametrize("rate", [0, -1, 44100.5, float("nan")])
+def test_a_rate_that_is_none_is_refused(player, rate):
+    with pytest.raises(InputError, match="give a positive whole number"):
+        player.generate(mix(1.0), rate)
+
+
+def test_a_whole_rate_may_be_a_float(player):
+    played = [player.generate(mix(1.0), kind(RATE), steps=2) for kind in (int, float)]
+    np.testing.assert_array_equal(*played)

@@ -10,6 +10,8 @@ import soundfile
 from bassdiff import cli
 from bassdiff.audio import io
 
+# Untrained weights may play louder than full scale.
+pytestmark = pytest.mark.filterwarnings("default:.* dB softer than it was played")
 RATE = 22050
 
 
@@ -79,7 +81,9 @@ def bad_inputs(folder):
     io.write(folder / "silence.wav", np.zeros(RATE), RATE)
     io.write(folder / "bass.wav", tone(1.5), RATE)
     io.write(folder / "fast.wav", tone(3.0), 96000)
+    io.write(folder / "blip.wav", tone(0.1), RATE)
     (folder / "folder.png").mkdir()
+    (folder / "folder").mkdir()
     (folder / "empty.wav").write_bytes(b"")
     (folder / "text.wav").write_text("no audio, " * 100)
     whole = (folder / "good.wav").read_bytes()
@@ -98,8 +102,8 @@ def bad_inputs(folder):
         (["text.wav"], "text.wav"),
         (["cut.wav"], "truncated"),
         (["nan.wav"], "NaN"),
-        (["one.wav"], "one.wav is 0.00 s long"),
-        (["short.wav"], "short.wav is 0.50 s long"),
+        (["one.wav"], "one.wav is 0.000 s long"),
+        (["short.wav"], "short.wav is 0.500 s long"),
         (["good.wav", "--style", "silence.wav"], "silence.wav has no sound"),
         (["good.wav", "--style", "missing.wav"], "missing.wav"),
         (["good.wav", "--solver", "magic"], "unknown solver 'magic'; choose among euler"),
@@ -111,6 +115,9 @@ def bad_inputs(folder):
         (["good.wav", "--seed", "-1"], "seed"),
         (["good.wav", "--out", "nowhere/bass.wav"], "bass.wav: cannot be written"),
         (["good.wav", "--out", "bass.xyz"], "bass.xyz"),
+        (["good.wav", "--out", "folder"], "folder: is a folder; name a file inside it"),
+        (["good.wav", "--out", "/proc/bass.wav"], "no file can be made there"),
+        (["good.wav", "--style", "blip.wav"], "blip.wav is 0.100 s long; give a style reference"),
         (["good.wav", "--out", "good.wav"], "is an input"),
         (["good.wav", "--style", "bass.wav"], "bass.wav is an input"),
         (["good.wav", "--out", "x.wav", "--mixdown", "x.wav"], "x.wav is to be two files"),
@@ -127,6 +134,27 @@ def test_bad_input_is_one_sentence_and_exit_code_2(inside, tmp_path, capsys, wor
     assert len(lines) == 1
     assert expected in lines[0]
     assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("words", [["--seed", "x"], ["--steps", "3.5"], ["--no-such-thing"]])
+def test_a_misspelt_command_is_one_sentence_too(inside, capsys, words):
+    with pytest.raises(SystemExit) as exit_:
+        inside("generate", *words)
+    assert exit_.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("bassdiff: ")
+    assert line.endswith("--help")
+    assert words[0] in line
+
+
+def test_a_file_that_would_clip_is_softer_and_says_so(inside, tmp_path, capsys):
+    loud = np.clip(50 * tone(1.5), -1, 1)
+    soundfile.write(tmp_path / "loud.wav", 1.5 * loud, RATE, "FLOAT")
+    assert inside("generate", "loud.wav", "--steps", "2", "--no-plot") == 0
+    lines = capsys.readouterr().err.splitlines()
+    (line,) = [line for line in lines if "bass-mixdown.wav is" in line]
+    assert float(line.split(" dB softer")[0].split()[-1]) >= 3.5
+    assert np.abs(soundfile.read(tmp_path / "bass-mixdown.wav")[0]).max() <= 1.0
 
 
 @pytest.mark.parametrize("files_that_fit", [0, 1, 2])
@@ -157,9 +185,13 @@ def test_unknown_weights_name_the_known_ones(capsys, mix, tmp_path, monkeypatch)
     ("words", "expected"),
     [
         (["--config", "nothing.py:small"], "nothing.py"),
-        (["--config", "configs/diffusion.py:huge"], "huge"),
+        (["--config", "configs/diffusion.py:huge"], "there is no size or key 'huge'"),
         (["--config", "configs/autoencoder.py:tiny"], "configures autoencoder"),
         (["--config", "configs/diffusion.py:tiny", "--config.wrong=1"], "wrong"),
+        (
+            ["--config", "configs/diffusion.py:tiny", "--config.mesh.fsdp=3"],
+            "fsdp=3 does not cover",
+        ),
         (["--config", "configs/diffusion.py:tiny", "--wrong=1"], "wrong"),
         (["--config", "configs/diffusion.py:tiny"], "config.data.latents is empty"),
     ],

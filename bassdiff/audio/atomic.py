@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import secrets
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -42,8 +43,14 @@ def check_writable(path: str | os.PathLike[str]) -> None:
     # os.path: unlike Path's, its tests swallow a name that is too long, which opening reports.
     if os.path.isdir(path):
         raise InputError(f"{path}: is a folder; name a file inside a folder.")
-    if not os.access(path.parent, os.W_OK):
-        raise _write_fault(path, OSError(errno.EACCES, os.strerror(errno.EACCES)))
+    # Asking is not enough: root is told that it may write where nothing can be made.
+    try:
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        if error.errno == errno.ENOENT:
+            error = OSError(errno.EACCES, "no file can be made there")
+        raise _write_fault(path, error) from error
 
 
 @contextlib.contextmanager

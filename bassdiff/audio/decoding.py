@@ -6,6 +6,8 @@ m4a, webm, wma and the like. Every fault is an `InputError` that names file, fau
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,14 +114,39 @@ def _check_file(path: Path) -> None:
 def _decode_libsndfile(path: Path, promised_samples: int) -> Iterator[np.ndarray]:
     decoded = 0
     try:
-        with soundfile.SoundFile(str(path)) as file:
-            while len(block := file.read(_BLOCK_SAMPLES, dtype="float32", always_2d=True)):
+        with _mute():
+            file = soundfile.SoundFile(str(path))
+        with file:
+            while len(block := _read_block(file)):
                 decoded += len(block)
                 yield block
     except soundfile.LibsndfileError as error:
         raise _damaged(path, decoded) from error
     if decoded < promised_samples:
         raise _short(path, promised_samples, decoded)
+
+
+def _read_block(file: soundfile.SoundFile) -> np.ndarray:
+    with _mute():
+        return file.read(_BLOCK_SAMPLES, dtype="float32", always_2d=True)
+
+
+@contextlib.contextmanager
+def _mute() -> Iterator[None]:
+    """Keeps the MP3 decoder's own remarks, which it prints from C, off the terminal."""
+    try:
+        kept = os.dup(2)
+    except OSError:
+        # There is no terminal to spare.
+        yield
+        return
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _open_ffmpeg(path: Path) -> tuple[AudioInfo, Iterator[np.ndarray]]:

@@ -145,6 +145,11 @@ def check_target(path: str | os.PathLike[str], sample_rate_hz: int, channels: in
         or the folder is missing or cannot be written.
     """
     path = Path(path)
+    # os.path: unlike Path's, its tests swallow a name that is too long, which opening reports.
+    if os.path.isdir(path):
+        raise InputError(
+            f"{path}: is a folder; name a file inside it, such as {path / 'bass.wav'}."
+        )
     if path.suffix.lower() not in _WRITERS:
         raise InputError(
             f"{path}: cannot write the format {path.suffix or 'without a suffix'!r}; "
@@ -159,7 +164,7 @@ def write(
     samples: np.ndarray,
     sample_rate_hz: int,
     open_file: OpenFile = atomic_file,
-) -> None:
+) -> float:
     """Writes an audio file whole or not at all.
 
     A peak above full scale would clip, so such a signal is scaled as a whole to peak at 1.
@@ -169,6 +174,9 @@ def write(
       samples: `[N]` or `[N, channels]` float, full scale is 1.
       sample_rate_hz: samples per second.
       open_file: opens the file; from `atomic_files`, for several that belong together.
+
+    Returns:
+      The gain that it was written with, in dB: 0, or less where it would have clipped.
 
     Raises:
       InputError: the suffix is unknown, a sample is not finite, the format does not take
@@ -184,8 +192,10 @@ def write(
         raise InputError(f"{path}: not written, for it has samples that are NaN or infinite.")
     samples = samples.reshape(len(samples), -1)
     check_target(path, sample_rate_hz, samples.shape[1])
+    peak = max(1.0, float(np.abs(samples).max()))
     with open_file(path) as file:
-        _encode(file, path, samples / max(1.0, float(np.abs(samples).max())), sample_rate_hz)
+        _encode(file, path, samples / peak, sample_rate_hz)
+    return -20.0 * math.log10(peak)
 
 
 def _encode(file: BinaryIO, path: Path, samples: np.ndarray, sample_rate_hz: int) -> None:

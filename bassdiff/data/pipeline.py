@@ -94,6 +94,8 @@ class ConfusableCrops(grain.transforms.RandomMap):
     NUM_VIEWS = 4
     # 0.1 s to 0.6 s: half a beat at 180 to 50 beats a minute.
     SHIFT_FRAMES = (2, 13)
+    # Songs must be longer than a crop by as much.
+    MARGIN = 13
 
     def __init__(self, store: Store, num_frames: int, min_active: float = 0.25) -> None:
         self._store = store

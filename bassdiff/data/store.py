@@ -42,6 +42,8 @@ class Store:
         try:
             self.manifest: dict[str, Any] = json.loads((self._folder / MANIFEST).read_text())
         except (OSError, ValueError) as error:
+            if not self._folder.is_dir():
+                raise InputError(f"{folder}: there is no such folder; check the path") from error
             raise InputError(
                 f"{folder} holds no complete store ({MANIFEST} is missing or unreadable); "
                 "run the command that makes it again, it resumes"

@@ -76,13 +76,15 @@ def release(codecs: Path, unet: Path, folder: Path) -> None:
 
     Args:
       codecs: Folder with `mix_codec.safetensors` and `bass_codec.safetensors`.
-      unet: The U-Net's file.
+      unet: The U-Net's file, or the folder that holds it.
       folder: Receives all three; created.
 
     Raises:
       InputError: If they do not belong together.
     """
     mix_codec, bass_codec = load_codecs(codecs)
+    if unet.is_dir():
+        unet = unet / "unet.safetensors"
     network = load_unet(unet, mix_codec, bass_codec)
     mix_encoder = {"encoder": mix_codec.params["encoder"]}
     for kind, codec, params in (

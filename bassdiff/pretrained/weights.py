@@ -23,6 +23,7 @@ from safetensors.numpy import save
 from bassdiff.audio.atomic import atomic_file
 from bassdiff.errors import InputError
 from bassdiff.models.autoencoder import Autoencoder
+from bassdiff.models.matching import MatchingModel
 from bassdiff.models.unet import UNet
 from bassdiff.types import PyTree
 
@@ -53,12 +54,39 @@ class CodecWeights:
 
 @dataclasses.dataclass(frozen=True)
 class UNetWeights:
-    """A denoising network ready to use, with the codecs and defaults it is bound to."""
+    """A denoising network ready to use, with the codecs and defaults it is bound to.
+
+    `checksum` identifies the file, so that scores can say what they are of.
+    """
 
     model: UNet
     params: PyTree
     bindings: dict[str, Any]
     training: dict[str, Any]
+    checksum: str
+
+
+@dataclasses.dataclass(frozen=True)
+class MatchingWeights:
+    """A matching model ready to use.
+
+    Attributes:
+      model: The two towers.
+      params: Their parameters, float32.
+      mean: `{"mix": [C'], "bass": [C]}` of the features it reads.
+      std: Likewise.
+      bindings: `features`: by side, the fingerprint of the codec or the name of the features.
+      training: How it was trained.
+      checksum: Identifies the file.
+    """
+
+    model: MatchingModel
+    params: PyTree
+    mean: dict[str, np.ndarray]
+    std: dict[str, np.ndarray]
+    bindings: dict[str, Any]
+    training: dict[str, Any]
+    checksum: str
 
 
 def save_codec(
@@ -124,10 +152,51 @@ def load_unet(path: Path, mix_codec: CodecWeights, bass_codec: CodecWeights) -> 
                 f"not on those of {codec.fingerprint}; use the codec it was released with"
             )
     fields = {k: tuple(v) if isinstance(v, list) else v for k, v in metadata["fields"].items()}
-    return UNetWeights(UNet(**fields), _unflatten(tensors), bindings, metadata["training"])
+    return UNetWeights(
+        UNet(**fields),
+        _unflatten(tensors),
+        bindings,
+        metadata["training"],
+        _checksum(tensors, metadata),
+    )
 
 
-def _fields(model: Autoencoder | UNet) -> dict[str, Any]:
+def save_matching(
+    path: Path,
+    model: MatchingModel,
+    params: PyTree,
+    mean: Mapping[str, np.ndarray],
+    std: Mapping[str, np.ndarray],
+    bindings: Mapping[str, Any],
+    training: Mapping[str, Any],
+) -> None:
+    """Writes a matching model with the statistics and the origin of what it reads."""
+    tensors = _flatten({"towers": params, "mean": dict(mean), "std": dict(std)})
+    _write(path, tensors, _fields(model), training=dict(training), bindings=dict(bindings))
+
+
+def load_matching(path: Path) -> MatchingWeights:
+    """Reads a matching model.
+
+    Raises:
+      InputError: If the file is missing or damaged, or holds another kind of model.
+    """
+    tensors, metadata = _read(path, "bindings")
+    params = _unflatten(tensors)
+    if "towers" not in params:
+        raise InputError(f"{path} holds no matching model; name a matching.safetensors")
+    return MatchingWeights(
+        MatchingModel(**metadata["fields"]),
+        params["towers"],
+        params["mean"],
+        params["std"],
+        metadata["bindings"],
+        metadata["training"],
+        _checksum(tensors, metadata),
+    )
+
+
+def _fields(model: Autoencoder | UNet | MatchingModel) -> dict[str, Any]:
     names = [f.name for f in dataclasses.fields(model) if f.name not in ("parent", "name", "dtype")]
     return {name: getattr(model, name) for name in names}
 
@@ -184,7 +253,7 @@ def _write(
 def _read(path: Path, essential: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Tensors and metadata of a file whose metadata must hold the key `essential`."""
     if not path.is_file():
-        raise InputError(f"{path} does not exist; name a folder that holds the weights")
+        raise InputError(f"{path} does not exist; check the path of the weights")
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = json.loads(file.metadata()["bassdiff"])

@@ -27,14 +27,13 @@ def make_mesh(data: int = -1, fsdp: int = 1) -> Mesh:
       InputError: If the product is not the number of devices.
     """
     num_devices = len(jax.devices())
-    if data == -1 and fsdp > 0:
-        data = num_devices // fsdp
-    if data < 1 or fsdp < 1 or data * fsdp != num_devices:
+    rest = num_devices // fsdp if data == -1 and fsdp > 0 else data
+    if rest < 1 or fsdp < 1 or rest * fsdp != num_devices:
         raise InputError(
-            f"a mesh of data={data} x fsdp={fsdp} does not cover {num_devices} devices; "
+            f"a mesh of data={data} and fsdp={fsdp} does not cover {num_devices} devices; "
             "set config.mesh.data=-1 and config.mesh.fsdp to a divisor of that number"
         )
-    return jax.make_mesh((data, fsdp), ("data", "fsdp"), axis_types=(AxisType.Auto,) * 2)
+    return jax.make_mesh((rest, fsdp), ("data", "fsdp"), axis_types=(AxisType.Auto,) * 2)
 
 
 def parameter_sharding(shapes: PyTree, mesh: Mesh, min_size: int = 2**16) -> PyTree:
