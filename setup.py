@@ -25,6 +25,8 @@ TOOLS = [
     "numpy>=2",
     "scipy",
     "matplotlib",
+    "jinja2",
+    "mir_eval>=0.8",
     "tqdm",
     "tensorboardX",
 ]
@@ -40,6 +42,7 @@ setup(
     packages=find_packages(include=["bassdiff", "bassdiff.*"]),
     package_data={
         "bassdiff.examples": ["*.ogg"],
+        "bassdiff.evaluation": ["templates/*"],
         "bassdiff.pretrained": ["*/*.safetensors", "*/*.md", "*/*.json", "*/*.png"],
     },
     install_requires=[*AUDIO, *LEARNING, *DATA, *TOOLS],
@@ -47,7 +50,8 @@ setup(
         "tpu": ["jax[tpu]"],
         "cuda": ["jax[cuda13]"],
         "midi": ["pretty_midi>=0.2.11", "midirenderer>=0.1.3"],
-        "test": ["pytest>=8", "ruff", "mypy", "stempeg"],
+        "embedders": ["onnxruntime"],
+        "test": ["pytest>=8", "ruff", "mypy", "stempeg", "onnx", "onnxruntime", "playwright"],
     },
     entry_points={"console_scripts": ["bassdiff=bassdiff.cli:main"]},
 )

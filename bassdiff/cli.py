@@ -1,13 +1,15 @@
 """The command line: one verb per job. `bassdiff VERB --help` tells the rest.
 
-Exit codes: 0 done; 2 bad input, usage or configuration (nothing was written); 130
-interrupted; 1 a defect of bassdiff, with a traceback to report.
+Exit codes: 0 done; 2 bad input, usage or configuration (nothing was written); 3 an evaluation
+fell short of `--fail-if-gap-below`; 130 interrupted; 1 a defect of bassdiff, with a traceback to
+report.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 import os
 import signal
 import sys
@@ -16,14 +18,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from bassdiff.errors import InputError
+from bassdiff.errors import GateFailed, InputError
 
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
 
     from bassdiff.data.stems import Source
+    from bassdiff.evaluation.table import Table
 
 EXIT_INPUT = 2
+EXIT_GATE = 3
 EXIT_INTERRUPTED = 130
 
 
@@ -42,6 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(f"bassdiff: {error}", file=sys.stderr)
         return EXIT_INPUT
+    except GateFailed as error:
+        print(f"bassdiff: {error}", file=sys.stderr)
+        return EXIT_GATE
     except KeyboardInterrupt:
         print("bassdiff: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
@@ -115,46 +122,76 @@ def release(arguments: argparse.Namespace) -> None:
     """Gathers the weights of finished runs into one folder."""
     from bassdiff.pretrained.release import release
 
-    release(Path(arguments.codecs), Path(arguments.unet), Path(arguments.out))
+    release(
+        Path(arguments.codecs),
+        Path(arguments.unet),
+        Path(arguments.out),
+        [Path(path) for path in arguments.matching],
+    )
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
-    """Scores generated basses on songs beside the true and shuffled ones."""
+    """Scores basses on songs that were not trained on, beside anchors of known worth."""
+    out = Path(arguments.out)
+    if arguments.task == "listen":
+        _listen(arguments, out)
+        return
+    try:
+        if arguments.task != "report":
+            print(_appraise(arguments, out).to_text())
+    finally:
+        # A gate that failed has a table to look at, too.
+        if arguments.report and any(out.glob("*.json")):
+            from bassdiff.evaluation.report import write_report
+
+            log = Path(arguments.training_log) if arguments.training_log else None
+            print("wrote", write_report(out, Path(arguments.report), log), file=sys.stderr)
+
+
+def _listen(arguments: argparse.Namespace, out: Path) -> None:
+    from bassdiff.evaluation.listening import summarise, write_listening_page
+
+    if arguments.results:
+        print(json.dumps(summarise([Path(path) for path in arguments.results]), indent=1))
+        return
+    page = Path(arguments.page) if arguments.page else out / "listening"
+    systems = arguments.systems.split(",")
+    print("wrote", write_listening_page(out, page, systems, arguments.kind), file=sys.stderr)
+
+
+def _appraise(arguments: argparse.Namespace, out: Path) -> Table:
     from tqdm import tqdm
 
-    import bassdiff
-    from bassdiff.audio.atomic import check_writable
-    from bassdiff.evaluation import benchmark, music
-    from bassdiff.pretrained.release import load_codecs
+    from bassdiff.appraisal.run import Request, run
 
-    if arguments.out:
-        check_writable(arguments.out)
+    if bool(arguments.data) == bool(arguments.pairs):
+        raise InputError("name the songs to play to (--data), or finished pairs (--pairs)")
     _compilation_cache()
-    bassist = bassdiff.load(arguments.weights)
-    knobs = _knobs(arguments)
-    chosen = benchmark.clips(_source(arguments), arguments.clips, arguments.clip_seconds)
-    result = benchmark.score(
-        chosen,
-        lambda mix, number: bassist.generate(
-            mix, benchmark.SAMPLE_RATE_HZ, seed=arguments.seed + number, **knobs
-        ),
-        bassist.round_trip,
-        lambda items: tqdm(items, "clips", unit="clip"),
+    request = Request(
+        out=out,
+        data=arguments.data or f"stems:{arguments.pairs}",
+        finished=bool(arguments.pairs),
+        source={
+            "split": "all" if arguments.pairs else arguments.split,
+            "soundfonts": arguments.soundfont,
+            "variants": arguments.variants,
+            "cache_dir": arguments.cache,
+            "max_seconds": arguments.max_seconds,
+        },
+        num_clips=arguments.clips,
+        clip_seconds=arguments.clip_seconds,
+        seed=arguments.seed,
+        weights=arguments.weights,
+        knobs=_knobs(arguments),
+        judge=arguments.judge,
+        embedder=arguments.embedder,
+        bank=arguments.bank,
+        sweep_clips=arguments.sweep_clips,
+        num_songs=arguments.songs,
+        segment_seconds=arguments.segment_seconds,
+        fail_below=arguments.fail_if_gap_below,
     )
-    print(music.format_table(result["rows"]))
-    print(f"codec keeps the pitch within 25 cents: {result['codec_within_25_cents']:.3f}")
-    if arguments.out:
-        codecs = load_codecs(arguments.weights)
-        about = {
-            "data": arguments.data,
-            "split": arguments.split,
-            "clips": [clip.song for clip in chosen],
-            "clip_seconds": arguments.clip_seconds,
-            "seed": arguments.seed,
-            "codecs": [codec.fingerprint for codec in codecs],
-            "sampling": {**vars(bassist.defaults), **knobs},
-        }
-        benchmark.save_json(arguments.out, result, about)
+    return run(arguments.task, request, lambda items, label: tqdm(items, label, leave=False))
 
 
 def _source(arguments: argparse.Namespace) -> Source:
@@ -271,16 +308,68 @@ def parser() -> argparse.ArgumentParser:
     sub = verb(release)
     sub.add_argument("--codecs", required=True, help="folder with both codecs' weights")
     sub.add_argument("--unet", required=True, help="the U-Net's unet.safetensors")
+    sub.add_argument(
+        "--matching",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a matching model's matching.safetensors; may be repeated",
+    )
     sub.add_argument("--out", required=True, help="folder that receives the weights")
 
-    sub = verb(evaluate)
-    _data_arguments(sub, split="validation")
+    _evaluate_arguments(verb(evaluate))
+    return root
+
+
+def _evaluate_arguments(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "task",
+        choices=(
+            *("music", "matching", "distances", "style", "longform", "ablation"),
+            *("listen", "report"),
+        ),
+        help="the question; listen makes a blind test of what was played, report a page of it all",
+    )
+    sub.add_argument(
+        "--out", default="evaluation", metavar="DIR", help="clips, basses and tables; resumable"
+    )
+    sub.add_argument("--report", metavar="DIR", help="write index.html there")
+    sub.add_argument("--training-log", metavar="FILE", help="metrics.jsonl to draw in the report")
+    _data_arguments(sub, split="validation", required=False)
+    sub.add_argument(
+        "--pairs", metavar="DIR", help="judge finished pairs instead: SONG/mix.*, bass.*, true.*"
+    )
     _sampling_arguments(sub)
     sub.add_argument("--clips", type=_positive(int), default=24)
     sub.add_argument("--clip-seconds", type=_positive(float), default=23.8)
     sub.add_argument("--seed", type=int, default=0)
-    sub.add_argument("--out", help="JSON file for the scores")
-    return root
+    sub.add_argument("--judge", default="latents", help="matching model: latents or spectrum")
+    sub.add_argument(
+        "--embedder",
+        default="matching",
+        help="distances: matching, log_mel, or vggish:, clap: or mert: with an ONNX file",
+    )
+    sub.add_argument(
+        "--bank", default="composed:40", help="music: training songs to find the nearest bass in"
+    )
+    sub.add_argument(
+        "--sweep-clips",
+        type=_positive(int),
+        default=12,
+        help="style, ablation: how many of the clips to play again for every setting",
+    )
+    sub.add_argument("--songs", type=_positive(int), default=3, help="longform: how many")
+    sub.add_argument("--segment-seconds", type=_positive(float), default=60.0)
+    sub.add_argument(
+        "--fail-if-gap-below",
+        type=float,
+        metavar="GAP",
+        help="ablation: exit with 3 unless the true mix wins by so much, -0.5 to 0.5",
+    )
+    sub.add_argument("--systems", default="model,true,follower", help="listen: by their file names")
+    sub.add_argument("--kind", default="mushra", choices=("mushra", "ab"))
+    sub.add_argument("--page", metavar="DIR", help="listen: where the page goes")
+    sub.add_argument("--results", nargs="+", metavar="FILE", help="listen: sum up these results")
 
 
 def _generate_arguments(sub: argparse.ArgumentParser) -> None:
@@ -318,9 +407,11 @@ def _positive(kind: type[int] | type[float]) -> Callable[[str], int | float]:
     return convert
 
 
-def _data_arguments(sub: argparse.ArgumentParser, split: str = "train") -> None:
+def _data_arguments(
+    sub: argparse.ArgumentParser, split: str = "train", required: bool = True
+) -> None:
     sub.add_argument(
-        "--data", required=True, help="midi:DIR, pop909:DIR, composed:N or stems:DIR; + joins"
+        "--data", required=required, help="midi:DIR, pop909:DIR, composed:N or stems:DIR; + joins"
     )
     sub.add_argument("--split", default=split, choices=("train", "validation", "all"))
     sub.add_argument("--soundfont", action="append", default=[], help=".sf2 file; may be repeated")

@@ -9,5 +9,9 @@ class InputError(ValueError):
     """
 
 
+class GateFailed(Exception):
+    """An evaluation fell short of what was asked of it; the command line exits with 3."""
+
+
 class SilentSong(InputError):
     """A song without a bass, or with nothing else: a job over many songs leaves it out."""

@@ -14,7 +14,7 @@ from scipy.spatial.distance import cdist
 
 # The excess bends away from a line in 1 / N towards small N: sizes from half of the candidates up.
 _MIN_EXTRAPOLATED, _SMALLEST_SHARE, _NUM_SIZES, _NUM_DRAWS = 8, 0.5, 15, 4
-_MIN_GROUPS = 4
+MIN_GROUPS = 4
 _NORMAL_QUANTILE = 1.959964
 
 
@@ -316,9 +316,9 @@ def _group_numbers(
             continue
         if len(names) != len(rows):
             raise ValueError(f"{len(rows)} rows and {len(names)} groups: name one for each row")
-        if len(set(names)) < _MIN_GROUPS:
+        if len(set(names)) < MIN_GROUPS:
             raise ValueError(
-                f"the rows are of {len(set(names))} groups; an interval needs {_MIN_GROUPS}"
+                f"the rows are of {len(set(names))} groups; an interval needs {MIN_GROUPS}"
             )
         found.append(np.array([number.setdefault(name, len(number)) for name in names]))
     return found

@@ -1,92 +1,199 @@
-"""Do basses follow their mixes: harmony and rhythm over many pairs, against mismatched ones."""
+"""Do basses follow their mixes: measures over many pairs, against mismatched ones."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
+from bassdiff.data.annotation import Annotation
+from bassdiff.evaluation import notes
 from bassdiff.evaluation.fit import (
     BassFeatures,
-    HarmonyScore,
     MixFeatures,
-    RhythmScore,
     aligned_correlation,
     bass_features,
-    harmony,
     harmony_score,
     mix_features,
-    rhythm,
+    mix_onsets,
     rhythm_score,
 )
+from bassdiff.evaluation.table import Column, Score, mean_score, ratio_score
 
-__all__ = [
-    "BassFeatures",
-    "HarmonyScore",
-    "MixFeatures",
-    "MusicScores",
-    "RhythmScore",
-    "bass_features",
-    "format_table",
-    "harmony",
-    "harmony_score",
-    "matched_beats_mismatched",
-    "mix_features",
-    "rhythm",
-    "rhythm_score",
-    "score_features",
-    "score_pairs",
-    "score_shuffled",
-]
+COLUMNS = (
+    Column("harmony_top1", "harmony top-1", "share of basses that fit the mix's chroma best as "
+           "they are, among their 12 transpositions", chance=1 / 12),
+    Column("harmony_rank", "harmony rank", "mean rank of the bass among its 12 transpositions",
+           "lower", 6.5),
+    Column("harmony_z", "harmony z", "how far the bass stands above its transpositions, in their "
+           "standard deviations", chance=0.0),
+    Column("harmony_matched", "harmony matched > mismatched", "share of basses of other songs "
+           "whose harmony fits the mix less", chance=0.5),
+    Column("rhythm_correlation", "rhythm correlation", "correlation of the bass's onsets with the "
+           "mix's", chance=0.0),
+    Column("rhythm_percentile", "rhythm percentile", "share of other lags within 2 s at which the "
+           "onsets agree less", chance=0.5),
+    Column("rhythm_matched", "rhythm matched > mismatched", "share of basses of other songs whose "
+           "onsets agree with the mix less", chance=0.5),
+    Column("fit", "learned fit", "cosine of the matching model's two vectors"),
+    Column("fit_matched", "learned fit matched > mismatched", "share of basses of other songs "
+           "that the matching model likes less", chance=0.5),
+    Column("chord_tone_share", "chord tones", "share of the pitched time on a tone of the "
+           "annotated chord"),
+    Column("root_share", "chord roots", "share of the pitched time on the annotated chord's "
+           "lowest note", "none"),
+    Column("onset_f1_drums", "onsets with the drums", "F-measure of the bass's onsets against the "
+           "drums', within 50 ms"),
+    Column("onset_f1_true", "onsets of the true bass", "F-measure of the onsets against the true "
+           "bass's, within 50 ms", "none"),
+    Column("beat_f1", "beats", "F-measure of the beats tracked in the bass against the song's"),
+    Column("tempo_ok", "tempo", "share of basses whose tempo is the song's, or a simple multiple"),
+    Column("voiced_share", "pitched", "share of frames with a pitch", "none"),
+    Column("active_share", "sounding", "share of the time in which the bass sounds", "none"),
+    Column("rests_per_minute", "rests a minute", "silences of 0.1 s or more", "none", digits=1),
+    Column("pitch_low", "lowest pitch", "5th percentile of the pitch, as a MIDI number", "none",
+           digits=1),
+    Column("pitch_high", "highest pitch", "95th percentile of the pitch, as a MIDI number", "none",
+           digits=1),
+)  # fmt: skip
 
-_NUM_RESAMPLES = 2000
-_SEED = 0
-_CHANCE = {
-    "harmony_top1": "0.083",
-    "harmony_rank_mean": "6.5",
-    "harmony_z_mean": "0",
-    "harmony_matched": "0.5",
-    "rhythm_correlation": "",
-    "rhythm_percentile": "0.5",
-    "rhythm_matched": "0.5",
-    "voiced_share": "",
-}
+
+class Judge(Protocol):
+    """The matching model: `pretrained.judge.Judge`."""
+
+    def mix_vectors(self, mix: np.ndarray) -> np.ndarray:
+        """Unit vectors `[windows, E]` of a mix `[N]`."""
+        ...
+
+    def bass_vectors(self, bass: np.ndarray) -> np.ndarray:
+        """Unit vectors `[windows, E]` of a bass `[N]`."""
+        ...
 
 
 @dataclass(frozen=True)
-class MusicScores:
-    """Means over pairs of mix and bass.
+class HeardMix:
+    """What the measures need of a clip's mix.
 
     Attributes:
-      harmony_top1: share of basses that fit best untransposed; chance is 1/12.
-      harmony_rank_mean: mean rank; chance is 6.5.
-      harmony_z_mean: mean z; chance is 0.
-      harmony_matched: share of (mix, other bass) where the own bass has the higher z;
-        chance is 0.5.
-      rhythm_correlation: mean correlation.
-      rhythm_percentile: mean percentile; chance is 0.5.
-      rhythm_matched: as `harmony_matched`, of the correlation.
-      voiced_share: mean share of frames in which the bass has a pitch.
-      num_pairs: number of pairs.
-      intervals: 95 % bootstrap interval (over songs) of each mean, by its name.
+      features: chroma and onsets.
+      annotation: beats and chords, as far as they are known.
+      drum_onsets: seconds; None without a drum stem.
+      true_onsets: of the true bass, seconds; None where it is not known.
+      vectors: the matching model's, `[windows, E]`; None without one.
     """
 
-    harmony_top1: float
-    harmony_rank_mean: float
-    harmony_z_mean: float
-    harmony_matched: float
-    rhythm_correlation: float
-    rhythm_percentile: float
-    rhythm_matched: float
-    voiced_share: float
-    num_pairs: int
-    intervals: dict[str, tuple[float, float]]
+    features: MixFeatures
+    annotation: Annotation
+    drum_onsets: np.ndarray | None = None
+    true_onsets: np.ndarray | None = None
+    vectors: np.ndarray | None = None
 
-    def to_dict(self) -> dict[str, float | int | dict[str, tuple[float, float]]]:
-        """The scores as plain numbers, for JSON."""
-        return dataclasses.asdict(self)
+
+@dataclass(frozen=True)
+class HeardBass:
+    """What the measures need of a bass: see `HeardMix`."""
+
+    features: BassFeatures
+    activity: notes.Activity
+    vectors: np.ndarray | None = None
+
+
+def hear_mix(
+    mix: np.ndarray,
+    annotation: Annotation,
+    drums: np.ndarray | None = None,
+    true_bass: np.ndarray | None = None,
+    judge: Judge | None = None,
+) -> HeardMix:
+    """Analyses a mix without its bass, `[N]` at 44.1 kHz, and what is known about it."""
+    return HeardMix(
+        mix_features(mix),
+        annotation,
+        None if drums is None else notes.onset_times(mix_onsets(drums)),
+        None if true_bass is None else notes.onset_times(bass_features(true_bass).onsets),
+        None if judge is None else judge.mix_vectors(mix),
+    )
+
+
+def hear_bass(bass: np.ndarray, judge: Judge | None = None) -> HeardBass:
+    """Analyses a bass, `[N]` at 44.1 kHz."""
+    return HeardBass(
+        bass_features(bass),
+        notes.activity(bass),
+        None if judge is None else judge.bass_vectors(bass),
+    )
+
+
+def score_clips(
+    mixes: Sequence[HeardMix],
+    basses: Sequence[HeardBass],
+    songs: Sequence[Hashable],
+    shuffled: bool = False,
+) -> dict[str, Score]:
+    """Scores basses against the mixes they were made for.
+
+    Args:
+      mixes: N mixes.
+      basses: N basses.
+      songs: the song each pair is from; pairs of one song are never taken as mismatched and
+        are drawn together in the bootstrap.
+      shuffled: gives every mix the bass of another song instead: the floor of the table.
+
+    Returns:
+      Scores by the names of `COLUMNS`; what is not known is NaN.
+
+    Raises:
+      ValueError: the numbers differ or are 0, or `shuffled` with one song only.
+    """
+    scores = score_features(
+        [mix.features for mix in mixes], [bass.features for bass in basses], songs, shuffled
+    )
+    order, mismatched = _pairing(songs, shuffled)
+    basses = [basses[index] for index in order]
+    measured = [_measures(mix, bass) for mix, bass in zip(mixes, basses, strict=True)]
+    for name in measured[0]:
+        scores[name] = mean_score([values[name] for values in measured], songs)
+    if all(
+        m.vectors is not None and b.vectors is not None for m, b in zip(mixes, basses, strict=True)
+    ):
+        fit = np.array([[_cosine(mix, bass) for bass in basses] for mix in mixes])
+        scores["fit"] = mean_score(np.diagonal(fit), songs)
+        scores["fit_matched"] = ratio_score(*_wins(fit, mismatched), songs)
+    return scores
+
+
+def score_features(
+    mixes: Sequence[MixFeatures],
+    basses: Sequence[BassFeatures],
+    songs: Sequence[Hashable] | None = None,
+    shuffled: bool = False,
+) -> dict[str, Score]:
+    """The harmony and rhythm of `score_clips` alone; by default every pair is its own song."""
+    songs = list(range(len(mixes))) if songs is None else list(songs)
+    if not mixes or len(basses) != len(mixes) or len(songs) != len(mixes):
+        raise ValueError(
+            f"{len(mixes)} mixes, {len(basses)} basses and {len(songs)} songs: give as many of "
+            "each, and at least one"
+        )
+    order, mismatched = _pairing(songs, shuffled)
+    basses = [basses[index] for index in order]
+    harmonies = [[harmony_score(mix, bass) for bass in basses] for mix in mixes]
+    fit = np.array([[pair.z for pair in row] for row in harmonies])
+    sync = np.array([[aligned_correlation(mix, bass) for bass in basses] for mix in mixes])
+    rhythms = [rhythm_score(mix, bass) for mix, bass in zip(mixes, basses, strict=True)]
+    own = [harmonies[index][index] for index in range(len(mixes))]
+    return {
+        "harmony_top1": mean_score([float(score.top1) for score in own], songs),
+        "harmony_rank": mean_score([score.rank for score in own], songs),
+        "harmony_z": mean_score([score.z for score in own], songs),
+        "harmony_matched": ratio_score(*_wins(fit, mismatched), songs),
+        "rhythm_correlation": mean_score([score.correlation for score in rhythms], songs),
+        "rhythm_percentile": mean_score([score.percentile for score in rhythms], songs),
+        "rhythm_matched": ratio_score(*_wins(sync, mismatched), songs),
+        "voiced_share": mean_score([bass.pitch.voiced_share for bass in basses], songs),
+    }
 
 
 def matched_beats_mismatched(
@@ -105,151 +212,68 @@ def matched_beats_mismatched(
     >>> matched_beats_mismatched(np.array([[2.0, 1.0], [3.0, 3.0]]))
     0.75
     """
+    if mismatched is None:
+        mismatched = ~np.eye(len(score_matrix), dtype=bool)
     shares, counts = _wins(score_matrix, mismatched)
     return float(shares.sum() / counts.sum()) if counts.sum() else 0.5
 
 
-def score_pairs(
-    mixes: Sequence[np.ndarray],
-    basses: Sequence[np.ndarray],
-    sample_rate_hz: int = 44100,
-    songs: Sequence[Hashable] | None = None,
-) -> MusicScores:
-    """Scores basses against the mixes they were made for.
-
-    Args:
-      mixes: N signals, `[samples]` float each, without the bass.
-      basses: N signals, each as long as its mix.
-      sample_rate_hz: rate of all.
-      songs: the song each pair is from; pairs of one song are never taken as mismatched
-        and are drawn together in the bootstrap. By default every pair is its own song.
-
-    Returns:
-      The scores.
+def derangement(songs: Sequence[Hashable]) -> list[int]:
+    """For each clip another one: the smallest rotation that gives the most another song.
 
     Raises:
-      ValueError: no pairs, or mixes, basses and songs differ in number.
+      ValueError: all are of one song.
     """
-    return score_features(
-        [mix_features(mix, sample_rate_hz) for mix in mixes],
-        [bass_features(bass, sample_rate_hz) for bass in basses],
-        songs,
-    )
+    number = {name: index for index, name in enumerate(dict.fromkeys(songs))}
+    if len(number) < 2:
+        raise ValueError("shuffling needs pairs of at least two songs")
+    song = np.array([number[name] for name in songs])
+    shifts = [np.roll(np.arange(len(song)), shift) for shift in range(1, len(song))]
+    return max(shifts, key=lambda order: int((song[order] != song).sum())).tolist()
 
 
-def score_shuffled(
-    mixes: Sequence[np.ndarray],
-    basses: Sequence[np.ndarray],
-    sample_rate_hz: int = 44100,
-    songs: Sequence[Hashable] | None = None,
-) -> MusicScores:
-    """The floor beneath `score_pairs`: every mix gets the bass of another song.
-
-    Takes and raises what `score_pairs` does; two songs at least.
-    """
-    return score_features(
-        [mix_features(mix, sample_rate_hz) for mix in mixes],
-        [bass_features(bass, sample_rate_hz) for bass in basses],
-        songs,
-        shuffled=True,
-    )
-
-
-def score_features(
-    mixes: Sequence[MixFeatures],
-    basses: Sequence[BassFeatures],
-    songs: Sequence[Hashable] | None = None,
-    shuffled: bool = False,
-) -> MusicScores:
-    """As `score_pairs`, or `score_shuffled`, of features that serve several rows of a table."""
-    num_pairs = len(mixes)
-    names = list(range(num_pairs)) if songs is None else list(songs)
-    if not num_pairs or len(basses) != num_pairs or len(names) != num_pairs:
-        raise ValueError(
-            f"{num_pairs} mixes, {len(basses)} basses and {len(names)} songs: give as many of "
-            "each, and at least one"
-        )
-    number = {name: index for index, name in enumerate(dict.fromkeys(names))}
-    mix_song = np.array([number[name] for name in names])
-    order = _derangement(mix_song) if shuffled else np.arange(num_pairs)
+def _pairing(songs: Sequence[Hashable], shuffled: bool) -> tuple[list[int], np.ndarray]:
+    """Which bass each mix gets, and `[N, N]` bool: which pairs are of two songs."""
+    order = derangement(songs) if shuffled else list(range(len(songs)))
+    mix_song = np.array([hash(song) for song in songs])
     bass_song = mix_song[order]
-    basses = [basses[index] for index in order.tolist()]
     # In the shuffled row the true bass is no rival: it would pull that row below its chance.
-    mismatched = (bass_song != bass_song[:, None]) & (bass_song != mix_song[:, None])
-
-    harmonies = [[harmony_score(mix, bass) for bass in basses] for mix in mixes]
-    fit = np.array([[pair.z for pair in row] for row in harmonies])
-    sync = np.array([[aligned_correlation(mix, bass) for bass in basses] for mix in mixes])
-    rhythms = [rhythm_score(mix, bass) for mix, bass in zip(mixes, basses, strict=True)]
-    own = [harmonies[index][index] for index in range(num_pairs)]
-    ones = np.ones(num_pairs)
-    columns = {
-        "harmony_top1": (np.array([score.top1 for score in own], float), ones),
-        "harmony_rank_mean": (np.array([score.rank for score in own]), ones),
-        "harmony_z_mean": (np.array([score.z for score in own]), ones),
-        "harmony_matched": _wins(fit, mismatched),
-        "rhythm_correlation": (np.array([score.correlation for score in rhythms]), ones),
-        "rhythm_percentile": (np.array([score.percentile for score in rhythms]), ones),
-        "rhythm_matched": _wins(sync, mismatched),
-        "voiced_share": (np.array([bass.pitch.voiced_share for bass in basses]), ones),
-    }
-    means = {
-        name: float(total.sum() / count.sum()) if count.sum() else 0.5
-        for name, (total, count) in columns.items()
-    }
-    intervals = {name: _interval(*column, mix_song) for name, column in columns.items()}
-    return MusicScores(**means, num_pairs=num_pairs, intervals=intervals)
+    return order, (bass_song != bass_song[:, None]) & (bass_song != mix_song[:, None])
 
 
-def format_table(rows: Mapping[str, MusicScores]) -> str:
-    """Prints scores side by side, each with its 95 % interval.
-
-    Args:
-      rows: scores by name, for instance true, model and shuffled.
-
-    Returns:
-      A text table, one column for each of `rows` and one for chance.
-    """
-    lines = [["", *rows, "chance"]]
-    for name, chance in _CHANCE.items():
-        cells = []
-        for scores in rows.values():
-            low, high = scores.intervals[name]
-            cells.append(f"{getattr(scores, name):.2f} [{low:.2f}, {high:.2f}]")
-        lines.append([name, *cells, chance])
-    lines.append(["num_pairs", *(str(scores.num_pairs) for scores in rows.values()), ""])
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
+def _measures(mix: HeardMix, bass: HeardBass) -> dict[str, float]:
+    pitch, onsets = bass.features.pitch, notes.onset_times(bass.features.onsets)
+    known = mix.annotation
+    beats = notes.beat_agreement(
+        mix.features.onsets, bass.features.onsets, known.beat_seconds or None
     )
+    span = notes.pitch_range(pitch)
+
+    def against(reference: np.ndarray | None) -> float:
+        return np.nan if reference is None else notes.onset_f1(reference, onsets)
+
+    return {
+        "chord_tone_share": notes.chord_tone_share(pitch, known.chords),
+        "root_share": notes.root_share(pitch, known.chords),
+        "onset_f1_drums": against(mix.drum_onsets),
+        "onset_f1_true": against(mix.true_onsets),
+        "beat_f1": beats.beat_f1,
+        "tempo_ok": beats.tempo_ok,
+        "active_share": bass.activity.active_share,
+        "rests_per_minute": bass.activity.rests_per_minute,
+        "pitch_low": span.low_midi,
+        "pitch_high": span.high_midi,
+    }
 
 
-def _wins(score_matrix: np.ndarray, mismatched: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+def _cosine(mix: HeardMix, bass: HeardBass) -> float:
+    assert mix.vectors is not None and bass.vectors is not None
+    count = min(len(mix.vectors), len(bass.vectors))
+    return float(np.mean(np.sum(mix.vectors[:count] * bass.vectors[:count], axis=1)))
+
+
+def _wins(score_matrix: np.ndarray, mismatched: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Won comparisons and comparisons of each mix, `[N]` each."""
-    if mismatched is None:
-        mismatched = ~np.eye(len(score_matrix), dtype=bool)
     own = np.diagonal(score_matrix)[:, None]
     won = (own > score_matrix) + 0.5 * (own == score_matrix)
     return (won * mismatched).sum(axis=1), mismatched.sum(axis=1).astype(float)
-
-
-def _derangement(song: np.ndarray) -> np.ndarray:
-    """The smallest rotation that gives the most pairs another song."""
-    num_pairs = len(song)
-    if len(set(song.tolist())) < 2:
-        raise ValueError("shuffling needs pairs of at least two songs")
-    shifts = [np.roll(np.arange(num_pairs), shift) for shift in range(1, num_pairs)]
-    return max(shifts, key=lambda order: int((song[order] != song).sum()))
-
-
-def _interval(total: np.ndarray, count: np.ndarray, song: np.ndarray) -> tuple[float, float]:
-    """95 % percentile bootstrap of sum(total) / sum(count), drawing whole songs."""
-    totals, counts = np.bincount(song, total), np.bincount(song, count)
-    draws = np.random.default_rng(_SEED).integers(len(totals), size=(_NUM_RESAMPLES, len(totals)))
-    drawn = counts[draws].sum(axis=1)
-    means = np.divide(
-        totals[draws].sum(axis=1), drawn, out=np.full(_NUM_RESAMPLES, 0.5), where=drawn > 0
-    )
-    low, high = np.percentile(means, [2.5, 97.5])
-    return float(low), float(high)

@@ -13,7 +13,7 @@ from bassdiff.data.mixing import BASS_LUFS, MIX_LUFS
 from bassdiff.errors import InputError
 from bassdiff.models.matching import MatchingModel
 from bassdiff.pretrained.features import Features, open_features
-from bassdiff.pretrained.release import find
+from bassdiff.pretrained.release import find, matching_name
 from bassdiff.pretrained.weights import MatchingWeights, load_matching
 from bassdiff.types import Array, PyTree
 
@@ -99,6 +99,11 @@ def fit_of(mix_vectors: np.ndarray, bass_vectors: np.ndarray) -> float:
     return float(np.mean(np.sum(mix_vectors[:count] * bass_vectors[:count], axis=1)))
 
 
+def matching_file(weights: str | Path, kind: str = "latents") -> Path:
+    """Where the matching model of some weights is, or would be."""
+    return find(weights) / matching_name(kind)
+
+
 def load_judge(weights: str | Path = "small", kind: str = "latents") -> Judge:
     """Loads the matching model beside some weights.
 
@@ -110,6 +115,5 @@ def load_judge(weights: str | Path = "small", kind: str = "latents") -> Judge:
     Raises:
       InputError: If there is none, or it does not belong to the codecs.
     """
-    name = "matching.safetensors" if kind == "latents" else f"matching_{kind}.safetensors"
     features = open_features(kind, weights)
-    return Judge(load_matching(find(weights) / name), features)
+    return Judge(load_matching(matching_file(weights, kind)), features)

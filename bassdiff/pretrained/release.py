@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
 from bassdiff.errors import InputError
 from bassdiff.pretrained.weights import (
     CodecWeights,
+    MatchingWeights,
     UNetWeights,
     load_codec,
+    load_matching,
     load_unet,
     save_codec,
+    save_matching,
     save_unet,
 )
 
@@ -69,7 +73,7 @@ def load_weights(name_or_folder: str | Path) -> Weights:
     return Weights(mix_codec, bass_codec, unet)
 
 
-def release(codecs: Path, unet: Path, folder: Path) -> None:
+def release(codecs: Path, unet: Path, folder: Path, matching: Sequence[Path] = ()) -> None:
     """Gathers the weights of finished runs into one folder.
 
     The mix's decoder is left out: playing needs only its encoder.
@@ -77,12 +81,18 @@ def release(codecs: Path, unet: Path, folder: Path) -> None:
     Args:
       codecs: Folder with `mix_codec.safetensors` and `bass_codec.safetensors`.
       unet: The U-Net's file, or the folder that holds it.
-      folder: Receives all three; created.
+      folder: Receives all of them; created.
+      matching: Files of matching models, over latents of these codecs or over the spectrum.
 
     Raises:
       InputError: If they do not belong together.
     """
     mix_codec, bass_codec = load_codecs(codecs)
+    judges = [load_matching(path) for path in matching]
+    kinds = [
+        _features(path, judge, mix_codec, bass_codec)
+        for path, judge in zip(matching, judges, strict=True)
+    ]
     if unet.is_dir():
         unet = unet / "unet.safetensors"
     network = load_unet(unet, mix_codec, bass_codec)
@@ -100,3 +110,30 @@ def release(codecs: Path, unet: Path, folder: Path) -> None:
         network.bindings,
         network.training,
     )
+    for kind, judge in zip(kinds, judges, strict=True):
+        save_matching(
+            folder / matching_name(kind),
+            judge.model,
+            judge.params,
+            judge.mean,
+            judge.std,
+            judge.bindings,
+            judge.training,
+        )
+
+
+def matching_name(kind: str) -> str:
+    """The file of a matching model that reads features of a kind, "latents" or "spectrum"."""
+    return "matching.safetensors" if kind == "latents" else f"matching_{kind}.safetensors"
+
+
+def _features(
+    path: Path, judge: MatchingWeights, mix_codec: CodecWeights, bass_codec: CodecWeights
+) -> str:
+    """The kind of features that a matching model reads; latents must be of these codecs."""
+    origin = judge.bindings["features"]
+    if origin == {"mix": "spectrum", "bass": "spectrum"}:
+        return "spectrum"
+    if origin != {"mix": mix_codec.fingerprint, "bass": bass_codec.fingerprint}:
+        raise InputError(f"{path} was trained on the latents of other codecs; train it on these")
+    return "latents"

@@ -1,0 +1,162 @@
+"""What does each setting do, and what happens when the mix is taken away?"""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from bassdiff.appraisal.stage import MODEL, Stage
+from bassdiff.evaluation import anchors
+from bassdiff.evaluation.music import COLUMNS as MUSIC
+from bassdiff.evaluation.music import (
+    HeardBass,
+    HeardMix,
+    derangement,
+    hear_bass,
+    hear_mix,
+    score_clips,
+)
+from bassdiff.evaluation.table import Column, Kind, Row, Score, Table, mean_score
+
+SWEEPS: dict[str, tuple[Any, ...]] = {
+    "guidance": (1.0, 2.0, 4.0, 6.0, 8.0),
+    "rescale": (0.0, 0.7, 1.0),
+    "steps": (4, 10, 20, 50),
+}
+CONTEXTS = {
+    "other_mix": "played to another song's mix",
+    "no_mix": "played to silence",
+    "other_key": "played to the mix in another key",
+}
+CONTEXT_WINS = Column(
+    "context_wins",
+    "true mix wins",
+    "share of clips and measures (harmony, rhythm, learned fit) in which the bass played to the "
+    "true mix fits it better than the one of this row",
+    "none",
+    0.5,
+)
+MUSIC_COLUMNS = (
+    "harmony_top1",
+    "harmony_z",
+    "harmony_matched",
+    "rhythm_correlation",
+    "rhythm_matched",
+    "fit",
+    "fit_matched",
+    "voiced_share",
+)
+
+
+def ablation(stage: Stage, sweeps: dict[str, tuple[Any, ...]] | None = None) -> Table:
+    """Changes one thing at a time: the mix that is heard, and the settings of sampling.
+
+    Args:
+      stage: clips and players.
+      sweeps: values by setting; `SWEEPS` when None.
+    """
+    mixes = [
+        hear_mix(clip.mix, clip.annotation, clip.drums, clip.bass, stage.judge)
+        for clip in stage.progress(stage.clips, "mixes")
+    ]
+    own = _heard(stage, "bassdiff", lambda number: stage.variation(number, MODEL))
+    rows = [_row(MODEL, "bassdiff", "system", stage, mixes, own)]
+    other = derangement(stage.songs)
+    heard_instead: dict[str, Callable[[int], np.ndarray]] = {
+        "other_mix": lambda number: stage.clips[other[number]].mix,
+        "no_mix": lambda number: np.zeros_like(stage.clips[number].mix),
+        "other_key": lambda number: _in_another_key(stage, number),
+    }
+    for name, mix_of in heard_instead.items():
+        basses = _heard(stage, CONTEXTS[name], functools.partial(_played_to, stage, name, mix_of))
+        row = _row(name, CONTEXTS[name], "anchor", stage, mixes, basses)
+        row.scores["context_wins"] = _context_wins(row, rows[0], stage.songs, name)
+        rows.append(row)
+    for setting, values in (SWEEPS if sweeps is None else sweeps).items():
+        for value in values:
+            label = f"{setting} {value:g}" if isinstance(value, int | float) else str(value)
+            name = f"{setting}-{value}"
+            default = {**vars(stage.bassist.defaults), **stage.knobs}[setting] == value
+            basses = (
+                own
+                if default
+                else _heard(
+                    stage, label, functools.partial(_played_with, stage, name, {setting: value})
+                )
+            )
+            rows.append(_row(name, label, "setting", stage, mixes, basses, {setting: value}))
+    columns = tuple(column for column in MUSIC if column.name in MUSIC_COLUMNS)
+    return Table(
+        "ablation",
+        "What does the mix, and what does each setting do?",
+        stage.about(),
+        (*columns, CONTEXT_WINS),
+        tuple(rows),
+    )
+
+
+def context_gap(table: Table) -> float:
+    """How clearly the mix is used, -0.5 to 0.5: the smallest share won by the true mix, less 0.5.
+
+    Args:
+      table: from `ablation`.
+    """
+    wins = [table.row(name).scores["context_wins"].value for name in CONTEXTS]
+    return min(wins) - 0.5
+
+
+def _heard(stage: Stage, label: str, play: Callable[[int], np.ndarray]) -> list[HeardBass]:
+    numbers = stage.progress(range(len(stage.clips)), label)
+    return [hear_bass(play(number), stage.judge) for number in numbers]
+
+
+def _played_with(stage: Stage, name: str, change: dict[str, Any], number: int) -> np.ndarray:
+    return stage.variation(number, name, **change)
+
+
+def _played_to(
+    stage: Stage, name: str, mix_of: Callable[[int], np.ndarray], number: int
+) -> np.ndarray:
+    with warnings.catch_warnings():
+        # Of a silent mix, which is one of the questions here.
+        warnings.simplefilter("ignore", UserWarning)
+        return stage.variation(number, name, mix_of)
+
+
+def _in_another_key(stage: Stage, number: int) -> np.ndarray:
+    clip = stage.clips[number]
+    stems = stage.source.transposed(clip.index, anchors.other_key(number))
+    return stems.mix()[clip.start_samples : clip.start_samples + len(clip.mix)]
+
+
+def _row(
+    name: str,
+    label: str,
+    kind: Kind,
+    stage: Stage,
+    mixes: Sequence[HeardMix],
+    basses: Sequence[HeardBass],
+    setting: dict[str, Any] | None = None,
+) -> Row:
+    scores = score_clips(mixes, basses, stage.songs)
+    kept = {column: scores[column] for column in MUSIC_COLUMNS if column in scores}
+    return Row(name, label, kind, kept, setting)
+
+
+def _context_wins(row: Row, true: Row, songs: list[str], context: str) -> Score:
+    # The mix in another key has the same rhythm: to that it is right to play the same.
+    names = ["harmony_z", "fit"] if context == "other_key" else [
+        "harmony_z",
+        "rhythm_correlation",
+        "fit",
+    ]  # fmt: skip
+    wins = []
+    for name in names:
+        if name in row.scores:
+            with_mix, without = (np.array(r.scores[name].per_clip) for r in (true, row))
+            wins.append((with_mix > without) + 0.5 * (with_mix == without))
+    return mean_score(np.mean(wins, axis=0), songs)

@@ -1,0 +1,121 @@
+"""Does the bass follow the mix? The system beside true, broken and rule-made basses."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import numpy as np
+
+from bassdiff.appraisal.stage import MODEL, Stage
+from bassdiff.data.stems import Source
+from bassdiff.errors import SilentSong
+from bassdiff.evaluation import anchors
+from bassdiff.evaluation.music import (
+    COLUMNS,
+    HeardBass,
+    HeardMix,
+    Judge,
+    hear_bass,
+    hear_mix,
+    score_clips,
+)
+from bassdiff.evaluation.pitch import pitch_agreement
+from bassdiff.evaluation.table import Column, Row, Score, Table, ratio_score
+
+PITCH_KEPT = Column(
+    "pitch_kept",
+    "codec keeps the pitch",
+    "share of the true bass's pitched frames that are within 25 cents after the codec's round trip",
+    digits=3,
+)
+LABELS = {
+    MODEL: "bassdiff",
+    "true": "true bass",
+    "codec": "codec of the true bass",
+    "shuffled": "another song's bass",
+    "transposed": "true bass in another key",
+    "late": "true bass half a beat late",
+    "follower": "rule: low chroma at onsets",
+    "nearest": "nearest training bass",
+    "silence": "silence",
+}
+
+Bank = list[tuple[np.ndarray, np.ndarray]]
+
+
+def music(stage: Stage, bank: Source | None = None) -> Table:
+    """Scores the system and its anchors with every measure of `evaluation/music.py`.
+
+    Args:
+      stage: clips and players.
+      bank: songs whose basses the nearest is looked for among; no such row when None, nor
+        without a matching model.
+    """
+    judge = stage.judge
+    mixes = [
+        hear_mix(clip.mix, clip.annotation, clip.drums, clip.bass, judge)
+        for clip in stage.progress(stage.clips, "mixes")
+    ]
+    systems: dict[str, Callable[[int], np.ndarray]] = {MODEL: stage.model}
+    if all(clip.bass is not None for clip in stage.clips):
+        systems |= {
+            "true": stage.true,
+            "codec": stage.codec,
+            "transposed": stage.transposed,
+            "late": stage.late,
+        }
+    systems["follower"] = stage.follower
+    if bank is not None and judge is not None:
+        basses = _embedded(bank, judge, stage)
+        systems["nearest"] = functools.partial(_nearest, stage, mixes, basses)
+    systems["silence"] = stage.silence
+
+    heard: dict[str, list[HeardBass]] = {}
+    kept: list[tuple[float, int]] = []
+    for name, play in systems.items():
+        heard[name] = []
+        for number in stage.progress(range(len(stage.clips)), LABELS[name]):
+            bass = play(number)
+            heard[name].append(hear_bass(bass, judge))
+            if name == "codec":
+                agreement = pitch_agreement(stage.true(number), bass)
+                kept.append((agreement.within_25_cents, agreement.num_frames))
+    rows = []
+    for name, basses_heard in heard.items():
+        scores = score_clips(mixes, basses_heard, stage.songs)
+        if name == "codec":
+            scores["pitch_kept"] = _kept(kept, stage.songs)
+        rows.append(Row(name, LABELS[name], "system" if name == MODEL else "anchor", scores))
+    reference = "true" if "true" in heard else MODEL
+    shuffled = score_clips(mixes, heard[reference], stage.songs, shuffled=True)
+    rows.append(Row("shuffled", LABELS["shuffled"], "anchor", shuffled))
+    return Table(
+        "music",
+        "Does the bass follow the mix?",
+        stage.about(bank=None if bank is None else len(bank)),
+        (*COLUMNS, PITCH_KEPT),
+        tuple(rows),
+    )
+
+
+def _nearest(stage: Stage, mixes: list[HeardMix], bank: Bank, number: int) -> np.ndarray:
+    clip, vectors = stage.clips[number], mixes[number].vectors
+    assert vectors is not None
+    return stage.takes.take(clip, "nearest", lambda: anchors.nearest(vectors, bank, len(clip.mix)))
+
+
+def _embedded(bank: Source, judge: Judge, stage: Stage) -> Bank:
+    basses = []
+    for index in stage.progress(range(len(bank)), "training basses"):
+        try:
+            bass = bank[index].bass
+        except SilentSong:
+            continue
+        basses.append((bass, judge.bass_vectors(bass)))
+    return basses
+
+
+def _kept(kept: list[tuple[float, int]], songs: list[str]) -> Score:
+    share, frames = (np.array(column, float) for column in zip(*kept, strict=True))
+    return ratio_score(share * frames, frames, songs)

@@ -1,0 +1,150 @@
+"""What every question shares: the clips, who plays to them, and the folder that keeps it all."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from bassdiff.audio.io import SAMPLE_RATE_HZ, loudness_lufs, match_loudness
+from bassdiff.bassist import SILENCE_LUFS, Bassist
+from bassdiff.data.mixing import BASS_LUFS
+from bassdiff.data.stems import Source
+from bassdiff.evaluation import anchors
+from bassdiff.evaluation.clips import Clip
+from bassdiff.evaluation.takes import Takes
+from bassdiff.pretrained.judge import Judge
+
+# As `tqdm(items, description)`: gives the items back one by one.
+Progress: TypeAlias = Callable[[Iterable[Any], str], Iterable[Any]]
+MODEL = "model"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A bassist before an audience.
+
+    Attributes:
+      bassist: who plays.
+      source: the songs, for other keys and whole lengths.
+      clips: what is played to.
+      takes: where everything is kept.
+      seed: the first clip's; the others count up.
+      knobs: settings of the bassist that differ from its weights' defaults.
+      judge: the matching model, if there is one.
+      progress: wraps what takes long, as `tqdm(items, description)` does.
+    """
+
+    bassist: Bassist
+    source: Source
+    clips: Sequence[Clip]
+    takes: Takes
+    seed: int
+    knobs: dict[str, Any] = field(default_factory=dict)
+    judge: Judge | None = None
+    progress: Progress = lambda items, _: items
+
+    @property
+    def songs(self) -> list[str]:
+        """The song of every clip."""
+        return [clip.song for clip in self.clips]
+
+    def first(self, num_clips: int) -> Stage:
+        """The same with fewer clips, for questions that take many basses of each."""
+        return dataclasses.replace(self, clips=self.clips[:num_clips])
+
+    def model(self, number: int) -> np.ndarray:
+        """The bass under test of clip `number`: a finished one, or this bassist's own."""
+        clip = self.clips[number]
+        if (finished := clip.finished) is not None:
+            return self.takes.take(clip, MODEL, lambda: finished)
+        return self.variation(number, MODEL)
+
+    def true(self, number: int) -> np.ndarray:
+        """The true bass of clip `number`; InputError where it is not known."""
+        clip = self.clips[number]
+        return self.takes.take(clip, "true", lambda: clip.true_bass)
+
+    def codec(self, number: int) -> np.ndarray:
+        """The bass codec's round trip of the true bass of clip `number`."""
+        return self.takes.take(
+            self.clips[number], "codec", lambda: self.round_trip(self.clips[number].true_bass)
+        )
+
+    def transposed(self, number: int) -> np.ndarray:
+        """The true bass of clip `number`, 1 to 6 semitones higher or lower.
+
+        It is played from the score where there is one; finished pairs are recordings.
+        """
+        clip, semitones = self.clips[number], anchors.other_key(number)
+
+        def play() -> np.ndarray:
+            if clip.finished is not None:
+                return anchors.pitch_shifted(clip.true_bass, semitones)
+            return anchors.transposed(clip, self.source, semitones)
+
+        return self.takes.take(clip, "transposed", play)
+
+    def late(self, number: int) -> np.ndarray:
+        """The true bass of clip `number`, half a beat late."""
+        clip = self.clips[number]
+        return self.takes.take(clip, "late", lambda: anchors.half_a_beat_late(clip.true_bass, clip))
+
+    def follower(self, number: int) -> np.ndarray:
+        """What a rule plays to clip `number`."""
+        clip = self.clips[number]
+        return self.takes.take(clip, "follower", lambda: anchors.follower(clip))
+
+    def silence(self, number: int) -> np.ndarray:
+        """No bass to clip `number`."""
+        return np.zeros_like(self.clips[number].mix)
+
+    def variation(
+        self,
+        number: int,
+        name: str,
+        mix_of: Callable[[int], np.ndarray] | None = None,
+        **changes: Any,
+    ) -> np.ndarray:
+        """What the bassist plays to clip `number`, kept as `name`.
+
+        Args:
+          number: of the clip.
+          name: of the system.
+          mix_of: makes another mix to listen to; called only if it has not been played yet.
+          **changes: settings that differ.
+        """
+        clip = self.clips[number]
+
+        def play() -> np.ndarray:
+            return self.bassist.generate(
+                clip.mix if mix_of is None else mix_of(number),
+                SAMPLE_RATE_HZ,
+                seed=self.seed + number,
+                **{**self.knobs, **changes},
+            )
+
+        return self.takes.take(clip, name, play)
+
+    def round_trip(self, bass: np.ndarray) -> np.ndarray:
+        """The bass codec's reconstruction `[N]`, at the level of the original."""
+        loudness = loudness_lufs(bass, SAMPLE_RATE_HZ)
+        if loudness <= SILENCE_LUFS:
+            return np.zeros_like(bass)
+        back = self.bassist.round_trip(match_loudness(bass, SAMPLE_RATE_HZ, BASS_LUFS))
+        return back * np.float32(10.0 ** ((loudness - BASS_LUFS) / 20.0))
+
+    def about(self, **more: Any) -> dict[str, Any]:
+        """What a table says of its origin."""
+        seeds = [self.seed, self.seed + len(self.clips) - 1]
+        return {
+            "num_clips": len(self.clips),
+            "num_songs": len(set(self.songs)),
+            "seeds": seeds,
+            "matching_model": self.judge.name if self.judge else None,
+            **self.takes.about,
+            **more,
+        }

@@ -1,0 +1,90 @@
+"""Does a style reference give its sound, and what does that cost in fitting the mix?"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bassdiff.appraisal.stage import MODEL, Stage
+from bassdiff.errors import InputError
+from bassdiff.evaluation.music import COLUMNS as MUSIC
+from bassdiff.evaluation.music import hear_bass, hear_mix, score_clips
+from bassdiff.evaluation.table import Column, Kind, Row, Table, mean_score
+from bassdiff.evaluation.timbre import retrieval_at_1, timbre, timbre_distance
+
+NUM_REFERENCES = 10
+STRENGTHS = (0.0, 0.5, 1.0, 1.5, 2.0)
+MUSIC_COLUMNS = ("harmony_top1", "harmony_matched", "rhythm_correlation", "fit", "voiced_share")
+COLUMNS = (
+    Column("timbre_retrieval_at_1", "timbre retrieval@1", "share of basses whose sound is nearest "
+           "to their own style reference among all", chance=1 / NUM_REFERENCES),
+    Column("timbre_matched", "timbre distance to the reference", "in dB, over mean and spread of "
+           "64 mel bands", "lower"),
+    Column("timbre_mismatched", "timbre distance to the others", "the same, to the other "
+           "references", "none"),
+    *(column for column in MUSIC if column.name in MUSIC_COLUMNS),
+)  # fmt: skip
+
+
+def style(stage: Stage, strengths: tuple[float, ...] = STRENGTHS) -> Table:
+    """Plays every clip in the sound of another song's bass, at several strengths.
+
+    Args:
+      stage: clips and players; the references are true basses of its first ten songs.
+      strengths: of style grounding.
+
+    Raises:
+      InputError: the true basses of ten songs are not known.
+    """
+    firsts = {clip.song: clip for clip in reversed(stage.clips) if clip.bass is not None}
+    references = [clip for clip in stage.clips if firsts.get(clip.song) is clip][:NUM_REFERENCES]
+    if len(references) < NUM_REFERENCES:
+        raise InputError(
+            f"style needs true basses of {NUM_REFERENCES} songs, and there are "
+            f"{len(references)}; ask for more clips or name more songs"
+        )
+    sounds = [timbre(clip.true_bass) for clip in references]
+    # Its own song's bass would be the wrong answer to a question about sound alone.
+    wanted = [(number + 3) % NUM_REFERENCES for number in range(len(stage.clips))]
+    for number, clip in enumerate(stage.clips):
+        if references[wanted[number]].song == clip.song:
+            wanted[number] = (wanted[number] + 1) % NUM_REFERENCES
+    mixes = [
+        hear_mix(clip.mix, clip.annotation, clip.drums, clip.bass, stage.judge)
+        for clip in stage.progress(stage.clips, "mixes")
+    ]
+    rows = []
+    for strength in strengths:
+        basses = [
+            stage.variation(
+                number,
+                f"style-{strength:g}",
+                style=references[wanted[number]].true_bass,
+                style_strength=strength,
+            )
+            for number in stage.progress(range(len(stage.clips)), f"style strength {strength:g}")
+        ]
+        apart = np.array(
+            [[timbre_distance(timbre(bass), sound) for sound in sounds] for bass in basses]
+        )
+        own = np.array(wanted)
+        chosen = apart[np.arange(len(apart)), own]
+        others = (apart.sum(axis=1) - chosen) / (NUM_REFERENCES - 1)
+        hits = [retrieval_at_1(row[None], own[i : i + 1]) for i, row in enumerate(apart)]
+        music = score_clips(mixes, [hear_bass(b, stage.judge) for b in basses], stage.songs)
+        scores = {
+            "timbre_retrieval_at_1": mean_score(hits, stage.songs),
+            "timbre_matched": mean_score(chosen, stage.songs),
+            "timbre_mismatched": mean_score(others, stage.songs),
+            **{name: music[name] for name in MUSIC_COLUMNS if name in music},
+        }
+        kind: Kind = "system" if strength == stage.bassist.defaults.style_strength else "setting"
+        name = MODEL if kind == "system" else f"style-{strength:g}"
+        label = f"strength {strength:g}"
+        rows.append(Row(name, label, kind, scores, {"style_strength": strength}))
+    return Table(
+        "style",
+        "Does it take the sound of a reference?",
+        stage.about(references=[clip.name for clip in references]),
+        COLUMNS,
+        tuple(rows),
+    )

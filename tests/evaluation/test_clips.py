@@ -1,0 +1,187 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from bassdiff.data.annotation import Annotation
+from bassdiff.data.score import Chord
+from bassdiff.data.stems import Stems
+from bassdiff.errors import InputError, SilentSong
+from bassdiff.evaluation import anchors
+from bassdiff.evaluation.clips import clips
+from bassdiff.evaluation.fit import harmony, rhythm
+from bassdiff.evaluation.takes import Takes
+
+RATE = 44100
+
+
+def song(name, seconds, root=0, silent=()):
+    """A chord and a bass on its root, every half second; silent in some seconds."""
+    time = np.arange(seconds * RATE) / RATE
+    decay = np.exp(-4 * (time % 0.5)).astype(np.float32)
+
+    def tone(midi):
+        phase = 2 * np.pi * 440 * 2 ** ((midi - 69) / 12) * time
+        return sum(np.sin(k * phase) / k for k in (1, 2, 3)).astype(np.float32)
+
+    bass = 0.3 * tone(36 + root) * decay
+    for second in silent:
+        bass[second * RATE : (second + 1) * RATE] = 0
+    keys = 0.1 * sum(tone(60 + root + step) for step in (-12, 0, 4, 7)) * decay
+    noise = np.random.default_rng(seconds).normal(size=len(time)).astype(np.float32)
+    drums = 0.1 * noise * np.exp(-30 * (time % 0.5)).astype(np.float32)
+    known = Annotation(
+        tuple(np.arange(0, seconds, 0.5).tolist()), (Chord(0.0, seconds, root, "maj", root),)
+    )
+    return Stems(
+        name,
+        bass.astype(np.float32),
+        {"keys": keys.astype(np.float32), "drums": drums},
+        RATE,
+        known,
+    )
+
+
+class Songs:
+    """Songs of 9, 5 and 1 s, and a silent one; another key is another root."""
+
+    names = ("a/ä", "b", "short", "silent")
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        return self.transposed(index, 0)
+
+    def transposed(self, index, semitones):
+        if index == 3:
+            raise SilentSong("silent: the bass is silent there")
+        seconds, root, silent = ((9, 0, (0, 1)), (5, 5, ()), (1, 7, ()))[index]
+        return song(self.names[index], seconds, root + semitones, silent)
+
+
+@pytest.fixture(scope="module")
+def taken():
+    return clips(Songs(), 3, clip_seconds=2.0, num_spare=2)
+
+
+def test_clips_come_from_all_songs_before_second_ones(taken):
+    chosen, spare = taken
+    assert [clip.song for clip in chosen] == ["a/ä", "b", "a/ä"]
+    assert [clip.song for clip in spare] == ["b", "a/ä"]
+    assert [clip.name for clip in chosen] == ["000-a-ä", "001-b", "002-a-ä"]
+    # From the middle outwards, and not where the bass rests.
+    assert [clip.start_samples / RATE for clip in chosen] == [4, 2, 2]
+    assert all(clip.start_samples for clip in (*chosen, *spare) if clip.song != "b")
+
+
+def test_a_clip_is_the_stretch_it_says(taken):
+    for clip in taken[0]:
+        stems = Songs()[clip.index]
+        part = slice(clip.start_samples, clip.start_samples + 2 * RATE)
+        np.testing.assert_array_equal(clip.mix, stems.mix()[part])
+        np.testing.assert_array_equal(clip.true_bass, stems.bass[part])
+        np.testing.assert_array_equal(clip.drums, stems.others["drums"][part])
+        assert clip.annotation.beat_seconds == pytest.approx((0.0, 0.5, 1.0, 1.5))
+        assert clip.finished is None
+
+
+def test_too_few_clips_or_songs_are_refused():
+    with pytest.raises(InputError, match=r"yield 5 clips of 2\.0 s .*, not 9"):
+        clips(Songs(), 9, clip_seconds=2.0)
+    with pytest.raises(InputError, match="all clips are of one song"):
+        clips(Songs(), 1, clip_seconds=2.0)
+
+
+def test_finished_pairs_may_bring_their_true_bass():
+    class Pairs(Songs):
+        def transposed(self, index, semitones):
+            stems = super().transposed(index, semitones)
+            others = {"mix": stems.mix()}
+            if index == 0:
+                others["true"] = 2 * stems.bass
+            return dataclasses.replace(stems, others=others)
+
+    first, second = clips(Pairs(), 2, clip_seconds=2.0, finished=True)[0]
+    np.testing.assert_array_equal(first.true_bass, 2 * first.finished)
+    np.testing.assert_array_equal(
+        first.mix, Songs()[0].mix()[first.start_samples : first.start_samples + 2 * RATE]
+    )
+    with pytest.raises(InputError, match=r"the true bass of b is not known; add .* true\.\*"):
+        _ = second.true_bass
+
+
+def test_the_follower_plays_the_roots_in_time(taken):
+    for clip in taken[0]:
+        bass = anchors.follower(clip)
+        assert bass.shape == clip.mix.shape
+        assert harmony(clip.mix, bass).top1
+        assert rhythm(clip.mix, bass).correlation > 0.5
+        assert anchors.level_of(bass) == pytest.approx(anchors.level(clip), rel=0.01)
+
+
+def test_the_follower_rests_where_nothing_sounds(taken):
+    silent = dataclasses.replace(taken[0][0], mix=np.zeros(2 * RATE, np.float32))
+    assert not anchors.follower(silent).any()
+
+
+def test_low_chroma_hears_the_bass_range_only():
+    time = np.arange(RATE) / RATE
+    low, high = (np.sin(2 * np.pi * hz * time) for hz in (110.0, 1046.5))
+    chroma = anchors.low_chroma(low + 5 * high)
+    assert chroma.sum(axis=0).argmax() == 9
+    assert len(chroma) == pytest.approx(1 + RATE // 512, abs=1)
+
+
+def test_transposed_basses_are_in_another_key_and_nothing_else(taken):
+    clip = taken[0][1]
+    for number in range(24):
+        assert 1 <= abs(anchors.other_key(number)) <= 6
+    assert len({anchors.other_key(number) for number in range(12)}) == 12
+    higher = anchors.transposed(clip, Songs(), 1)
+    assert higher.shape == clip.mix.shape
+    assert harmony(clip.mix, higher).rank > 3
+    assert rhythm(clip.mix, higher).correlation == pytest.approx(
+        rhythm(clip.mix, clip.true_bass).correlation, abs=0.1
+    )
+    shifted = anchors.pitch_shifted(clip.true_bass, 1)
+    assert harmony(clip.mix, shifted).rank > 3
+
+
+def test_half_a_beat_late_is_half_of_the_annotated_beat(taken):
+    clip = taken[0][0]
+    late = anchors.half_a_beat_late(clip.true_bass, clip)
+    np.testing.assert_array_equal(late, np.roll(clip.true_bass, RATE // 4))
+    assert rhythm(clip.mix, late).correlation < 0.5 < rhythm(clip.mix, clip.true_bass).correlation
+
+
+def test_the_nearest_bass_is_the_best_stretch_of_the_best(rng):
+    wave = np.arange(10 * 1000, dtype=np.float32)
+    vectors = np.eye(12)[:9]
+    bank = [(-wave, 0.9 * np.roll(vectors, 1, axis=1)), (wave, vectors), (-wave, 0 * vectors)]
+    found = anchors.nearest(vectors[3:6], bank, 4000)
+    np.testing.assert_array_equal(found, wave[3000:7000])
+    assert not anchors.nearest(vectors[:3], [], 50).any()
+
+
+def test_takes_are_played_once_and_kept(tmp_path, taken):
+    clip = taken[0][0]
+    takes = Takes(tmp_path / "e", {"seed": 1})
+    loud = 3 * np.sin(np.arange(2 * RATE) / 20)
+    first = takes.take(clip, "model", lambda: loud)
+    np.testing.assert_allclose(first, loud / np.abs(loud).max(), atol=1e-6)
+    again = Takes(tmp_path / "e", {"seed": 1})
+    second = again.take(clip, "model", lambda: pytest.fail("played again"))
+    np.testing.assert_array_equal(first, second)
+    takes.save_clips(taken[0])
+    files = {path.name for path in (tmp_path / "e" / "clips" / clip.name).iterdir()}
+    assert files == {"mix.flac", "true.flac", "model.flac"}
+
+
+def test_a_folder_of_another_evaluation_is_refused(tmp_path):
+    Takes(tmp_path / "e", {"seed": 1, "data": "x"})
+    with pytest.raises(InputError, match=r"made with another seed \(1, not 2\); choose another"):
+        Takes(tmp_path / "e", {"seed": 2, "data": "x"})
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(InputError, match="cannot be used as an evaluation folder"):
+        Takes(tmp_path / "file", {})

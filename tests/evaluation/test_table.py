@@ -1,0 +1,101 @@
+import math
+
+import numpy as np
+import pytest
+
+from bassdiff.errors import InputError
+from bassdiff.evaluation.table import (
+    Column,
+    Row,
+    Score,
+    Table,
+    mean_score,
+    parse_table,
+    ratio_score,
+)
+
+
+@pytest.fixture
+def table():
+    columns = (
+        Column("fit", "fit", "how well it fits", chance=0.5),
+        Column("drift", "drift in dB", "how far it drifts", "lower", digits=1),
+        Column("empty", "nobody knows", "nothing", "none"),
+    )
+    scores = {"fit": Score(0.75, 0.5, 1.0, (1.0, 0.5)), "empty": Score(*[math.nan] * 3)}
+    rows = (
+        Row("model", "bassdiff", "system", scores),
+        Row(
+            "true",
+            "true bass",
+            "anchor",
+            {"fit": Score(1.0, 1.0, 1.0), "drift": Score(2.04, math.nan, math.nan)},
+        ),
+        Row("guidance-2", "guidance 2", "setting", {}, {"guidance": 2.0}),
+    )
+    return Table("music", "Does it fit?", {"num_clips": 2}, columns, rows)
+
+
+def test_a_table_comes_back_from_json(table):
+    text = table.to_json()
+    assert "NaN" not in text
+    back = parse_table(text, "music.json")
+    assert (back.task, back.title, back.about, back.columns) == (
+        table.task, table.title, table.about, table.columns,
+    )  # fmt: skip
+    assert [row.name for row in back.rows] == ["model", "true", "guidance-2"]
+    assert back.row("guidance-2").setting == {"guidance": 2.0}
+    assert back.row("model").scores["fit"] == table.row("model").scores["fit"]
+    assert math.isnan(back.row("model").scores["empty"].value)
+    assert math.isnan(back.row("true").scores["drift"].low)
+    with pytest.raises(KeyError):
+        back.row("nobody")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"rows": [{}]}', '{"rows": 3}'])
+def test_what_is_no_table_is_named(text):
+    with pytest.raises(InputError, match=r"style\.json is no table"):
+        parse_table(text, "style.json")
+
+
+def test_the_text_shows_what_is_known(table):
+    lines = table.to_text().splitlines()
+    assert lines[0].split() == ["model", "true", "guidance-2", "chance"]
+    assert lines[1].split() == ["fit", "0.75", "[0.50,", "1.00]", "1.00", "0.50"]
+    assert lines[2].split() == ["drift", "in", "dB", "2.0"]
+    assert len(lines) == 3
+
+
+def test_a_mean_leaves_out_what_is_not_known():
+    score = mean_score([1.0, math.nan, 0.0, 0.5], ["a", "b", "c", "d"])
+    assert score.value == pytest.approx(0.5)
+    assert 0.0 <= score.low < 0.5 < score.high <= 1.0
+    assert score.per_clip[:1] == (1.0,) and math.isnan(score.per_clip[1])
+    nothing = mean_score([math.nan] * 3, ["a", "b", "c"])
+    assert math.isnan(nothing.value) and math.isnan(nothing.low)
+
+
+def test_clips_of_one_song_are_drawn_together():
+    """Twelve clips of two songs tell no more than two do."""
+    rng = np.random.default_rng(0)
+    values = np.repeat([0.2, 0.8], 6) + 0.01 * rng.normal(size=12)
+    apart = mean_score(values, range(12))
+    together = mean_score(values, ["a"] * 6 + ["b"] * 6)
+    assert together.high - together.low > 1.5 * (apart.high - apart.low)
+    assert together.low == pytest.approx(0.2, abs=0.02)
+
+
+def test_an_interval_covers_the_mean_of_normal_values_as_often_as_it_says():
+    rng = np.random.default_rng(1)
+    hits = []
+    for _ in range(150):
+        score = mean_score(rng.normal(size=40), range(40))
+        hits.append(score.low <= 0.0 <= score.high)
+    assert 0.88 <= np.mean(hits) <= 0.99
+
+
+def test_a_ratio_weighs_clips_by_their_counts():
+    score = ratio_score(np.array([9.0, 0.0, 0.0]), np.array([10.0, 2.0, 0.0]), ["a", "b", "c"])
+    assert score.value == pytest.approx(0.75)
+    assert score.per_clip[:2] == (0.9, 0.0) and math.isnan(score.per_clip[2])
+    assert math.isnan(ratio_score(np.zeros(2), np.zeros(2), ["a", "b"]).value)
