@@ -177,7 +177,8 @@ class Bassist:
           any sum it may exceed full scale.
 
         Raises:
-          InputError: If the mix or the style cannot be used, or a setting is out of range.
+          InputError: If the mix or the style cannot be used, a setting is out of range, or the
+            weights do not get anywhere with these settings.
         """
         known = [field.name for field in dataclasses.fields(Sampling)]
         for name in knobs:
@@ -206,6 +207,11 @@ class Bassist:
         guidance = chain(*links, StyleGrounding(target, np.float32(strength), self._timbre))
         latents = self.sample(mix_latents, guidance, sampling, seed, progress)
         bass = self._bass_codec.decode(latents)[: len(wave)] / np.float32(gain)
+        if not np.all(np.isfinite(bass)):
+            raise InputError(
+                "these weights play nothing finite with these settings; lower the guidance, take "
+                "more steps or use other weights"
+            )
         return resample(bass, SAMPLE_RATE_HZ, sample_rate_hz, num_samples=len(mono))
 
     def sample(

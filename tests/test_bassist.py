@@ -115,6 +115,13 @@ def test_a_rate_that_is_none_is_refused(player, rate):
         player.generate(mix(1.0), rate)
 
 
+def test_what_is_not_finite_is_not_played(player, monkeypatch):
+    monkeypatch.setattr(player, "sample", lambda mix, *_: np.full((len(mix), 8), np.nan))
+    monkeypatch.setattr(player._bass_codec, "decode", lambda latents: np.full(9000 * 8, np.nan))
+    with pytest.raises(InputError, match="nothing finite with these settings; lower the guidance"):
+        player.generate(mix(1.0), RATE, steps=2)
+
+
 def test_a_whole_rate_may_be_a_float(player):
     played = [player.generate(mix(1.0), kind(RATE), steps=2) for kind in (int, float)]
     np.testing.assert_array_equal(*played)

@@ -12,6 +12,7 @@ from bassdiff.appraisal.stage import MODEL, Stage
 from bassdiff.errors import InputError
 from bassdiff.evaluation.clips import Clip
 from bassdiff.evaluation.distributions import (
+    MIN_EXTRAPOLATED,
     MIN_GROUPS,
     accompaniment_prompt_adherence,
     distance_interval,
@@ -74,6 +75,11 @@ def distances(stage: Stage, reference: Sequence[Clip], embedder: Embedder) -> Ta
         embedder.pair(clip.mix, reference[index].true_bass)
         for clip, index in zip(reference, derangement(reference_songs), strict=True)
     ]
+    if min(sum(map(len, sounds)), len(sounds[0]) * len(stage.clips)) < MIN_EXTRAPOLATED:
+        raise InputError(
+            f"the clips yield fewer than {MIN_EXTRAPOLATED} windows of {embedder.name}; ask for "
+            "more or longer clips"
+        )
     reference_sets = [_stacked(part, reference_songs) for part in (sounds, pairs, mispaired)]
     rows = []
     for name, play in systems.items():
@@ -93,6 +99,9 @@ def distances(stage: Stage, reference: Sequence[Clip], embedder: Embedder) -> Ta
     return Table("distances", title, stage.about(**about), COLUMNS, tuple(rows))
 
 
+# The interval takes halves of the songs, which may have less than half of the windows.
+MIN_WINDOWS = 4 * MIN_EXTRAPOLATED
+
 Group = tuple[np.ndarray, list[str]]
 
 
@@ -102,8 +111,11 @@ def _scores(reference: list[Group], sound: Group, pair: Group) -> dict[str, Scor
     def interval(
         function: Callable[..., float], sets: list[np.ndarray], groups: list[list[str]]
     ) -> tuple[float, float]:
-        if min(len(set(names)) for names in groups) < MIN_GROUPS:
-            # So few songs say nothing of others.
+        # So few songs say nothing of others, and halves of so few windows nothing at all.
+        if (
+            min(len(set(names)) for names in groups) < MIN_GROUPS
+            or min(map(len, sets)) < MIN_WINDOWS
+        ):
             return np.nan, np.nan
         return distance_interval(function, sets, groups)
 

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.spatial.distance import cdist
 
 # The excess bends away from a line in 1 / N towards small N: sizes from half of the candidates up.
-_MIN_EXTRAPOLATED, _SMALLEST_SHARE, _NUM_SIZES, _NUM_DRAWS = 8, 0.5, 15, 4
+MIN_EXTRAPOLATED, _SMALLEST_SHARE, _NUM_SIZES, _NUM_DRAWS = 8, 0.5, 15, 4
 MIN_GROUPS = 4
 _NORMAL_QUANTILE = 1.959964
 
@@ -94,7 +94,7 @@ def frechet_distance_infinity(
 
     Source: https://arxiv.org/abs/1911.07023, of audio https://arxiv.org/abs/2311.01616.
     """
-    reference, candidate = _checked(reference, candidate, min_candidates=_MIN_EXTRAPOLATED)
+    reference, candidate = _checked(reference, candidate, min_candidates=MIN_EXTRAPOLATED)
     rng, fixed, num_rows = np.random.default_rng(seed), _moments(reference), len(candidate)
     sizes = np.linspace(_SMALLEST_SHARE * num_rows, num_rows, _NUM_SIZES).round().astype(int)
     sizes = np.repeat(sizes, _NUM_DRAWS)
