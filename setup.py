@@ -26,6 +26,7 @@ TOOLS = [
     "scipy",
     "matplotlib",
     "jinja2",
+    "pillow",
     "mir_eval>=0.8",
     "tqdm",
     "tensorboardX",

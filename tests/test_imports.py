@@ -35,12 +35,8 @@ FLOORS = {
 OPEN_FLOORS = {FLOORS["types"], FLOORS["training"]}
 CONFIG_READERS = {"recipes", "cli"}
 WITHOUT_JAX = (
-    "cli",
-    "audio.io",
-    "data.sources",
-    "data.store",
-    "evaluation.clips",
-    "evaluation.table",
+    *("cli", "audio.io", "data.sources", "data.store"),
+    *(f"evaluation.{name}" for name in ("clips", "listening", "music", "report", "timbre")),
 )
 
 

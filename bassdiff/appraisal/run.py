@@ -26,8 +26,6 @@ from bassdiff.evaluation.takes import Takes
 from bassdiff.pretrained.judge import Judge, load_judge, matching_file
 from bassdiff.pretrained.release import load_weights
 
-TASKS = ("music", "matching", "distances", "style", "longform", "ablation")
-
 
 @dataclasses.dataclass(frozen=True)
 class Request:
@@ -74,7 +72,7 @@ def run(task: str, request: Request, progress: Progress) -> Table:
     """Evaluates and saves one task's table.
 
     Args:
-      task: one of `TASKS`.
+      task: one of `evaluation.folder.TASKS`.
       request: what to evaluate.
       progress: wraps what takes long, as `tqdm(items, description)` does.
 

@@ -1,0 +1,231 @@
+"""A blind listening test in one page that needs no server, and what its results say.
+
+The page is blind against accident, not against a determined reader: nothing on it names a
+system, but the key to the names is in its source, since no server keeps it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import scipy.special
+
+from bassdiff.errors import InputError
+from bassdiff.evaluation.folder import MIX, PlayedClip, read_clips
+from bassdiff.evaluation.webpage import (
+    check_page,
+    matching_gains,
+    mixdown,
+    mp3_uri,
+    write_page,
+)
+
+# Longer loops tire the listener, and what a loop began with is forgotten.
+_MAX_SECONDS = 30.0
+_KINDS = ("mushra", "ab")
+
+
+def write_listening_page(
+    folder: Path,
+    out: Path,
+    systems: Sequence[str],
+    kind: Literal["mushra", "ab"] = "mushra",
+    num_clips: int = 8,
+    seed: int = 0,
+) -> Path:
+    """Writes a page on which a listener rates systems without knowing which is which.
+
+    "mushra" follows ITU-R BS.1534 in its screen, its scale from 0 to 100 and its free switching
+    between looping stimuli; the reference is the mix without a bass, since no bass is the one
+    right answer, and anchors are whichever systems are named. "ab" asks for a preference
+    within each pair of systems. Clips, and systems within each, come in an order of each
+    listener's own. All sounds of a clip are equally loud.
+
+    Args:
+      folder: what `bassdiff evaluate --out` wrote.
+      out: the folder to put `index.html` into, made if it is missing.
+      systems: at least two names of basses in `folder`.
+      kind: of test.
+      num_clips: how many of the clips, chosen at random.
+      seed: of that choice.
+
+    Returns:
+      The page's path.
+
+    Raises:
+      InputError: a system or enough clips are not in `folder`, fewer than two systems are
+        named, or the page cannot be written.
+    """
+    if kind not in _KINDS:
+        raise InputError(f"{kind!r} is no kind of listening test; choose {' or '.join(_KINDS)}.")
+    clips = _chosen(read_clips(folder), folder, systems, num_clips, seed)
+    path = check_page(out)
+    rng = np.random.default_rng(seed)
+    names: dict[str, str] = {}
+    trials = []
+    for clip in clips:
+        # Keys of each clip's own: what was guessed of one clip says nothing of the next.
+        keys = {rng.bytes(4).hex(): system for system in systems}
+        names |= keys
+        trials.append({"clip": clip.name, **_sounds(clip, keys)})
+    secret = base64.b64encode(json.dumps(names).encode()).decode()
+    study = {"kind": kind, "clips": trials, "names": secret}
+    study["page"] = hashlib.sha256(json.dumps(study).encode()).hexdigest()[:12]
+    write_page(path, "listening.html", study=study)
+    return path
+
+
+def summarise(results: Sequence[Path]) -> dict[str, Any]:
+    """Means and 95 % intervals of what listeners downloaded from one page.
+
+    A system's values are its ratings, 0 to 100, or, of a preference test, 1 where it was
+    preferred, 0 where the other was, and 1/2 where neither. A listener's values depend on one
+    another, so the interval is Student's over the listeners' means; of a single listener, over
+    their values, and then it says nothing of other people.
+
+    Args:
+      results: JSON files, one a listener.
+
+    Returns:
+      "page", "kind", "listeners", and "systems": by name "mean", "low" and "high" (None if
+      only one value is known) and "n", the number of values. Of a preference test also
+      "pairs": "systems", "preferred" (shares by name), "no_preference" and "n".
+
+    Raises:
+      InputError: a file is unreadable, of another page than the first, or the second of one
+        listener; or there are none.
+    """
+    if not results:
+        raise InputError("no results to summarise; name the JSON files that listeners sent.")
+    answers = [_read_answers(path) for path in results]
+    first = answers[0]
+    heard: dict[str, Path] = {}
+    for path, answer in zip(results, answers, strict=True):
+        if answer["page"] != first["page"]:
+            raise InputError(
+                f"{path}: is of page {answer['page']}, {results[0]} of {first['page']}; "
+                "summarise one page's results at a time."
+            )
+        listener = answer["listener"]
+        if listener in heard:
+            raise InputError(
+                f"{path}: is of the same listener as {heard[listener]}; name one of them."
+            )
+        heard[listener] = path
+    values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for answer in answers:
+        for system, value in _values(answer):
+            values[system][answer["listener"]].append(value)
+    summary = {
+        "page": first["page"],
+        "kind": first["kind"],
+        "listeners": len(answers),
+        "systems": {system: _mean(list(of.values())) for system, of in sorted(values.items())},
+    }
+    if first["kind"] == "ab":
+        summary["pairs"] = _pairs(answers)
+    return summary
+
+
+def _chosen(
+    clips: list[PlayedClip], folder: Path, systems: Sequence[str], num_clips: int, seed: int
+) -> list[PlayedClip]:
+    if len(set(systems)) < 2 or len(set(systems)) < len(systems):
+        raise InputError(f"{', '.join(systems) or 'none'}: name two or more different systems.")
+    present = sorted({system for clip in clips for system in clip.systems()})
+    unknown = [system for system in systems if system not in present]
+    if unknown:
+        raise InputError(
+            f"{folder}: holds no basses by {', '.join(unknown)}; "
+            f"choose from {', '.join(present) or 'none, for it holds no basses at all'}."
+        )
+    complete = [clip for clip in clips if set(systems) <= set(clip.systems())]
+    if not 1 <= num_clips <= len(complete):
+        raise InputError(
+            f"{folder}: holds {len(complete)} clips with basses by {', '.join(systems)}, so "
+            f"{num_clips} cannot be chosen; ask for 1 to {len(complete)}."
+        )
+    chosen = np.random.default_rng(seed).choice(len(complete), num_clips, replace=False)
+    return [complete[index] for index in sorted(chosen)]
+
+
+def _sounds(clip: PlayedClip, keys: dict[str, str]) -> dict[str, Any]:
+    """The reference and, by key, the mixdowns, sorted so that their order tells nothing."""
+    mix = clip.read(MIX, _MAX_SECONDS)
+    order = sorted(keys)
+    signals = [mix, *(mixdown(mix, clip.read(keys[key], _MAX_SECONDS)) for key in order)]
+    gains = matching_gains(signals)
+    uris = [mp3_uri(gain * signal) for gain, signal in zip(gains, signals, strict=True)]
+    return {"reference": uris[0], "stimuli": dict(zip(order, uris[1:], strict=True))}
+
+
+def _read_answers(path: Path) -> dict[str, Any]:
+    try:
+        answers = json.loads(path.read_text(encoding="utf-8"))
+        if answers["kind"] not in _KINDS or not answers["trials"]:
+            raise ValueError(answers["kind"])
+        if not isinstance(answers["page"], str) or not isinstance(answers["listener"], str):
+            raise TypeError("page and listener are names")
+        for trial in answers["trials"]:
+            systems = [stimulus["system"] for stimulus in trial["stimuli"]]
+            if answers["kind"] == "ab":
+                _, _ = systems
+                if trial["preference"] not in (*systems, None):
+                    raise ValueError(trial["preference"])
+            elif not all(0 <= stimulus["rating"] <= 100 for stimulus in trial["stimuli"]):
+                raise ValueError("a rating off the scale")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); name another.") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path}: is no result of a listening page; name a JSON file that one downloaded."
+        ) from error
+    return answers
+
+
+def _values(answers: dict[str, Any]) -> Iterable[tuple[str, float]]:
+    for trial in answers["trials"]:
+        systems = [stimulus["system"] for stimulus in trial["stimuli"]]
+        if answers["kind"] == "mushra":
+            yield from ((s["system"], float(s["rating"])) for s in trial["stimuli"])
+        elif trial["preference"] is None:
+            yield from ((system, 0.5) for system in systems)
+        else:
+            yield from ((system, float(system == trial["preference"])) for system in systems)
+
+
+def _mean(by_listener: list[list[float]]) -> dict[str, float | int | None]:
+    """Mean and Student's 95 % interval over listeners, or over the only one's values."""
+    units = by_listener[0] if len(by_listener) == 1 else [np.mean(of) for of in by_listener]
+    mean, num = float(np.mean(units)), len(units)
+    low = high = None
+    if num > 1:
+        quantile = float(scipy.special.stdtrit(num - 1, 0.975))
+        half = quantile * float(np.std(units, ddof=1)) / math.sqrt(num)
+        low, high = mean - half, mean + half
+    return {"mean": mean, "low": low, "high": high, "n": sum(map(len, by_listener))}
+
+
+def _pairs(answers: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    preferences: dict[tuple[str, str], list[str | None]] = defaultdict(list)
+    for answer in answers:
+        for trial in answer["trials"]:
+            first, second = sorted(stimulus["system"] for stimulus in trial["stimuli"])
+            preferences[first, second].append(trial["preference"])
+    return [
+        {
+            "systems": list(pair),
+            "preferred": {system: chosen.count(system) / len(chosen) for system in pair},
+            "no_preference": chosen.count(None) / len(chosen),
+            "n": len(chosen),
+        }
+        for pair, chosen in sorted(preferences.items())
+    ]

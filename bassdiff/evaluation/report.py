@@ -1,0 +1,217 @@
+"""One page about one evaluation: tables, charts and clips to listen to, in a single file."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from bassdiff.errors import InputError
+from bassdiff.evaluation import charts
+from bassdiff.evaluation.extremes import listen, system_of
+from bassdiff.evaluation.folder import EvaluationFolder, read_folder
+from bassdiff.evaluation.table import Column, Row, Table
+from bassdiff.evaluation.webpage import check_page, write_page
+
+_MAX_CARDS, _MUSIC_CARDS = 6, 3
+_MAX_CURVES, _MAX_POINTS = 12, 400
+
+
+def write_report(folder: Path, out: Path, training_log: Path | None = None) -> Path:
+    """Writes a page that shows an evaluation and loads nothing from anywhere.
+
+    Args:
+      folder: what `bassdiff evaluate --out` wrote; any subset of the tasks.
+      out: the folder to put `index.html` into, made if it is missing.
+      training_log: the `metrics.jsonl` of the run behind the weights, to plot its curves.
+
+    Returns:
+      The page's path.
+
+    Raises:
+      InputError: `folder` is no evaluation, a file in it is unreadable, or the page cannot be
+        written.
+    """
+    evaluation = read_folder(folder)
+    curves = [] if training_log is None else _training_curves(training_log)
+    path = check_page(out)
+    tables = list(evaluation.tables.values())
+    write_page(
+        path,
+        "report.html",
+        name=_name(evaluation.about),
+        about=list(_flattened(evaluation.about)),
+        facts=_facts(evaluation),
+        cards=_cards(tables),
+        sections=[_section(table) for table in tables],
+        curves=curves,
+        listen=listen(evaluation),
+    )
+    return path
+
+
+def _name(about: Mapping[str, Any]) -> str:
+    weights = about.get("weights")
+    return str(weights.get("name", "")) if isinstance(weights, Mapping) else str(weights or "")
+
+
+def _flattened(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in values.items():
+        name = f"{prefix}{key}".replace("_", " ")
+        if isinstance(value, Mapping):
+            yield from _flattened(value, f"{name} · ")
+        elif isinstance(value, list):
+            yield name, ", ".join(map(str, value))
+        else:
+            yield name, "not known" if value is None else str(value)
+
+
+def _facts(evaluation: EvaluationFolder) -> str:
+    """What was evaluated on, in a line."""
+    about, facts = evaluation.about, []
+    if evaluation.clips:
+        songs = len({clip.song for clip in evaluation.clips})
+        seconds = evaluation.clips[0].seconds
+        facts.append(f"{len(evaluation.clips)} clips of {seconds:.3g} s from {songs} songs")
+    if about.get("data"):
+        split = f", {about['split']} split" if about.get("split") else ""
+        facts.append(f"{about['data']}{split}")
+    return " · ".join(facts)
+
+
+def _cards(tables: list[Table]) -> list[dict[str, Any]]:
+    """The few numbers that matter: the first of each table, more of the first."""
+    cards = []
+    for table in tables:
+        # An ablation's system is the one above again.
+        system = None if table.task == "ablation" else system_of(table)
+        room = _MUSIC_CARDS if table.task == "music" else 1
+        for column in charts.main_columns(table):
+            if system is None or room == 0:
+                break
+            if charts.known(system, column.name) is None:
+                continue
+            room -= 1
+            anchors = [row for row in table.rows if row.kind == "anchor"]
+            beside = [(row.label, _cell(row, column)["value"]) for row in anchors]
+            beside = [(label, value) for label, value in beside if value][:2]
+            if column.chance is not None:
+                beside.append(("chance", charts.number(column.chance, column)))
+            cards.append({"column": column, **_cell(system, column), "beside": beside})
+    return cards[:_MAX_CARDS]
+
+
+def _section(table: Table) -> dict[str, Any]:
+    rows = [
+        {
+            "row": row,
+            "detail": _detail(row),
+            "cells": [_cell(row, column) for column in table.columns],
+        }
+        for row in table.rows
+    ]
+    return {
+        "table": table,
+        "about": list(_flattened(table.about)),
+        "rows": rows,
+        "chances": [
+            "" if column.chance is None else charts.number(column.chance, column)
+            for column in table.columns
+        ],
+        "groups": _chart_groups(table),
+    }
+
+
+def _detail(row: Row) -> str:
+    """The row's setting in words, unless its label says it."""
+    words = {key: charts.short_number(value) for key, value in (row.setting or {}).items()}
+    if all(value in row.label for value in words.values()):
+        return ""
+    return ", ".join(f"{key.replace('_', ' ')} = {value}" for key, value in words.items())
+
+
+def _chart_groups(table: Table) -> list[dict[str, Any]]:
+    groups: list[dict[str, Any]] = []
+
+    def add(title: str, drawn: Sequence[Markup | None], note: str = "") -> None:
+        found = [chart for chart in drawn if chart is not None]
+        if found:
+            narrow = drawn is histograms
+            groups.append({"title": title, "note": note, "charts": found, "narrow": narrow})
+
+    histograms = charts.rank_histograms(table) if table.task == "music" else []
+    is_ablation = table.task == "ablation"
+    # An ablation's settings are many, and have their own charts.
+    rows = [row for row in table.rows if not (is_ablation and row.kind == "setting")]
+    add(
+        "Values with 95 % intervals",
+        [charts.dots(rows, column) for column in charts.main_columns(table)],
+    )
+    add("Which transposition fits the mix best", histograms)
+    if table.task == "style":
+        add("Following the mix against sounding like the reference", [charts.frontier(table)])
+    if table.task == "longform":
+        add("From minute to minute", charts.minutes(table))
+    if is_ablation:
+        for key, drawn in charts.sweeps(table).items():
+            add(f"Over {key}", drawn, "The dashed line is the system with its own settings.")
+    return groups
+
+
+def _cell(row: Row, column: Column) -> dict[str, str]:
+    score = charts.known(row, column.name)
+    if score is None:
+        return {"value": "", "interval": ""}
+    low, high = (charts.number(end, column) for end in (score.low, score.high))
+    has_interval = math.isfinite(score.low) and math.isfinite(score.high)
+    return {
+        "value": charts.number(score.value, column),
+        "interval": f"{low} to {high}" if has_interval else "",
+    }
+
+
+def _training_curves(log: Path) -> list[Markup]:
+    curves: dict[str, list[tuple[float, float]]] = {}
+    for record in _records(log):
+        for name, value in record.items():
+            if name != "step" and isinstance(value, int | float) and math.isfinite(value):
+                curves.setdefault(name, []).append((float(record["step"]), float(value)))
+    # What the run minimises first, then what it was judged by.
+    order = sorted(curves, key=lambda name: (name != "loss", not name.startswith("validation/")))
+    return [
+        charts.training_curve(name, *_thinned(np.array(curves[name])))
+        for name in order[:_MAX_CURVES]
+    ]
+
+
+def _records(log: Path) -> Iterator[dict[str, Any]]:
+    try:
+        lines = log.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{log}: cannot be read ({error}); name a run's logs/metrics.jsonl."
+        ) from error
+    for number, line in enumerate(lines, 1):
+        try:
+            record = json.loads(line)
+            float(record["step"])
+        except (ValueError, KeyError, TypeError) as error:
+            # A run that was stopped, or still runs, may have left half a line.
+            if number == len(lines):
+                return
+            raise InputError(
+                f"{log}: line {number} is no record of a run; name a run's logs/metrics.jsonl."
+            ) from error
+        yield record
+
+
+def _thinned(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Means of neighbours, so that no curve has more points than its chart has pixels."""
+    parts = np.array_split(points, min(len(points), _MAX_POINTS))
+    steps, values = np.array([part.mean(axis=0) for part in parts]).T
+    return steps, values

@@ -1,0 +1,136 @@
+"""Pages that need nothing but themselves: sounds and pictures as data URIs, written whole."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import io
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+import soundfile
+from PIL import Image
+
+from bassdiff.audio.atomic import atomic_file, check_writable
+from bassdiff.audio.io import SAMPLE_RATE_HZ, loudness_lufs
+from bassdiff.errors import InputError
+from bassdiff.evaluation import picture
+
+# About 72 kbit/s for a mono mix: twenty clips with four sounds each stay below 20 MB.
+_MP3_COMPRESSION = 0.5
+_PICTURE_WIDTH, _PICTURE_QUALITY = 1056, 70
+_TARGET_LUFS = -20.0
+# MP3 may overshoot the peaks it was given.
+_MAX_PEAK = 10 ** (-1 / 20)
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+def check_page(out: Path) -> Path:
+    """Makes the folder and checks, before the work, that a page can be written there.
+
+    Returns:
+      The path of the page to be, `out/index.html`.
+
+    Raises:
+      InputError: the folder cannot be made or written.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{out}: cannot be made a folder ({(error.strerror or str(error)).lower()}); "
+            "choose another."
+        ) from error
+    check_writable(out / "index.html")
+    return out / "index.html"
+
+
+def write_page(path: Path, template: str, **values: Any) -> None:
+    """Fills a template, in which all text is escaped, and writes the page whole or not at all.
+
+    Raises:
+      InputError: the file cannot be written.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = environment.get_template(template).render(**values)
+    with atomic_file(path) as file:
+        # A lone surrogate, which a file's name may hold, has no bytes.
+        file.write(page.encode("utf-8", "replace"))
+
+
+def mixdown(mix: np.ndarray, bass: np.ndarray) -> np.ndarray:
+    """Adds a bass to its mix; what is missing at its end is silence. `[N]` as the mix."""
+    bass = bass[: len(mix)]
+    return mix + np.pad(bass, (0, len(mix) - len(bass)))
+
+
+def matching_gains(signals: Sequence[np.ndarray]) -> list[float]:
+    """Gains after which all signals are equally loud and none clips.
+
+    Args:
+      signals: each `[N]` float at 44.1 kHz.
+
+    Returns:
+      Factors that bring every signal to -20 LUFS, or all to less if one would clip there; 1
+      for silence.
+    """
+    gains = []
+    for signal in signals:
+        loudness = loudness_lufs(signal, SAMPLE_RATE_HZ)
+        gains.append(10 ** ((_TARGET_LUFS - loudness) / 20) if math.isfinite(loudness) else 1.0)
+    peak = max(
+        (g * float(np.abs(s).max(initial=0)) for g, s in zip(gains, signals, strict=True)),
+        default=0.0,
+    )
+    return [gain * min(1.0, _MAX_PEAK / max(peak, 1e-9)) for gain in gains]
+
+
+def mp3_uri(samples: np.ndarray) -> str:
+    """A data URI of an MP3 of `[N]` float samples at 44.1 kHz."""
+    buffer = io.BytesIO()
+    # Not at a constant rate, for which LAME makes everything 0.4 dB softer.
+    with soundfile.SoundFile(
+        buffer,
+        "w",
+        SAMPLE_RATE_HZ,
+        1,
+        "MPEG_LAYER_III",
+        format="MP3",
+        bitrate_mode="VARIABLE",
+        compression_level=_MP3_COMPRESSION,
+    ) as file:
+        file.write(np.clip(samples, -1.0, 1.0))
+    return _data_uri("audio/mpeg", buffer.getvalue())
+
+
+def picture_uri(mix: np.ndarray, bass: np.ndarray) -> str:
+    """A data URI of `picture.draw`'s spectrograms, both `[N]` float at 44.1 kHz, as WebP."""
+    drawn, small = io.BytesIO(), io.BytesIO()
+    picture.draw(
+        mix,
+        bass,
+        SAMPLE_RATE_HZ,
+        "picture.png",
+        open_file=lambda _: contextlib.nullcontext(drawn),
+    )
+    with Image.open(drawn) as image:
+        height = image.height * _PICTURE_WIDTH // image.width
+        size = (_PICTURE_WIDTH, height)
+        image.convert("RGB").resize(size, Image.Resampling.LANCZOS).save(
+            small, "WEBP", quality=_PICTURE_QUALITY
+        )
+    return _data_uri("image/webp", small.getvalue())
+
+
+def _data_uri(kind: str, data: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
