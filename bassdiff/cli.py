@@ -136,16 +136,19 @@ def evaluate(arguments: argparse.Namespace) -> None:
     if arguments.task == "listen":
         _listen(arguments, out)
         return
-    try:
-        if arguments.task != "report":
-            print(_appraise(arguments, out).to_text())
-    finally:
-        # A gate that failed has a table to look at, too.
-        if arguments.report and any(out.glob("*.json")):
-            from bassdiff.evaluation.report import write_report
+    table = None if arguments.task == "report" else _appraise(arguments, out)
+    if table:
+        print(table.to_text())
+    if arguments.report or not table:
+        from bassdiff.evaluation.report import write_report
 
-            log = Path(arguments.training_log) if arguments.training_log else None
-            print("wrote", write_report(out, Path(arguments.report), log), file=sys.stderr)
+        log = Path(arguments.training_log) if arguments.training_log else None
+        page = write_report(out, Path(arguments.report or out / "report"), log)
+        print("wrote", page, file=sys.stderr)
+    if table and arguments.fail_if_gap_below is not None:
+        from bassdiff.appraisal.ablation import check_gap
+
+        check_gap(table, arguments.fail_if_gap_below)
 
 
 def _listen(arguments: argparse.Namespace, out: Path) -> None:
@@ -164,6 +167,8 @@ def _appraise(arguments: argparse.Namespace, out: Path) -> Table:
 
     from bassdiff.appraisal.run import Request, run
 
+    if arguments.fail_if_gap_below is not None and arguments.task != "ablation":
+        raise InputError("--fail-if-gap-below is a gate of ablation; ask for that task")
     if bool(arguments.data) == bool(arguments.pairs):
         raise InputError("name the songs to play to (--data), or finished pairs (--pairs)")
     _compilation_cache()
@@ -189,7 +194,6 @@ def _appraise(arguments: argparse.Namespace, out: Path) -> Table:
         sweep_clips=arguments.sweep_clips,
         num_songs=arguments.songs,
         segment_seconds=arguments.segment_seconds,
-        fail_below=arguments.fail_if_gap_below,
     )
     return run(arguments.task, request, lambda items, label: tqdm(items, label, leave=False))
 

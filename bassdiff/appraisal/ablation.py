@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from bassdiff.appraisal.stage import MODEL, Stage
+from bassdiff.errors import GateFailed
 from bassdiff.evaluation import anchors
 from bassdiff.evaluation.music import COLUMNS as MUSIC
 from bassdiff.evaluation.music import (
@@ -109,6 +110,20 @@ def context_gap(table: Table) -> float:
     return min(wins) - 0.5
 
 
+def check_gap(table: Table, least: float) -> None:
+    """Checks that the mix is used.
+
+    Raises:
+      GateFailed: `context_gap` is smaller than `least`.
+    """
+    gap = context_gap(table)
+    if not gap >= least:
+        raise GateFailed(
+            f"the true mix wins by {gap:.3f}, less than {least:g}: the bass does not follow the "
+            "mix clearly enough"
+        )
+
+
 def _heard(stage: Stage, label: str, play: Callable[[int], np.ndarray]) -> list[HeardBass]:
     numbers = stage.progress(range(len(stage.clips)), label)
     return [hear_bass(play(number), stage.judge) for number in numbers]
@@ -129,8 +144,8 @@ def _played_to(
 
 def _in_another_key(stage: Stage, number: int) -> np.ndarray:
     clip = stage.clips[number]
-    stems = stage.source.transposed(clip.index, anchors.other_key(number))
-    return stems.mix()[clip.start_samples : clip.start_samples + len(clip.mix)]
+    stems = stage.source.transposed(clip.index, anchors.other_key(clip.index))
+    return clip.cut_from(stems.mix())
 
 
 def _row(

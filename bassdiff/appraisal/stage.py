@@ -79,12 +79,18 @@ class Stage:
 
         It is played from the score where there is one; finished pairs are recordings.
         """
-        clip, semitones = self.clips[number], anchors.other_key(number)
+        clip = self.clips[number]
+        semitones = anchors.other_key(clip.index)
 
         def play() -> np.ndarray:
             if clip.finished is not None:
                 return anchors.pitch_shifted(clip.true_bass, semitones)
-            return anchors.transposed(clip, self.source, semitones)
+            # Rendering a song takes longer than all its clips: they share one.
+            bass = self.source.transposed(clip.index, semitones).bass
+            for other in self.clips:
+                if other.index == clip.index:
+                    self.takes.keep(other, "transposed", other.cut_from(bass))
+            return clip.cut_from(bass)
 
         return self.takes.take(clip, "transposed", play)
 

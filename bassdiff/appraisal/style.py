@@ -25,12 +25,12 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def style(stage: Stage, strengths: tuple[float, ...] = STRENGTHS) -> Table:
+def style(stage: Stage, strengths: tuple[float, ...] | None = None) -> Table:
     """Plays every clip in the sound of another song's bass, at several strengths.
 
     Args:
       stage: clips and players; the references are true basses of its first ten songs.
-      strengths: of style grounding.
+      strengths: of style grounding; `STRENGTHS` when None.
 
     Raises:
       InputError: the true basses of ten songs are not known.
@@ -53,7 +53,7 @@ def style(stage: Stage, strengths: tuple[float, ...] = STRENGTHS) -> Table:
         for clip in stage.progress(stage.clips, "mixes")
     ]
     rows = []
-    for strength in strengths:
+    for strength in STRENGTHS if strengths is None else strengths:
         basses = [
             stage.variation(
                 number,

@@ -11,7 +11,7 @@ from bassdiff.audio.io import SAMPLE_RATE_HZ
 from bassdiff.data import synth
 from bassdiff.data.latents import OTHER_KEYS
 from bassdiff.data.score import Note, Part
-from bassdiff.data.stems import VOCODER_WINDOW_SAMPLES, Source
+from bassdiff.data.stems import VOCODER_WINDOW_SAMPLES
 from bassdiff.data.timbres import TIMBRES
 from bassdiff.evaluation.clips import Clip
 from bassdiff.evaluation.fit import mix_features
@@ -61,15 +61,9 @@ def low_chroma(mix: np.ndarray) -> np.ndarray:
     return librosa.feature.chroma_stft(S=power, sr=rate_hz, n_fft=2048, tuning=0.0, norm=None).T
 
 
-def other_key(number: int) -> int:
-    """Semitones, 1 to 6 up or down, by which clip `number` is transposed."""
-    return OTHER_KEYS[5 * number % len(OTHER_KEYS)]
-
-
-def transposed(clip: Clip, source: Source, semitones: int) -> np.ndarray:
-    """The true bass as played in another key: the same rhythm and sound, other notes."""
-    bass = source.transposed(clip.index, semitones).bass
-    return bass[clip.start_samples : clip.start_samples + len(clip.mix)]
+def other_key(song: int) -> int:
+    """Semitones, 1 to 6 up or down, by which song number `song` is transposed."""
+    return OTHER_KEYS[5 * song % len(OTHER_KEYS)]
 
 
 def pitch_shifted(bass: np.ndarray, semitones: int) -> np.ndarray:

@@ -45,6 +45,10 @@ class Clip:
     drums: np.ndarray | None = None
     annotation: Annotation = field(default_factory=Annotation)
 
+    def cut_from(self, song: np.ndarray) -> np.ndarray:
+        """The stretch of this clip from a signal as long as its song."""
+        return song[self.start_samples : self.start_samples + len(self.mix)]
+
     @property
     def true_bass(self) -> np.ndarray:
         """The true bass.

@@ -31,6 +31,7 @@ from bassdiff.evaluation.webpage import (
 # Longer loops tire the listener, and what a loop began with is forgotten.
 _MAX_SECONDS = 30.0
 _KINDS = ("mushra", "ab")
+_MOST_CLIPS = 8
 
 
 def write_listening_page(
@@ -38,7 +39,7 @@ def write_listening_page(
     out: Path,
     systems: Sequence[str],
     kind: Literal["mushra", "ab"] = "mushra",
-    num_clips: int = 8,
+    num_clips: int | None = None,
     seed: int = 0,
 ) -> Path:
     """Writes a page on which a listener rates systems without knowing which is which.
@@ -54,7 +55,7 @@ def write_listening_page(
       out: the folder to put `index.html` into, made if it is missing.
       systems: at least two names of basses in `folder`.
       kind: of test.
-      num_clips: how many of the clips, chosen at random.
+      num_clips: how many of the clips, chosen at random; all, though no more than 8, when None.
       seed: of that choice.
 
     Returns:
@@ -136,7 +137,11 @@ def summarise(results: Sequence[Path]) -> dict[str, Any]:
 
 
 def _chosen(
-    clips: list[PlayedClip], folder: Path, systems: Sequence[str], num_clips: int, seed: int
+    clips: list[PlayedClip],
+    folder: Path,
+    systems: Sequence[str],
+    num_clips: int | None,
+    seed: int,
 ) -> list[PlayedClip]:
     if len(set(systems)) < 2 or len(set(systems)) < len(systems):
         raise InputError(f"{', '.join(systems) or 'none'}: name two or more different systems.")
@@ -148,6 +153,8 @@ def _chosen(
             f"choose from {', '.join(present) or 'none, for it holds no basses at all'}."
         )
     complete = [clip for clip in clips if set(systems) <= set(clip.systems())]
+    if num_clips is None:
+        num_clips = max(1, min(_MOST_CLIPS, len(complete)))
     if not 1 <= num_clips <= len(complete):
         raise InputError(
             f"{folder}: holds {len(complete)} clips with basses by {', '.join(systems)}, so "
