@@ -347,7 +347,9 @@ def _evaluate_arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--clips", type=_positive(int), default=24)
     sub.add_argument("--clip-seconds", type=_positive(float), default=23.8)
     sub.add_argument("--seed", type=int, default=0)
-    sub.add_argument("--judge", default="latents", help="matching model: latents or spectrum")
+    sub.add_argument(
+        "--judge", default="spectrum", help="what the matching model reads: spectrum, latents; none"
+    )
     sub.add_argument(
         "--embedder",
         default="matching",

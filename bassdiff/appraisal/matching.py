@@ -35,7 +35,7 @@ def matching(stage: Stage) -> Table:
     """
     judge = stage.judge
     if judge is None:
-        raise InputError("these weights have no matching model; train one and put it beside them")
+        raise InputError("there is no matching model to ask; choose --judge spectrum or latents")
     numbers = range(len(stage.clips))
     mixes = [judge.mix_vectors(clip.mix) for clip in stage.progress(stage.clips, "mixes")]
 

@@ -23,7 +23,7 @@ from bassdiff.evaluation.clips import clips
 from bassdiff.evaluation.embedders import Embedder, open_embedder
 from bassdiff.evaluation.table import Table
 from bassdiff.evaluation.takes import Takes
-from bassdiff.pretrained.judge import Judge, load_judge, matching_file
+from bassdiff.pretrained.judge import Judge, load_judge
 from bassdiff.pretrained.release import load_weights
 
 
@@ -41,7 +41,7 @@ class Request:
       seed: of the first clip.
       weights: name or folder of the bassist's weights.
       knobs: settings that differ from the weights' defaults.
-      judge: "latents" or "spectrum": what the matching model reads.
+      judge: "spectrum" or "latents": what the matching model reads; or "none".
       embedder: what distances compare: "matching", or as in `evaluation/embedders.py`.
       bank: training songs whose nearest bass is an anchor; none when empty.
       sweep_clips: how many of the clips `style` and `ablation` play many times.
@@ -58,7 +58,7 @@ class Request:
     seed: int
     weights: str
     knobs: dict[str, Any]
-    judge: str = "latents"
+    judge: str = "spectrum"
     embedder: str = "matching"
     bank: str = ""
     sweep_clips: int = 12
@@ -78,9 +78,7 @@ def run(task: str, request: Request, progress: Progress) -> Table:
       InputError: something that was named cannot be used.
     """
     weights = load_weights(request.weights)
-    judge = None
-    if matching_file(request.weights, request.judge).is_file():
-        judge = load_judge(request.weights, request.judge)
+    judge = None if request.judge == "none" else load_judge(request.weights, request.judge)
     source = open_source(request.data, **request.source)
     spare = request.num_clips if task == "distances" else 0
     chosen, others = clips(source, request.num_clips, request.clip_seconds, request.finished, spare)
@@ -138,7 +136,7 @@ def _embedder(which: str, judge: Judge | None) -> Embedder:
     if which != "matching":
         return open_embedder(which)
     if judge is None:
-        raise InputError("these weights have no matching model; choose another --embedder")
+        raise InputError("there is no matching model to embed with; choose another --embedder")
     return judge
 
 

@@ -63,12 +63,12 @@ class Judge:
         return fit_of(self.mix_vectors(mix), self.bass_vectors(bass))
 
     def sound(self, bass: np.ndarray) -> np.ndarray:
-        """Embeds a bass alone: `[windows, E]`."""
-        return self.bass_vectors(bass)
+        """Embeds a bass alone: `[windows, E]`, of windows that do not overlap."""
+        return self.bass_vectors(bass)[::2]
 
     def pair(self, mix: np.ndarray, bass: np.ndarray) -> np.ndarray:
-        """Embeds a mix and its bass: `[windows, 2 E]`."""
-        return np.concatenate([self.mix_vectors(mix), self.bass_vectors(bass)], axis=1)
+        """Embeds a mix and its bass: `[windows, 2 E]`, of windows that do not overlap."""
+        return np.concatenate([self.mix_vectors(mix), self.bass_vectors(bass)], axis=1)[::2]
 
     def _vectors(self, side: str, audio: np.ndarray) -> np.ndarray:
         features = getattr(self._features, side)(audio)
@@ -99,21 +99,20 @@ def fit_of(mix_vectors: np.ndarray, bass_vectors: np.ndarray) -> float:
     return float(np.mean(np.sum(mix_vectors[:count] * bass_vectors[:count], axis=1)))
 
 
-def matching_file(weights: str | Path, kind: str = "latents") -> Path:
-    """Where the matching model of some weights is, or would be."""
-    return find(weights) / matching_name(kind)
-
-
-def load_judge(weights: str | Path = "small", kind: str = "latents") -> Judge:
+def load_judge(weights: str | Path = "small", kind: str = "spectrum") -> Judge:
     """Loads the matching model beside some weights.
 
     Args:
-      weights: Name of released weights or a folder; holds `matching.safetensors` (over the
-        latents of the codecs there) or `matching_spectrum.safetensors`.
-      kind: "latents" or "spectrum".
+      weights: Name of released weights or a folder; holds `matching_spectrum.safetensors`, or
+        `matching_latents.safetensors` over the latents of the codecs there.
+      kind: "spectrum" or "latents". A judge of spectra owes nothing to a codec: where these
+        weights bring none, the released one judges them.
 
     Raises:
       InputError: If there is none, or it does not belong to the codecs.
     """
     features = open_features(kind, weights)
-    return Judge(load_matching(matching_file(weights, kind)), features)
+    path = find(weights) / matching_name(kind)
+    if kind == "spectrum" and not path.is_file():
+        path = find("small") / matching_name(kind)
+    return Judge(load_matching(path), features)

@@ -124,7 +124,7 @@ def release(codecs: Path, unet: Path, folder: Path, matching: Sequence[Path] = (
 
 def matching_name(kind: str) -> str:
     """The file of a matching model that reads features of a kind, "latents" or "spectrum"."""
-    return "matching.safetensors" if kind == "latents" else f"matching_{kind}.safetensors"
+    return f"matching_{kind}.safetensors"
 
 
 def _features(

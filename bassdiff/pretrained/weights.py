@@ -184,7 +184,7 @@ def load_matching(path: Path) -> MatchingWeights:
     tensors, metadata = _read(path, "bindings")
     params = _unflatten(tensors)
     if "towers" not in params:
-        raise InputError(f"{path} holds no matching model; name a matching.safetensors")
+        raise InputError(f"{path} holds no matching model; name a matching_*.safetensors")
     return MatchingWeights(
         MatchingModel(**metadata["fields"]),
         params["towers"],

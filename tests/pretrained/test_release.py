@@ -3,9 +3,10 @@ import numpy as np
 import pytest
 
 from bassdiff.errors import InputError
+from bassdiff.models.matching import MatchingModel
 from bassdiff.pretrained import release
 from bassdiff.pretrained.codec import Codec
-from bassdiff.pretrained.weights import load_codec, save_codec
+from bassdiff.pretrained.weights import load_codec, load_matching, save_codec, save_matching
 
 
 @pytest.fixture
@@ -55,6 +56,46 @@ def test_releasing_loses_nothing(folder, run_folders):
     assert (folder / "unet.safetensors").read_bytes() == run_folders[1].read_bytes()
     name = "bass_codec.safetensors"
     assert (folder / name).read_bytes() == (run_folders[0] / name).read_bytes()
+
+
+def save_judge(path, origin):
+    """A matching model of one parameter, which is all that releasing looks at."""
+    save_matching(
+        path,
+        MatchingModel(width=8),
+        {"log_scale": np.asarray(1.5)},
+        {"mix": np.zeros(3)},
+        {"mix": np.ones(3)},
+        {"features": origin},
+        {"steps": 5},
+    )
+    return path
+
+
+def test_matching_models_are_released_by_what_they_read(run_folders, tmp_path):
+    codecs = release.load_codecs(run_folders[0])
+    origins = {
+        "latents": {"mix": codecs[0].fingerprint, "bass": codecs[1].fingerprint},
+        "spectrum": {"mix": "spectrum", "bass": "spectrum"},
+    }
+    made = [save_judge(tmp_path / f"{kind}.made", origin) for kind, origin in origins.items()]
+    release.release(*run_folders, tmp_path / "released", made)
+    for kind, path in zip(origins, made, strict=True):
+        released = tmp_path / "released" / f"matching_{kind}.safetensors"
+        assert released.read_bytes() == path.read_bytes()
+        assert load_matching(released).model.width == 8
+
+
+def test_a_matching_model_of_other_codecs_is_not_released(run_folders, tmp_path):
+    path = save_judge(tmp_path / "other.safetensors", {"mix": "a", "bass": "b"})
+    with pytest.raises(InputError, match="trained on the latents of other codecs"):
+        release.release(*run_folders, tmp_path / "released", [path])
+    assert not (tmp_path / "released").exists()
+
+
+def test_the_folder_of_a_unet_means_its_file(run_folders, tmp_path):
+    release.release(run_folders[0], run_folders[1].parent, tmp_path / "released")
+    assert (tmp_path / "released" / "unet.safetensors").is_file()
 
 
 def test_a_folder_with_a_piece_missing_is_refused(folder):
