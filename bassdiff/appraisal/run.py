@@ -90,6 +90,7 @@ def run(task: str, request: Request, progress: Progress) -> Table:
             "data": "+".join(_unplaced(spec) for spec in request.data.split("+")),
             "split": request.source["split"],
             "soundfonts": [Path(font).name for font in request.source["soundfonts"]],
+            "variants": request.source["variants"],
             "finished": request.finished,
             "max_seconds": request.source["max_seconds"],
             "requested_clips": request.num_clips,

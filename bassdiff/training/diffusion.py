@@ -20,7 +20,7 @@ from bassdiff.diffusion.schedules import SCHEDULES
 from bassdiff.diffusion.solvers import SOLVERS
 from bassdiff.models.unet import UNet
 from bassdiff.training.log import RunLog
-from bassdiff.training.state import TrainState, keep_if_finite, update_ema
+from bassdiff.training.state import TrainState, fresh_state, gradient_step
 from bassdiff.types import Array, Cond, PyTree
 
 NUM_PLAYED = 2
@@ -60,12 +60,7 @@ class DiffusionObjective:
         mix = jnp.zeros((1, self.crop_frames, self.num_mix_channels))
         cond = Cond(mix, jnp.ones(1), jnp.full(1, self.crop_frames, jnp.int32))
         params = self.model.init(key, x, jnp.ones(1), cond)["params"]
-        return TrainState(
-            step=jnp.zeros((), jnp.int32),
-            params=params,
-            ema=jax.tree.map(jnp.copy, params),
-            opt_state=self.optimizer.init(params),
-        )
+        return fresh_state(params, self.optimizer)
 
     def prepare(self, state: TrainState) -> TrainState:
         """Nothing depends on the data."""
@@ -97,16 +92,7 @@ class DiffusionObjective:
             return jnp.mean(self.loss(params, batch, sigma, keep, noise))
 
         loss, grads = jax.value_and_grad(mean_loss)(state.params)
-        updates, opt_state = self.optimizer.update(grads, state.opt_state, state.params)
-        params = optax.apply_updates(state.params, updates)
-        new = state.replace(
-            step=state.step + 1,
-            params=params,
-            ema=update_ema(state.ema, params, state.step, self.ema_decay),
-            opt_state=opt_state,
-        )
-        new, skipped = keep_if_finite(loss, new, state)
-        return new, {"loss": loss, "gradient_norm": optax.tree.norm(grads), "skipped": skipped}
+        return gradient_step(state, loss, grads, self.optimizer, self.ema_decay)
 
     def validate(self, state: TrainState, log: RunLog) -> None:
         """Loss on unseen songs with their own mix, with another's, and with none; two basses.

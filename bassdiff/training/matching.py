@@ -15,7 +15,7 @@ import optax
 
 from bassdiff.models.matching import MatchingModel
 from bassdiff.training.log import RunLog
-from bassdiff.training.state import TrainState, keep_if_finite, update_ema
+from bassdiff.training.state import TrainState, fresh_state, gradient_step
 from bassdiff.types import Array, PyTree
 
 
@@ -78,12 +78,7 @@ class MatchingObjective:
             for side in ("mix", "bass")
         ]
         params = self.model.init(key, *sides, frames)["params"]
-        return TrainState(
-            step=jnp.zeros((), jnp.int32),
-            params=params,
-            ema=jax.tree.map(jnp.copy, params),
-            opt_state=self.optimizer.init(params),
-        )
+        return fresh_state(params, self.optimizer)
 
     def prepare(self, state: TrainState) -> TrainState:
         """The statistics were measured before."""
@@ -111,17 +106,8 @@ class MatchingObjective:
             return info_nce(*self.embed(params, batch, key))
 
         (loss, picked), grads = jax.value_and_grad(loss_of, has_aux=True)(state.params)
-        updates, opt_state = self.optimizer.update(grads, state.opt_state, state.params)
-        params = optax.apply_updates(state.params, updates)
-        new = state.replace(
-            step=state.step + 1,
-            params=params,
-            ema=update_ema(state.ema, params, state.step, self.ema_decay),
-            opt_state=opt_state,
-        )
-        new, skipped = keep_if_finite(loss, new, state)
-        metrics = {"loss": loss, "picked": picked, "gradient_norm": optax.tree.norm(grads)}
-        return new, {**metrics, "skipped": skipped}
+        new, metrics = gradient_step(state, loss, grads, self.optimizer, self.ema_decay)
+        return new, {**metrics, "picked": picked}
 
     def validate(self, state: TrainState, log: RunLog) -> None:
         """Picks among unseen songs, and each kind of confusion on its own, window by window."""

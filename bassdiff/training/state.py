@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import optax
 from flax import struct
 
 from bassdiff.types import Array, PyTree
@@ -25,6 +26,41 @@ class TrainState(struct.PyTreeNode):
     params: PyTree
     ema: PyTree
     opt_state: PyTree
+
+
+def fresh_state(params: PyTree, optimizer: optax.GradientTransformation) -> TrainState:
+    """The state of a run before its first step."""
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        params=params,
+        # A copy: what aliases the parameters could not be donated with them.
+        ema=jax.tree.map(jnp.copy, params),
+        opt_state=optimizer.init(params),
+    )
+
+
+def gradient_step(
+    state: TrainState,
+    loss: Array,
+    grads: PyTree,
+    optimizer: optax.GradientTransformation,
+    ema_decay: float,
+) -> tuple[TrainState, dict[str, Array]]:
+    """One guarded optimiser step; see `keep_if_finite`.
+
+    Returns:
+      The new state, and what every objective reports of its step.
+    """
+    updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    new = state.replace(
+        step=state.step + 1,
+        params=params,
+        ema=update_ema(state.ema, params, state.step, ema_decay),
+        opt_state=opt_state,
+    )
+    new, skipped = keep_if_finite(loss, new, state)
+    return new, {"loss": loss, "gradient_norm": optax.tree.norm(grads), "skipped": skipped}
 
 
 def update_ema(ema: PyTree, params: PyTree, step: Array, decay: float) -> PyTree:

@@ -5,6 +5,7 @@ import numpy as np
 import optax
 import pytest
 
+from bassdiff.data.stems import Stems
 from bassdiff.training import partition
 from bassdiff.training.state import TrainState, keep_if_finite, update_ema
 
@@ -97,3 +98,22 @@ def one_device(monkeypatch):
         return jax.make_mesh((1, 1), ("data", "fsdp"), axes, devices=jax.devices()[:1])
 
     monkeypatch.setattr(partition, "make_mesh", make_mesh)
+
+
+class NamedSongs:
+    """Song names whose audio nobody asks for."""
+
+    def __init__(self, title, count):
+        self.names = tuple(f"{title}{i}" for i in range(count))
+
+    def __len__(self):
+        return len(self.names)
+
+    def __getitem__(self, index):
+        silent = np.zeros(40, np.float32)
+        return Stems(self.names[index], silent, {"drums": silent}, 44100)
+
+
+@pytest.fixture(scope="session")
+def named_songs():
+    return NamedSongs

@@ -9,7 +9,6 @@ import optax
 import pytest
 
 from bassdiff import recipes
-from bassdiff.data.stems import Stems
 from bassdiff.data.store import build
 from bassdiff.diffusion.schedules import cosine_levels
 from bassdiff.errors import InputError
@@ -167,27 +166,13 @@ def test_what_is_exported_is_the_average_bound_to_its_codecs(objective, trained,
         np.testing.assert_array_equal(loaded, np.asarray(average, np.float16))
 
 
-class Songs:
-    """Song names whose audio nobody asks for."""
-
-    def __init__(self, title):
-        self.names = tuple(f"{title}{i}" for i in range(6))
-
-    def __len__(self):
-        return len(self.names)
-
-    def __getitem__(self, index):
-        silent = np.zeros(40, np.float32)
-        return Stems(self.names[index], silent, {"drums": silent}, 44100)
-
-
 @pytest.fixture(scope="module")
 def codecs(tiny_weights):
     return load_codecs(tiny_weights)
 
 
 @pytest.fixture(scope="module")
-def config(get_config, tmp_path_factory, tiny_weights, codecs):
+def config(get_config, tmp_path_factory, tiny_weights, codecs, named_songs):
     def make_latents(source, song, rng):
         stems = source[song]
         shapes = {name: (1, len(stems.bass), codec.model.num_channels) for name, codec in named}
@@ -204,7 +189,9 @@ def config(get_config, tmp_path_factory, tiny_weights, codecs):
         ("validation_latents", "unseen", own),
         ("others", "other", {**own, "mix": "x"}),
     ):
-        build(folder / split, Songs(title), make_latents, {"codecs": about}, seed=len(split))
+        build(
+            folder / split, named_songs(title, 6), make_latents, {"codecs": about}, seed=len(split)
+        )
     config.data.latents = str(folder / "latents")
     config.data.validation_latents = str(folder / "validation_latents")
     config.data.codecs = str(tiny_weights)
@@ -234,7 +221,7 @@ def test_a_config_trains_from_stores_to_weights(config, codecs, tmp_path, one_de
         ("latents", "", "config.data.latents is empty; make latents with `bassdiff encode"),
         ("validation_latents", "", "config.data.validation_latents is empty"),
         ("validation_latents", "{}/latents", "share songs, for instance song0"),
-        ("latents", "nowhere", "nowhere holds no complete store"),
+        ("latents", "nowhere", "nowhere: there is no such folder"),
         ("validation_latents", "{}/others", "come from different codecs; encode both"),
         ("codecs", "small", "was not made by the codecs small; name those"),
     ],

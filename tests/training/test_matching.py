@@ -9,7 +9,6 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from bassdiff import recipes
-from bassdiff.data.stems import Stems
 from bassdiff.data.store import build
 from bassdiff.errors import InputError
 from bassdiff.models.matching import MatchingModel
@@ -118,22 +117,8 @@ def test_validation_tells_each_confusion_apart(objective, tmp_path):
         assert f"validation/{name}" in text
 
 
-class Songs:
-    """Song names whose audio nobody asks for."""
-
-    def __init__(self, title):
-        self.names = tuple(f"{title}{i}" for i in range(16))
-
-    def __len__(self):
-        return len(self.names)
-
-    def __getitem__(self, index):
-        silent = np.zeros(40, np.float32)
-        return Stems(self.names[index], silent, {"drums": silent}, 44100)
-
-
 @pytest.fixture(scope="module")
-def config(get_config, tmp_path_factory):
+def config(get_config, tmp_path_factory, named_songs):
     def make(keys):
         def make_features(source, song, rng):
             fields = {side: rng.normal(size=(keys, 40, 6)) for side in ("mix", "bass")}
@@ -150,7 +135,7 @@ def config(get_config, tmp_path_factory):
         ("validation_latents", "unseen", 2),
         ("one_key", "other", 1),
     ):
-        build(folder / split, Songs(title), make(keys), about, seed=len(split))
+        build(folder / split, named_songs(title, 16), make(keys), about, seed=len(split))
     config.data.latents = str(folder / "latents")
     config.data.validation_latents = str(folder / "validation_latents")
     return config, str(folder / "one_key")
