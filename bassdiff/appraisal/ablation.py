@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from bassdiff.appraisal.music import LABELS
 from bassdiff.appraisal.stage import MODEL, Stage
 from bassdiff.errors import GateFailed
 from bassdiff.evaluation import anchors
@@ -77,6 +78,15 @@ def ablation(stage: Stage, sweeps: dict[str, tuple[Any, ...]] | None = None) -> 
         row = _row(name, CONTEXTS[name], "anchor", stage, mixes, basses)
         row.scores["context_wins"] = _context_wins(row, rows[0], stage.songs, name)
         rows.append(row)
+    for name, play in (
+        ("true", stage.true),
+        ("shuffled", stage.shuffled),
+        ("follower", stage.follower),
+        ("silence", stage.silence),
+    ):
+        rows.append(
+            _row(name, LABELS[name], "anchor", stage, mixes, _heard(stage, LABELS[name], play))
+        )
     for setting, values in (SWEEPS if sweeps is None else sweeps).items():
         for value in values:
             label = f"{setting} {value:g}" if isinstance(value, int | float) else str(value)

@@ -57,13 +57,14 @@ def distances(stage: Stage, reference: Sequence[Clip], embedder: Embedder) -> Ta
             f"the reference set has {len(reference)} clips of fewer than two songs; ask for fewer "
             "--clips or name more songs, since it is made of those that are left"
         )
-    other = derangement(stage.songs)
     systems: dict[str, Callable[[int], np.ndarray]] = {
         MODEL: stage.model,
         "true": stage.true,
         "codec": stage.codec,
-        "shuffled": lambda number: stage.true(other[number]),
+        "shuffled": stage.shuffled,
+        "transposed": stage.transposed,
         "follower": stage.follower,
+        "silence": stage.silence,
     }
     reference_songs = [clip.song for clip in reference]
     embedded = [

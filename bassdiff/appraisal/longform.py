@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from bassdiff.appraisal.music import LABELS
 from bassdiff.appraisal.stage import MODEL, Stage
 from bassdiff.audio.io import SAMPLE_RATE_HZ
 from bassdiff.bassist import MAX_SECONDS
@@ -42,13 +43,13 @@ def longform(stage: Stage, num_songs: int = 3, segment_seconds: float = 60.0) ->
         stage.bassist, stage.source, songs, stage.takes, stage.seed, stage.knobs, stage.judge
     )
     rows = []
-    for name, label in ((MODEL, "bassdiff"), ("true", "true bass")):
+    players = {MODEL: long.model, "true": long.true, "follower": long.follower}
+    for name, play in players.items():
         drifts = []
-        for number in stage.progress(range(len(songs)), label):
-            bass = long.model(number) if name == MODEL else long.true(number)
-            drifts.append(drift(bass, SAMPLE_RATE_HZ, segment_seconds))
+        for number in stage.progress(range(len(songs)), LABELS[name]):
+            drifts.append(drift(play(number), SAMPLE_RATE_HZ, segment_seconds))
         kind: Kind = "system" if name == MODEL else "anchor"
-        rows.append(Row(name, label, kind, _scores(drifts, [clip.song for clip in songs])))
+        rows.append(Row(name, LABELS[name], kind, _scores(drifts, [clip.song for clip in songs])))
     return Table(
         "longform",
         "Does a long bass stay itself?",

@@ -15,6 +15,7 @@ from bassdiff.data.mixing import BASS_LUFS
 from bassdiff.data.stems import Source
 from bassdiff.evaluation import anchors
 from bassdiff.evaluation.clips import Clip
+from bassdiff.evaluation.music import derangement
 from bassdiff.evaluation.takes import Takes
 from bassdiff.pretrained.judge import Judge
 
@@ -103,6 +104,10 @@ class Stage:
         """What a rule plays to clip `number`."""
         clip = self.clips[number]
         return self.takes.take(clip, "follower", lambda: anchors.follower(clip))
+
+    def shuffled(self, number: int) -> np.ndarray:
+        """The true bass of another song than clip `number`'s."""
+        return self.true(derangement(self.songs)[number])
 
     def silence(self, number: int) -> np.ndarray:
         """No bass to clip `number`."""

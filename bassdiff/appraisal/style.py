@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from bassdiff.appraisal.music import LABELS
 from bassdiff.appraisal.stage import MODEL, Stage
 from bassdiff.errors import InputError
 from bassdiff.evaluation.music import COLUMNS as MUSIC
@@ -52,17 +53,10 @@ def style(stage: Stage, strengths: tuple[float, ...] | None = None) -> Table:
         hear_mix(clip.mix, clip.annotation, clip.drums, clip.bass, stage.judge)
         for clip in stage.progress(stage.clips, "mixes")
     ]
-    rows = []
-    for strength in STRENGTHS if strengths is None else strengths:
-        basses = [
-            stage.variation(
-                number,
-                f"style-{strength:g}",
-                style=references[wanted[number]].true_bass,
-                style_strength=strength,
-            )
-            for number in stage.progress(range(len(stage.clips)), f"style strength {strength:g}")
-        ]
+
+    def row(
+        name: str, label: str, kind: Kind, basses: list[np.ndarray], strength: float | None
+    ) -> Row:
         apart = np.array(
             [[timbre_distance(timbre(bass), sound) for sound in sounds] for bass in basses]
         )
@@ -77,10 +71,35 @@ def style(stage: Stage, strengths: tuple[float, ...] | None = None) -> Table:
             "timbre_mismatched": mean_score(others, stage.songs),
             **{name: music[name] for name in MUSIC_COLUMNS if name in music},
         }
-        kind: Kind = "system" if strength == stage.bassist.defaults.style_strength else "setting"
-        name = MODEL if kind == "system" else f"style-{strength:g}"
+        setting: dict[str, float | str] | None = None
+        if strength is not None:
+            setting = {"style_strength": strength}
+        return Row(name, label, kind, scores, setting)
+
+    numbers = range(len(stage.clips))
+    rows = []
+    for strength in STRENGTHS if strengths is None else strengths:
+        basses = [
+            stage.variation(
+                number,
+                f"style-{strength:g}",
+                style=references[wanted[number]].true_bass,
+                style_strength=strength,
+            )
+            for number in stage.progress(numbers, f"style strength {strength:g}")
+        ]
         label = f"strength {strength:g}"
-        rows.append(Row(name, label, kind, scores, {"style_strength": strength}))
+        if strength == stage.bassist.defaults.style_strength:
+            rows.append(row(MODEL, label, "system", basses, strength))
+        else:
+            rows.append(row(f"style-{strength:g}", label, "setting", basses, strength))
+    anchors = {
+        "reference": [references[wanted[number]].true_bass for number in numbers],
+        "true": [stage.true(number) for number in numbers],
+        "follower": [stage.follower(number) for number in numbers],
+    }
+    labels = {**LABELS, "reference": "the reference itself"}
+    rows += [row(name, labels[name], "anchor", basses, None) for name, basses in anchors.items()]
     return Table(
         "style",
         "Does it take the sound of a reference?",

@@ -158,6 +158,7 @@ def test_distances_to_true_basses_of_other_clips(tmp_path, folder, music_table, 
 def test_ablation_takes_the_mix_away_and_sweeps_the_settings(folder, music_table, request_of):
     table = run("ablation", request_of(folder, sweep_clips=2), plain)
     names = {row.name for row in table.rows}
+    assert {"true", "shuffled", "follower", "silence"} <= names
     assert {MODEL, *CONTEXTS, "guidance-1.0", "guidance-4.0", "rescale-0.0", "steps-2"} <= names
     assert {
         row.setting["guidance"] for row in table.rows if row.setting and "guidance" in row.setting
@@ -186,7 +187,9 @@ def test_style_needs_ten_references_and_reports_each_strength(tmp_path, request_
         tmp_path / "many", data="composed:16", num_clips=10, sweep_clips=10, clip_seconds=1.5
     )
     table = run("style", many, plain)
-    assert [row.setting["style_strength"] for row in table.rows] == [0.0, 1.0]
+    assert [row.setting["style_strength"] for row in table.rows if row.setting] == [0.0, 1.0]
+    assert table.row("reference").scores["timbre_retrieval_at_1"].value == 1
+    assert table.row("reference").scores["timbre_matched"].value == 0
     assert [row.name for row in table.rows if row.kind == "system"] == [MODEL]
     for row in table.rows:
         assert 0 <= row.scores["timbre_retrieval_at_1"].value <= 1
