@@ -44,7 +44,7 @@ setup(
     package_data={
         "bassdiff.examples": ["*.ogg"],
         "bassdiff.evaluation": ["templates/*"],
-        "bassdiff.pretrained": ["*/*.safetensors", "*/*.md", "*/*.json", "*/*.png"],
+        "bassdiff.pretrained": ["*/*.safetensors", "*/*.md", "*/*.json", "*/scores/*.json"],
     },
     install_requires=[*AUDIO, *LEARNING, *DATA, *TOOLS],
     extras_require={

@@ -193,7 +193,7 @@ def test_style_needs_ten_references_and_reports_each_strength(tmp_path, request_
     assert [row.name for row in table.rows if row.kind == "system"] == [MODEL]
     for row in table.rows:
         assert 0 <= row.scores["timbre_retrieval_at_1"].value <= 1
-        assert row.scores["timbre_matched"].value > 0
+        assert row.scores["timbre_matched"].value >= 0
     assert len(set(table.about["references"])) == 10
 
 
