@@ -348,7 +348,10 @@ def _evaluate_arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--clip-seconds", type=_positive(float), default=23.8)
     sub.add_argument("--seed", type=int, default=0)
     sub.add_argument(
-        "--judge", default="spectrum", help="what the matching model reads: spectrum, latents; none"
+        "--judge",
+        default="small",
+        metavar="NAME_OR_DIR",
+        help="weights whose matching models judge, or none",
     )
     sub.add_argument(
         "--embedder",

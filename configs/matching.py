@@ -7,8 +7,8 @@
         --config.data.latents=runs/keys --config.data.validation_latents=runs/unseen_keys \
         --workdir runs/matching
 
-With `--features latents` it reads the latents of codecs instead: key it learns sooner from them,
-rhythm hardly.
+With `--features latents` it reads the latents of codecs instead, from which it learns the key
+sooner and rhythm hardly: `evaluate` takes the mean of both models.
 
 size   parameters  hardware     time     expected
 tiny   0.05 M      anything     seconds  nothing: for tests

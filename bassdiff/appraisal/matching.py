@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from bassdiff.appraisal.stage import Stage
+from bassdiff.appraisal.stage import MODEL, Stage
 from bassdiff.errors import InputError
+from bassdiff.evaluation.music import Judge
 from bassdiff.evaluation.table import Column, Row, Table, mean_score
 from bassdiff.pretrained.judge import fit_of
 
@@ -33,9 +34,22 @@ def matching(stage: Stage) -> Table:
     Raises:
       InputError: without a matching model, or if a true bass is not known.
     """
-    judge = stage.judge
-    if judge is None:
-        raise InputError("there is no matching model to ask; choose --judge spectrum or latents")
+    panel = stage.judge
+    if panel is None:
+        raise InputError("there is no matching model to ask; name weights that have one as --judge")
+    rows = [_row(MODEL, panel, stage)]
+    if len(panel.judges) > 1:
+        rows += [_row(judge.name, judge, stage) for judge in panel.judges]
+    return Table(
+        "matching",
+        "Can the matching model be trusted?",
+        stage.about(candidates=len(stage.clips), chance_at_1=1 / len(stage.clips)),
+        COLUMNS,
+        tuple(rows),
+    )
+
+
+def _row(name: str, judge: Judge, stage: Stage) -> Row:
     numbers = range(len(stage.clips))
     mixes = [judge.mix_vectors(clip.mix) for clip in stage.progress(stage.clips, "mixes")]
 
@@ -70,10 +84,5 @@ def matching(stage: Stage) -> Table:
         "not_another_song": beaten(others),
     }
     scores = {name: mean_score(column, stage.songs) for name, column in values.items()}
-    return Table(
-        "matching",
-        "Can the matching model be trusted?",
-        stage.about(candidates=len(stage.clips), chance_at_1=1 / len(stage.clips)),
-        COLUMNS,
-        (Row("judge", judge.name, "system", scores),),
-    )
+    label = "all together" if name == MODEL else name
+    return Row(name, label, "system" if name == MODEL else "anchor", scores)

@@ -68,7 +68,7 @@ def music(stage: Stage, bank: Source | None = None) -> Table:
     systems["follower"] = stage.follower
     if bank is not None and judge is not None:
         basses = _embedded(bank, judge, stage)
-        systems["nearest"] = functools.partial(_nearest, stage, mixes, basses)
+        systems["nearest"] = functools.partial(_nearest, stage, mixes, basses, judge.hop_samples)
     systems["silence"] = stage.silence
 
     heard: dict[str, list[HeardBass]] = {}
@@ -99,10 +99,14 @@ def music(stage: Stage, bank: Source | None = None) -> Table:
     )
 
 
-def _nearest(stage: Stage, mixes: list[HeardMix], bank: Bank, number: int) -> np.ndarray:
+def _nearest(
+    stage: Stage, mixes: list[HeardMix], bank: Bank, hop_samples: int, number: int
+) -> np.ndarray:
     clip, vectors = stage.clips[number], mixes[number].vectors
     assert vectors is not None
-    return stage.takes.take(clip, "nearest", lambda: anchors.nearest(vectors, bank, len(clip.mix)))
+    return stage.takes.take(
+        clip, "nearest", lambda: anchors.nearest(vectors, bank, len(clip.mix), hop_samples)
+    )
 
 
 def _embedded(bank: Source, judge: Judge, stage: Stage) -> Bank:

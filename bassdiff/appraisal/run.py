@@ -23,7 +23,7 @@ from bassdiff.evaluation.clips import clips
 from bassdiff.evaluation.embedders import Embedder, open_embedder
 from bassdiff.evaluation.table import Table
 from bassdiff.evaluation.takes import Takes
-from bassdiff.pretrained.judge import Judge, load_judge
+from bassdiff.pretrained.judge import Panel, load_judges
 from bassdiff.pretrained.release import load_weights
 
 
@@ -41,7 +41,7 @@ class Request:
       seed: of the first clip.
       weights: name or folder of the bassist's weights.
       knobs: settings that differ from the weights' defaults.
-      judge: "spectrum" or "latents": what the matching model reads; or "none".
+      judge: name or folder of the matching models that judge; or "none".
       embedder: what distances compare: "matching", or as in `evaluation/embedders.py`.
       bank: training songs whose nearest bass is an anchor; none when empty.
       sweep_clips: how many of the clips `style` and `ablation` play many times.
@@ -58,7 +58,7 @@ class Request:
     seed: int
     weights: str
     knobs: dict[str, Any]
-    judge: str = "spectrum"
+    judge: str = "small"
     embedder: str = "matching"
     bank: str = ""
     sweep_clips: int = 12
@@ -78,7 +78,7 @@ def run(task: str, request: Request, progress: Progress) -> Table:
       InputError: something that was named cannot be used.
     """
     weights = load_weights(request.weights)
-    judge = None if request.judge == "none" else load_judge(request.weights, request.judge)
+    judge = None if request.judge == "none" else load_judges(request.judge)
     source = open_source(request.data, **request.source)
     spare = request.num_clips if task == "distances" else 0
     chosen, others = clips(source, request.num_clips, request.clip_seconds, request.finished, spare)
@@ -115,7 +115,7 @@ def run(task: str, request: Request, progress: Progress) -> Table:
 
 
 def _answer(
-    task: str, request: Request, stage: Stage, others: list[Any], judge: Judge | None
+    task: str, request: Request, stage: Stage, others: list[Any], judge: Panel | None
 ) -> Table:
     if request.finished and task in ("style", "longform", "ablation"):
         raise InputError(f"finished pairs cannot be played again; {task} needs --data")
@@ -133,7 +133,7 @@ def _answer(
     return simple[task](stage if task == "matching" else stage.first(request.sweep_clips))
 
 
-def _embedder(which: str, judge: Judge | None) -> Embedder:
+def _embedder(which: str, judge: Panel | None) -> Embedder:
     if which != "matching":
         return open_embedder(which)
     if judge is None:

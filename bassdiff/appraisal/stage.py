@@ -17,7 +17,7 @@ from bassdiff.evaluation import anchors
 from bassdiff.evaluation.clips import Clip
 from bassdiff.evaluation.music import derangement
 from bassdiff.evaluation.takes import Takes
-from bassdiff.pretrained.judge import Judge
+from bassdiff.pretrained.judge import Panel
 
 # As `tqdm(items, description)`: gives the items back one by one.
 Progress: TypeAlias = Callable[[Iterable[Any], str], Iterable[Any]]
@@ -35,7 +35,7 @@ class Stage:
       takes: where everything is kept.
       seed: the first clip's; the others count up.
       knobs: settings of the bassist that differ from its weights' defaults.
-      judge: the matching model, if there is one.
+      judge: the matching models, if there are any.
       progress: wraps what takes long, as `tqdm(items, description)` does.
     """
 
@@ -45,7 +45,7 @@ class Stage:
     takes: Takes
     seed: int
     knobs: dict[str, Any] = field(default_factory=dict)
-    judge: Judge | None = None
+    judge: Panel | None = None
     progress: Progress = lambda items, _: items
 
     @property

@@ -84,7 +84,10 @@ def half_a_beat_late(bass: np.ndarray, clip: Clip, beat_seconds: float = 0.5) ->
 
 
 def nearest(
-    mix_vectors: np.ndarray, bank: Sequence[tuple[np.ndarray, np.ndarray]], num_samples: int
+    mix_vectors: np.ndarray,
+    bank: Sequence[tuple[np.ndarray, np.ndarray]],
+    num_samples: int,
+    hop_samples: int,
 ) -> np.ndarray:
     """The bass of the bank that the matching model likes best with a mix: no generation at all.
 
@@ -92,6 +95,7 @@ def nearest(
       mix_vectors: `[windows, E]` of the mix.
       bank: training basses as `(samples [N], vectors [windows, E])`.
       num_samples: Length of the result.
+      hop_samples: From one window to the next.
 
     Returns:
       `[num_samples]` float32, from where in the best bass the vectors agree most.
@@ -102,8 +106,7 @@ def nearest(
         for first in range(len(vectors) - count + 1):
             piece = vectors[first : first + count]
             score = float(np.mean(np.sum(mix_vectors[:count] * piece, axis=1)))
-            # Windows overlap by half, and what they have in common is that many samples.
-            start = round(first * len(samples) / (len(vectors) + 1))
+            start = first * hop_samples
             if score > best_score and start + num_samples <= len(samples):
                 best, best_score = samples[start : start + num_samples], score
     return best

@@ -61,7 +61,12 @@ COLUMNS = (
 
 
 class Judge(Protocol):
-    """The matching model: `pretrained.judge.Judge`."""
+    """A matching model: a `Judge` of `pretrained/judge.py`, or a `Panel` of them."""
+
+    @property
+    def hop_samples(self) -> int:
+        """From one window to the next."""
+        ...
 
     def mix_vectors(self, mix: np.ndarray) -> np.ndarray:
         """Unit vectors `[windows, E]` of a mix `[N]`."""

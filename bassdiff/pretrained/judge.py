@@ -1,8 +1,9 @@
-"""A matching model at work: how well a bass fits a mix, from waveforms of any length."""
+"""Matching models at work: how well a bass fits a mix, from waveforms of any length."""
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 
 import jax
@@ -11,8 +12,9 @@ import numpy as np
 from bassdiff.audio.io import SAMPLE_RATE_HZ, match_loudness
 from bassdiff.data.mixing import BASS_LUFS, MIX_LUFS
 from bassdiff.errors import InputError
+from bassdiff.models.autoencoder import LATENT_HOP
 from bassdiff.models.matching import MatchingModel
-from bassdiff.pretrained.features import Features, open_features
+from bassdiff.pretrained.features import KINDS, Features, open_features
 from bassdiff.pretrained.release import find, matching_name
 from bassdiff.pretrained.weights import MatchingWeights, load_matching
 from bassdiff.types import Array, PyTree
@@ -27,11 +29,7 @@ def _embed(model: MatchingModel, side: str, params: PyTree, x: Array, frames: Ar
 
 
 class Judge:
-    """Embeds mixes and basses as unit vectors, one per half-overlapping window of 6 s.
-
-    It is an `Embedder` of `evaluation/embedders.py`: `sound` is what a bass is like, `pair`
-    both vectors side by side.
-    """
+    """Embeds mixes and basses as unit vectors, one per half-overlapping window of 6 s."""
 
     def __init__(self, weights: MatchingWeights, features: Features) -> None:
         """Binds a model to the features it was trained on.
@@ -50,6 +48,11 @@ class Judge:
         kind = "spectrum" if "spectrum" in features.origin.values() else "latents"
         self.name = f"matching-{kind}-{weights.checksum[:8]}"
 
+    @property
+    def hop_samples(self) -> int:
+        """From one window to the next."""
+        return self._weights.model.window_frames // 2 * LATENT_HOP
+
     def mix_vectors(self, mix: np.ndarray) -> np.ndarray:
         """`[N]` at 44.1 kHz, of any level, to unit vectors `[windows, E]` float32."""
         return self._vectors("mix", match_loudness(mix, SAMPLE_RATE_HZ, MIX_LUFS))
@@ -57,18 +60,6 @@ class Judge:
     def bass_vectors(self, bass: np.ndarray) -> np.ndarray:
         """As `mix_vectors`, of a bass."""
         return self._vectors("bass", match_loudness(bass, SAMPLE_RATE_HZ, BASS_LUFS))
-
-    def fit(self, mix: np.ndarray, bass: np.ndarray) -> float:
-        """How well a bass fits a mix, -1 to 1: the mean cosine over windows."""
-        return fit_of(self.mix_vectors(mix), self.bass_vectors(bass))
-
-    def sound(self, bass: np.ndarray) -> np.ndarray:
-        """Embeds a bass alone: `[windows, E]`, of windows that do not overlap."""
-        return self.bass_vectors(bass)[::2]
-
-    def pair(self, mix: np.ndarray, bass: np.ndarray) -> np.ndarray:
-        """Embeds a mix and its bass: `[windows, 2 E]`, of windows that do not overlap."""
-        return np.concatenate([self.mix_vectors(mix), self.bass_vectors(bass)], axis=1)[::2]
 
     def _vectors(self, side: str, audio: np.ndarray) -> np.ndarray:
         features = getattr(self._features, side)(audio)
@@ -93,26 +84,76 @@ class Judge:
         return np.concatenate(vectors)
 
 
+class Panel:
+    """Several judges as one: the cosine of its vectors is the mean of theirs.
+
+    Judges of spectra hear rhythm better and judges of latents the key, so that together they
+    miss less than either. It is an `Embedder` of `evaluation/embedders.py`, too: `sound` is
+    what a bass is like, `pair` the vectors of mix and bass side by side.
+    """
+
+    def __init__(self, judges: Sequence[Judge]) -> None:
+        """Joins judges.
+
+        Raises:
+          InputError: their windows do not lie alike.
+        """
+        self.judges = tuple(judges)
+        self.name = "+".join(judge.name for judge in judges)
+        (self.hop_samples, *others) = {judge.hop_samples for judge in judges}
+        if others:
+            raise InputError(
+                "the matching models have windows of unlike lengths; keep one of them only"
+            )
+
+    def mix_vectors(self, mix: np.ndarray) -> np.ndarray:
+        """`[N]` at 44.1 kHz, of any level, to unit vectors `[windows, E]` float32."""
+        return self._joined([judge.mix_vectors(mix) for judge in self.judges])
+
+    def bass_vectors(self, bass: np.ndarray) -> np.ndarray:
+        """As `mix_vectors`, of a bass."""
+        return self._joined([judge.bass_vectors(bass) for judge in self.judges])
+
+    def sound(self, bass: np.ndarray) -> np.ndarray:
+        """Embeds a bass alone: `[windows, E]`, of windows that do not overlap."""
+        return self.bass_vectors(bass)[::2]
+
+    def pair(self, mix: np.ndarray, bass: np.ndarray) -> np.ndarray:
+        """Embeds a mix and its bass: `[windows, 2 E]`, of windows that do not overlap."""
+        return np.concatenate([self.mix_vectors(mix), self.bass_vectors(bass)], axis=1)[::2]
+
+    def _joined(self, vectors: list[np.ndarray]) -> np.ndarray:
+        return np.concatenate(vectors, axis=1) / np.float32(len(vectors)) ** 0.5
+
+
 def fit_of(mix_vectors: np.ndarray, bass_vectors: np.ndarray) -> float:
     """The mean cosine of corresponding windows, `[windows, E]` each, over those both have."""
     count = min(len(mix_vectors), len(bass_vectors))
     return float(np.mean(np.sum(mix_vectors[:count] * bass_vectors[:count], axis=1)))
 
 
-def load_judge(weights: str | Path = "small", kind: str = "spectrum") -> Judge:
-    """Loads the matching model beside some weights.
+def load_judges(weights: str | Path = "small") -> Panel:
+    """Loads the matching models of a folder, over spectra and over its codecs' latents.
+
+    They judge any basses, whatever weights these were played with.
 
     Args:
-      weights: Name of released weights or a folder; holds `matching_spectrum.safetensors`, or
-        `matching_latents.safetensors` over the latents of the codecs there.
-      kind: "spectrum" or "latents". A judge of spectra owes nothing to a codec: where these
-        weights bring none, the released one judges them.
+      weights: Name of released weights, or a folder that holds `matching_spectrum.safetensors`,
+        or `matching_latents.safetensors` and its codecs, or all of them.
 
     Raises:
       InputError: If there is none, or it does not belong to the codecs.
     """
-    features = open_features(kind, weights)
-    path = find(weights) / matching_name(kind)
-    if kind == "spectrum" and not path.is_file():
-        path = find("small") / matching_name(kind)
-    return Judge(load_matching(path), features)
+    folder = find(weights)
+    kinds = [kind for kind in KINDS if (folder / matching_name(kind)).is_file()]
+    if not kinds:
+        raise InputError(
+            f"{folder} holds no matching model ({', '.join(map(matching_name, KINDS))}); train "
+            "one, or take the judges of released weights"
+        )
+    return Panel(
+        [
+            Judge(load_matching(folder / matching_name(kind)), open_features(kind, folder))
+            for kind in kinds
+        ]
+    )

@@ -71,7 +71,7 @@ def request_of(judged_weights, tmp_path_factory):
             "seed": 0,
             "weights": judged_weights,
             "knobs": {"steps": 2},
-            "judge": "latents",
+            "judge": judged_weights,
         }
         return Request(out=out, **{**settings, **changes})
 
@@ -241,7 +241,7 @@ def test_the_command_line_prints_reports_and_gates(tmp_path, judged_weights, cap
     monkeypatch.setattr(cli, "_compilation_cache", lambda: None)
     words = ["--data", "composed:4", "--max-seconds", "8", "--clips", "2", "--clip-seconds", "3"]
     words += ["--steps", "2", "--weights", judged_weights, "--out", "e", "--bank", ""]
-    words += ["--judge", "latents"]
+    words += ["--judge", judged_weights]
     assert cli.main(["evaluate", "music", *words, "--report", "page"]) == 0
     assert "harmony top-1" in capsys.readouterr().out
     assert (tmp_path / "page" / "index.html").stat().st_size > 10_000

@@ -7,7 +7,7 @@ from bassdiff.errors import InputError
 from bassdiff.models.matching import MatchingModel
 from bassdiff.pretrained import judge as judging
 from bassdiff.pretrained.features import open_features, spectrum
-from bassdiff.pretrained.judge import Judge, fit_of, load_judge
+from bassdiff.pretrained.judge import Judge, Panel, fit_of, load_judges
 from bassdiff.pretrained.weights import load_matching, save_matching
 
 HOP, SIZE = 2048, 16
@@ -28,8 +28,14 @@ def matching_file(tmp_path_factory, randomised):
 
 
 @pytest.fixture(scope="module")
-def judge(matching_file):
-    return load_judge(matching_file.parent, "spectrum")
+def panel(matching_file):
+    return load_judges(matching_file.parent)
+
+
+@pytest.fixture(scope="module")
+def judge(panel):
+    (alone,) = panel.judges
+    return alone
 
 
 @pytest.fixture
@@ -65,17 +71,48 @@ def test_fit_is_the_mean_cosine_over_common_windows(judge, noise):
     count = len(bass)
     assert count < len(mix)
     assert fit_of(mix, bass) == pytest.approx(np.mean([mix[i] @ bass[i] for i in range(count)]))
-    assert judge.fit(noise, noise) == pytest.approx(
-        fit_of(mix, judge.bass_vectors(noise)), abs=1e-5
-    )
-    assert judge.pair(noise, noise).shape == (3, 24)
+
+
+def test_a_panels_cosine_is_the_mean_of_its_judges(judge, noise):
+    class Other(Judge):
+        """Hears everything upside down."""
+
+        def __init__(self):
+            self.name = "other"
+
+        hop_samples = judge.hop_samples
+
+        def mix_vectors(self, mix):
+            return judge.mix_vectors(mix)[:, ::-1]
+
+        def bass_vectors(self, bass):
+            return -judge.bass_vectors(bass)[:, ::-1]
+
+    panel = Panel([judge, Other()])
+    assert panel.name == f"{judge.name}+other"
+    mix, bass = panel.mix_vectors(noise), panel.bass_vectors(noise)
+    np.testing.assert_allclose(np.linalg.norm(mix, axis=1), 1.0, rtol=1e-5)
+    assert fit_of(mix, bass) == pytest.approx(0.0, abs=1e-6)
+    assert panel.pair(noise, noise).shape == (3, 48)
+    np.testing.assert_array_equal(panel.sound(noise), bass[::2])
+
+
+def test_judges_of_unlike_windows_make_no_panel(judge):
+    class Other(Judge):
+        name, hop_samples = "other", 1
+
+        def __init__(self):
+            pass
+
+    with pytest.raises(InputError, match="windows of unlike lengths"):
+        Panel([judge, Other()])
 
 
 def test_every_length_shares_one_program(judge, noise, compilations):
-    judge.fit(noise, noise)
+    judge.mix_vectors(noise)
     before = len(compilations)
     for frames in (3, 20, 33):
-        judge.fit(noise[: frames * HOP], noise[: frames * HOP])
+        judge.mix_vectors(noise[: frames * HOP])
     assert len(compilations) == before
 
 
@@ -83,8 +120,9 @@ def test_the_name_tells_kind_and_weights(judge, matching_file):
     assert judge.name == f"matching-spectrum-{load_matching(matching_file).checksum[:8]}"
 
 
-def test_weights_without_a_judge_of_spectra_get_the_released_one(tiny_weights):
-    assert load_judge(tiny_weights).name == load_judge().name
+def test_the_released_panel_hears_spectra_and_latents():
+    names = [judge.name.rpartition("-")[0] for judge in load_judges().judges]
+    assert sorted(names) == ["matching-latents", "matching-spectrum"]
 
 
 def test_a_judge_refuses_features_it_was_not_trained_on(matching_file, tiny_weights):
@@ -95,8 +133,8 @@ def test_a_judge_refuses_features_it_was_not_trained_on(matching_file, tiny_weig
 def test_bad_names_are_said(matching_file, tiny_weights):
     with pytest.raises(InputError, match="'mfcc' are no features; choose among latents, spectrum"):
         open_features("mfcc")
-    with pytest.raises(InputError, match=r"matching_latents\.safetensors does not exist"):
-        load_judge(tiny_weights, "latents")
+    with pytest.raises(InputError, match=r"holds no matching model \(matching_latents"):
+        load_judges(tiny_weights)
     with pytest.raises(InputError, match="holds no matching model"):
         load_matching(tiny_weights / "unet.safetensors")
 
