@@ -102,6 +102,8 @@ def distances(stage: Stage, reference: Sequence[Clip], embedder: Embedder) -> Ta
 
 # The interval takes halves of the songs, which may have less than half of the windows.
 MIN_WINDOWS = 4 * MIN_EXTRAPOLATED
+# The spread of so many is known within a tenth.
+NUM_HALVES = 60
 
 Group = tuple[np.ndarray, list[str]]
 
@@ -118,7 +120,7 @@ def _scores(reference: list[Group], sound: Group, pair: Group) -> dict[str, Scor
             or min(map(len, sets)) < MIN_WINDOWS
         ):
             return np.nan, np.nan
-        return distance_interval(function, sets, groups)
+        return distance_interval(function, sets, groups, NUM_HALVES)
 
     def score(function: Callable[..., float]) -> Score:
         low, high = interval(function, [sounds, sound[0]], [songs, sound[1]])
