@@ -10,7 +10,9 @@ from pathlib import Path
 os.environ["JAX_PLATFORMS"] = "cpu"
 # Level 0 halves the time of compiling, of which tests do most.
 os.environ["XLA_FLAGS"] = (
-    "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0"
+    "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0 "
+    # Eight devices on few busy cores wait for one another longer than XLA would let them.
+    "--xla_cpu_collective_call_terminate_timeout_seconds=600"
 )
 # A test must not pass or be fast because an earlier run left a compiled program behind.
 os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)

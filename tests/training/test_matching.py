@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from jax.sharding import NamedSharding
+from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from bassdiff import recipes
@@ -15,7 +15,7 @@ from bassdiff.models.matching import MatchingModel
 from bassdiff.pretrained.weights import load_matching
 from bassdiff.training.log import RunLog
 from bassdiff.training.matching import MatchingObjective, info_nce
-from bassdiff.training.partition import batch_sharding, make_mesh, replicated
+from bassdiff.training.partition import batch_sharding, replicated
 
 
 def unit(vectors):
@@ -81,13 +81,15 @@ def test_training_learns_who_belongs_to_whom(objective, step, rng):
 
 
 def test_negatives_come_from_all_devices(objective, rng):
-    """One step on eight devices is the step on one: every row sees every other."""
+    """One step on two devices is the step on one: every row sees every other."""
     # Adam would make steps of gradients that are zero but for rounding.
     objective = dataclasses.replace(objective, optimizer=optax.sgd(0.1))
     state = jax.jit(objective.init)(jax.random.key(0))
     batch, key = related(rng), jax.random.key(5)
     alone, metrics = jax.jit(objective.train_step)(state, batch, key)
-    mesh = make_mesh()
+    # Two devices hold as many secrets from one another as eight, and gather faster.
+    axes = (AxisType.Auto,) * 2
+    mesh = jax.make_mesh((2, 1), ("data", "fsdp"), axes, devices=jax.devices()[:2])
     with jax.set_mesh(mesh):
         rows = jax.device_put(batch, batch_sharding(mesh))
         split, split_metrics = jax.jit(
