@@ -19,7 +19,6 @@ from bassdiff.evaluation.music import (
     HeardMix,
     derangement,
     hear_bass,
-    hear_mix,
     score_clips,
 )
 from bassdiff.evaluation.table import Column, Kind, Row, Score, Table, mean_score
@@ -54,17 +53,13 @@ MUSIC_COLUMNS = (
 )
 
 
-def ablation(stage: Stage, sweeps: dict[str, tuple[Any, ...]] | None = None) -> Table:
+def ablation(stage: Stage) -> Table:
     """Changes one thing at a time: the mix that is heard, and the settings of sampling.
 
     Args:
       stage: clips and players.
-      sweeps: values by setting; `SWEEPS` when None.
     """
-    mixes = [
-        hear_mix(clip.mix, clip.annotation, clip.drums, clip.bass, stage.judge)
-        for clip in stage.progress(stage.clips, "mixes")
-    ]
+    mixes = stage.heard_mixes()
     own = _heard(stage, "bassdiff", lambda number: stage.variation(number, MODEL))
     rows = [_row(MODEL, "bassdiff", "system", stage, mixes, own)]
     other = derangement(stage.songs)
@@ -87,7 +82,7 @@ def ablation(stage: Stage, sweeps: dict[str, tuple[Any, ...]] | None = None) -> 
         rows.append(
             _row(name, LABELS[name], "anchor", stage, mixes, _heard(stage, LABELS[name], play))
         )
-    for setting, values in (SWEEPS if sweeps is None else sweeps).items():
+    for setting, values in SWEEPS.items():
         for value in values:
             label = f"{setting} {value:g}" if isinstance(value, int | float) else str(value)
             name = f"{setting}-{value}"

@@ -17,7 +17,6 @@ from bassdiff.evaluation.music import (
     HeardMix,
     Judge,
     hear_bass,
-    hear_mix,
     score_clips,
 )
 from bassdiff.evaluation.pitch import pitch_agreement
@@ -53,10 +52,7 @@ def music(stage: Stage, bank: Source | None = None) -> Table:
         without a matching model.
     """
     judge = stage.judge
-    mixes = [
-        hear_mix(clip.mix, clip.annotation, clip.drums, clip.bass, judge)
-        for clip in stage.progress(stage.clips, "mixes")
-    ]
+    mixes = stage.heard_mixes()
     systems: dict[str, Callable[[int], np.ndarray]] = {MODEL: stage.model}
     if all(clip.bass is not None for clip in stage.clips):
         systems |= {

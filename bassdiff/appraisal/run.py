@@ -15,7 +15,7 @@ from bassdiff.appraisal.matching import matching
 from bassdiff.appraisal.music import music
 from bassdiff.appraisal.stage import Progress, Stage
 from bassdiff.appraisal.style import style
-from bassdiff.bassist import load
+from bassdiff.bassist import Bassist
 from bassdiff.data.sources import open_source
 from bassdiff.data.stems import Source
 from bassdiff.errors import InputError
@@ -107,7 +107,7 @@ def run(task: str, request: Request, progress: Progress) -> Table:
     )
     takes.save_clips(chosen)
     stage = Stage(
-        load(request.weights), source, chosen, takes, request.seed, request.knobs, judge, progress
+        Bassist(weights), source, chosen, takes, request.seed, request.knobs, judge, progress
     )
     table = _answer(task, request, stage, others, judge)
     takes.save(table)

@@ -15,7 +15,7 @@ from bassdiff.data.mixing import BASS_LUFS
 from bassdiff.data.stems import Source
 from bassdiff.evaluation import anchors
 from bassdiff.evaluation.clips import Clip
-from bassdiff.evaluation.music import derangement
+from bassdiff.evaluation.music import HeardMix, derangement, hear_mix
 from bassdiff.evaluation.takes import Takes
 from bassdiff.pretrained.judge import Panel
 
@@ -56,6 +56,13 @@ class Stage:
     def first(self, num_clips: int) -> Stage:
         """The same with fewer clips, for questions that take many basses of each."""
         return dataclasses.replace(self, clips=self.clips[:num_clips])
+
+    def heard_mixes(self) -> list[HeardMix]:
+        """What the measures need of every clip's mix."""
+        return [
+            hear_mix(clip.mix, clip.annotation, clip.drums, clip.bass, self.judge)
+            for clip in self.progress(self.clips, "mixes")
+        ]
 
     def model(self, number: int) -> np.ndarray:
         """The bass under test of clip `number`: a finished one, or this bassist's own."""

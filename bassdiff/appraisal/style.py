@@ -8,7 +8,7 @@ from bassdiff.appraisal.music import LABELS
 from bassdiff.appraisal.stage import MODEL, Stage
 from bassdiff.errors import InputError
 from bassdiff.evaluation.music import COLUMNS as MUSIC
-from bassdiff.evaluation.music import hear_bass, hear_mix, score_clips
+from bassdiff.evaluation.music import hear_bass, score_clips
 from bassdiff.evaluation.table import Column, Kind, Row, Table, mean_score
 from bassdiff.evaluation.timbre import retrieval_at_1, timbre, timbre_distance
 
@@ -26,12 +26,11 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def style(stage: Stage, strengths: tuple[float, ...] | None = None) -> Table:
+def style(stage: Stage) -> Table:
     """Plays every clip in the sound of another song's bass, at several strengths.
 
     Args:
       stage: clips and players; the references are true basses of its first ten songs.
-      strengths: of style grounding; `STRENGTHS` when None.
 
     Raises:
       InputError: the true basses of ten songs are not known.
@@ -49,17 +48,13 @@ def style(stage: Stage, strengths: tuple[float, ...] | None = None) -> Table:
     for number, clip in enumerate(stage.clips):
         if references[wanted[number]].song == clip.song:
             wanted[number] = (wanted[number] + 1) % NUM_REFERENCES
-    mixes = [
-        hear_mix(clip.mix, clip.annotation, clip.drums, clip.bass, stage.judge)
-        for clip in stage.progress(stage.clips, "mixes")
-    ]
+    mixes = stage.heard_mixes()
 
     def row(
         name: str, label: str, kind: Kind, basses: list[np.ndarray], strength: float | None
     ) -> Row:
-        apart = np.array(
-            [[timbre_distance(timbre(bass), sound) for sound in sounds] for bass in basses]
-        )
+        heard = [timbre(bass) for bass in basses]
+        apart = np.array([[timbre_distance(mine, sound) for sound in sounds] for mine in heard])
         own = np.array(wanted)
         chosen = apart[np.arange(len(apart)), own]
         others = (apart.sum(axis=1) - chosen) / (NUM_REFERENCES - 1)
@@ -78,7 +73,7 @@ def style(stage: Stage, strengths: tuple[float, ...] | None = None) -> Table:
 
     numbers = range(len(stage.clips))
     rows = []
-    for strength in STRENGTHS if strengths is None else strengths:
+    for strength in STRENGTHS:
         basses = [
             stage.variation(
                 number,
