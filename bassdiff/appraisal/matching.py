@@ -8,9 +8,8 @@ import numpy as np
 
 from bassdiff.appraisal.stage import MODEL, Stage
 from bassdiff.errors import InputError
-from bassdiff.evaluation.music import Judge
+from bassdiff.evaluation.music import Judge, fit_of
 from bassdiff.evaluation.table import Column, Row, Table, mean_score
-from bassdiff.pretrained.judge import fit_of
 
 COLUMNS = (
     Column("retrieval_at_1", "retrieval@1", "share of mixes whose own bass is liked best among "

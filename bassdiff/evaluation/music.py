@@ -160,10 +160,10 @@ def score_clips(
     measured = [_measures(mix, bass) for mix, bass in zip(mixes, basses, strict=True)]
     for name in measured[0]:
         scores[name] = mean_score([values[name] for values in measured], songs)
-    if all(
-        m.vectors is not None and b.vectors is not None for m, b in zip(mixes, basses, strict=True)
-    ):
-        fit = np.array([[_cosine(mix, bass) for bass in basses] for mix in mixes])
+    heard = [mix.vectors for mix in mixes if mix.vectors is not None]
+    played = [bass.vectors for bass in basses if bass.vectors is not None]
+    if len(heard) == len(played) == len(mixes):
+        fit = np.array([[fit_of(mix, bass) for bass in played] for mix in heard])
         scores["fit"] = mean_score(np.diagonal(fit), songs)
         scores["fit_matched"] = ratio_score(*_wins(fit, mismatched), songs)
     return scores
@@ -223,6 +223,12 @@ def matched_beats_mismatched(
     return float(shares.sum() / counts.sum()) if counts.sum() else 0.5
 
 
+def fit_of(mix_vectors: np.ndarray, bass_vectors: np.ndarray) -> float:
+    """The mean cosine of corresponding windows, `[windows, E]` each, over those both have."""
+    count = min(len(mix_vectors), len(bass_vectors))
+    return float(np.mean(np.sum(mix_vectors[:count] * bass_vectors[:count], axis=1)))
+
+
 def derangement(songs: Sequence[Hashable]) -> list[int]:
     """For each clip another one: the smallest rotation that gives the most another song.
 
@@ -269,12 +275,6 @@ def _measures(mix: HeardMix, bass: HeardBass) -> dict[str, float]:
         "pitch_low": span.low_midi,
         "pitch_high": span.high_midi,
     }
-
-
-def _cosine(mix: HeardMix, bass: HeardBass) -> float:
-    assert mix.vectors is not None and bass.vectors is not None
-    count = min(len(mix.vectors), len(bass.vectors))
-    return float(np.mean(np.sum(mix.vectors[:count] * bass.vectors[:count], axis=1)))
 
 
 def _wins(score_matrix: np.ndarray, mismatched: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -126,12 +126,6 @@ class Panel:
         return np.concatenate(vectors, axis=1) / np.float32(len(vectors)) ** 0.5
 
 
-def fit_of(mix_vectors: np.ndarray, bass_vectors: np.ndarray) -> float:
-    """The mean cosine of corresponding windows, `[windows, E]` each, over those both have."""
-    count = min(len(mix_vectors), len(bass_vectors))
-    return float(np.mean(np.sum(mix_vectors[:count] * bass_vectors[:count], axis=1)))
-
-
 def load_judges(weights: str | Path = "small") -> Panel:
     """Loads the matching models of a folder, over spectra and over its codecs' latents.
 
