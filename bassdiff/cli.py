@@ -25,7 +25,12 @@ if TYPE_CHECKING:
 
     from bassdiff.data.stems import Source
     from bassdiff.evaluation.table import Table
+    from bassdiff.material import Draft, Style
 
+KNOBS = (
+    *("guidance", "guidance_kind", "rescale", "steps", "solver", "schedule"),
+    *("grounding", "style_strength"),
+)
 EXIT_INPUT = 2
 EXIT_GATE = 3
 EXIT_INTERRUPTED = 130
@@ -67,7 +72,8 @@ def generate(arguments: argparse.Namespace) -> None:
         Path(arguments.mix) if arguments.mix else example_mix(),
         outputs,
         arguments.weights,
-        arguments.style,
+        _styles(arguments),
+        _draft(arguments),
         arguments.seed,
         _knobs(arguments),
     )
@@ -105,7 +111,7 @@ def encode(arguments: argparse.Namespace) -> None:
 
 
 def train(arguments: argparse.Namespace) -> None:
-    """Trains an autoencoder, a diffusion model or a matching model."""
+    """Trains an autoencoder, a diffusion model, its fast form or a matching model."""
     from bassdiff import recipes
 
     _compilation_cache()
@@ -211,9 +217,44 @@ def _source(arguments: argparse.Namespace) -> Source:
     )
 
 
+def _styles(arguments: argparse.Namespace) -> list[Style]:
+    from bassdiff.material import Style
+
+    options = {"weight": arguments.style_weight, "start_seconds": arguments.style_from}
+    for name, values in options.items():
+        if values and len(values) != len(arguments.style):
+            raise InputError(
+                f"{len(values)} values of --style-{name.split('_')[0]} and {len(arguments.style)} "
+                "of --style do not pair up; give one for each or none"
+            )
+    return [
+        Style(path, **{name: values[i] for name, values in options.items() if values})
+        for i, path in enumerate(arguments.style)
+    ]
+
+
+def _draft(arguments: argparse.Namespace) -> Draft | None:
+    from bassdiff import material
+
+    if (arguments.edit is None) != (arguments.region is None):
+        raise InputError("--edit BASS and --region START:END need each other; give both")
+    if arguments.strength is not None and not (arguments.vary or arguments.retimbre):
+        raise InputError("--strength is of --vary or --retimbre; name a bass by one of them")
+    if arguments.edit:
+        return material.edit(arguments.edit, *arguments.region)
+    if arguments.continuing:
+        return material.continuation(arguments.continuing)
+    strength = {} if arguments.strength is None else {"strength": arguments.strength}
+    if arguments.vary:
+        return material.variation(arguments.vary, **strength)
+    if arguments.retimbre:
+        return material.retimbre(arguments.retimbre, **strength)
+    return None
+
+
 def _knobs(arguments: argparse.Namespace) -> dict[str, float | int | str]:
-    names = ("guidance", "rescale", "steps", "solver", "style_strength")
-    return {n: v for n in names if (v := getattr(arguments, n, None)) is not None}
+    knobs = {name: getattr(arguments, name, None) for name in KNOBS}
+    return {name: value for name, value in knobs.items() if value is not None}
 
 
 def read_config(spec: str, overrides: Sequence[str]) -> ConfigDict:
@@ -289,7 +330,7 @@ def parser() -> argparse.ArgumentParser:
     _generate_arguments(verb(generate))
 
     sub = verb(train)
-    sub.add_argument("objective", choices=("autoencoder", "diffusion", "matching"))
+    sub.add_argument("objective", choices=("autoencoder", "diffusion", "distillation", "matching"))
     sub.add_argument("--config", required=True, metavar="FILE:SIZE")
     sub.add_argument("--workdir", required=True, help="checkpoints, logs and weights go here")
     sub.epilog = "Any key of the config can be set: --config.key=value."
@@ -384,8 +425,41 @@ def _evaluate_arguments(sub: argparse.ArgumentParser) -> None:
 def _generate_arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("mix", nargs="?", metavar="MIX", help="audio file; a short example if absent")
     sub.add_argument("--out", default="bass.wav", help="bass to write (default: %(default)s)")
-    sub.add_argument("--style", metavar="REF", help="bass recording whose sound to take")
+    sub.add_argument(
+        "--style",
+        action="append",
+        default=[],
+        metavar="REF",
+        help="bass recording whose sound to take; several are blended",
+    )
+    sub.add_argument(
+        "--style-weight",
+        action="append",
+        default=[],
+        type=float,
+        metavar="W",
+        help="share of each --style in the blend",
+    )
+    sub.add_argument(
+        "--style-from",
+        action="append",
+        default=[],
+        type=float,
+        metavar="SECONDS",
+        help="when each --style takes over, instead of blending",
+    )
     sub.add_argument("--style-strength", type=float, help="0 (off) upwards; 1 is natural")
+    drafts = sub.add_mutually_exclusive_group()
+    drafts.add_argument("--edit", metavar="BASS", help="play --region of a bass anew")
+    drafts.add_argument(
+        "--continue", dest="continuing", metavar="BASS", help="go on from where a bass ends"
+    )
+    drafts.add_argument("--vary", metavar="BASS", help="play a bass differently, by --strength")
+    drafts.add_argument(
+        "--retimbre", metavar="BASS", help="keep a bass's notes, in another sound (--style)"
+    )
+    sub.add_argument("--region", type=_region, metavar="START:END", help="seconds, as 12.5:20")
+    sub.add_argument("--strength", type=float, help="0 (as it was) to 1 (from scratch)")
     _sampling_arguments(sub)
     sub.add_argument("--seed", type=int, default=0, help="the same seed plays the same bass")
     sub.add_argument("--variations", type=int, default=1, metavar="N", help="basses to play")
@@ -402,7 +476,19 @@ def _sampling_arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--guidance", type=float, help="how closely to follow the mix; 1 is off")
     sub.add_argument("--rescale", type=float, help="0 to 1: undo the distortion of strong guidance")
     sub.add_argument("--steps", type=int, help="2 to 256")
-    sub.add_argument("--solver", help="euler, heun or dpmpp2m")
+    sub.add_argument("--solver", help="see README; euler, heun, dpmpp2m, unipc, ...")
+    sub.add_argument("--schedule", help="cosine, karras, log_linear, or fitted to the weights")
+    sub.add_argument("--guidance-kind", help="see README; cfg, interval, cfgpp, apg, ...")
+    sub.add_argument("--grounding", help="mean, moments or replacement")
+
+
+def _region(word: str) -> tuple[float, float]:
+    start, _, end = word.partition(":")
+    return float(start), float(end)
+
+
+# What a bad value is called.
+_region.__name__ = "START:END"
 
 
 def _positive(kind: type[int] | type[float]) -> Callable[[str], int | float]:

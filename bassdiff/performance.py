@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,15 @@ from tqdm import tqdm
 from bassdiff.audio.atomic import atomic_files, check_writable
 from bassdiff.audio.decoding import AudioInfo
 from bassdiff.audio.io import check_target, probe, read, write
+from bassdiff.audio.mixdown import mixdown
 from bassdiff.bassist import MAX_SECONDS, Bassist, check_length, check_seed, load
 from bassdiff.errors import InputError
 from bassdiff.evaluation.picture import draw
+from bassdiff.material import Draft, Style
 
 # A softer file is not the sum of its parts any more, which whoever adds them must know.
 AUDIBLE_GAIN_DB = -0.05
+AUDIBLE_LIMITING_DB = 6.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +83,8 @@ def perform(
     mix_path: Path,
     outputs: list[Outputs],
     weights: str,
-    style: str | None,
+    styles: Sequence[Style],
+    draft: Draft | None,
     seed: int,
     knobs: Mapping[str, Any],
 ) -> None:
@@ -90,10 +94,12 @@ def perform(
     all the playing and writing is done.
 
     Raises:
-      InputError: If the mix, the style, the weights, a setting or an output cannot be used.
+      InputError: If anything that was given, a setting or an output cannot be used.
     """
     info = probe(mix_path)
-    check_outputs(outputs, [mix_path, *([Path(style)] if style else [])], info)
+    recordings = [style.recording for style in styles] + ([draft.bass] if draft else [])
+    files = [Path(recording) for recording in recordings if isinstance(recording, (str, Path))]
+    check_outputs(outputs, [mix_path, *files], info)
     check_seed(seed + len(outputs) - 1)
     if info.num_samples:
         check_length(str(mix_path), info.num_samples, info.sample_rate_hz)
@@ -101,30 +107,41 @@ def perform(
     check_length(str(mix_path), len(mix), info.sample_rate_hz)
     bassist = load(weights)
     basses = [
-        _play(bassist, mix, info.sample_rate_hz, style, seed + number, knobs, label)
+        _play(
+            bassist,
+            mix,
+            info.sample_rate_hz,
+            label,
+            style=styles or None,
+            draft=draft,
+            seed=seed + number,
+            **knobs,
+        )
         for number, label in enumerate(_labels(len(outputs)))
     ]
     with atomic_files() as open_file:
         for output, bass in zip(outputs, basses, strict=True):
-            for path, samples in ((output.bass, bass), (output.mixdown, mix + bass[:, None])):
-                gain_db = write(path, samples, info.sample_rate_hz, open_file)
-                if gain_db < AUDIBLE_GAIN_DB:
-                    warnings.warn(
-                        f"{path} is {-gain_db:.1f} dB softer than it was played, or it would clip",
-                        stacklevel=2,
-                    )
+            gain_db = write(output.bass, bass, info.sample_rate_hz, open_file)
+            if gain_db < AUDIBLE_GAIN_DB:
+                warnings.warn(
+                    f"{output.bass} is {-gain_db:.1f} dB softer than it was played, or it would "
+                    "clip; the mixdown has it at its level",
+                    stacklevel=2,
+                )
+            together, limited_db = mixdown(mix, bass, info.sample_rate_hz)
+            write(output.mixdown, together, info.sample_rate_hz, open_file)
+            if limited_db > AUDIBLE_LIMITING_DB:
+                warnings.warn(
+                    f"{output.mixdown} had peaks of {limited_db:.1f} dB too much, which were "
+                    "limited; give a mix with more headroom",
+                    stacklevel=2,
+                )
             if output.picture:
                 draw(mix.mean(axis=1), bass, info.sample_rate_hz, output.picture, open_file)
 
 
 def _play(
-    bassist: Bassist,
-    mix: np.ndarray,
-    sample_rate_hz: int,
-    style: str | None,
-    seed: int,
-    knobs: Mapping[str, Any],
-    label: str,
+    bassist: Bassist, mix: np.ndarray, sample_rate_hz: int, label: str, **how: Any
 ) -> np.ndarray:
     with tqdm(desc=label, unit="step", total=1) as bar:
 
@@ -132,7 +149,7 @@ def _play(
             bar.total = total
             bar.update(done - bar.n)
 
-        return bassist.generate(mix, sample_rate_hz, style=style, seed=seed, progress=show, **knobs)
+        return bassist.generate(mix, sample_rate_hz, progress=show, **how)
 
 
 def _labels(count: int) -> list[str]:

@@ -6,13 +6,13 @@ import functools
 from pathlib import Path
 
 import grain
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
-from bassdiff.bassist import Sampling
 from bassdiff.data import latents, pipeline, store
 from bassdiff.data.sources import open_source
 from bassdiff.diffusion.schedules import LEVELS
@@ -22,10 +22,12 @@ from bassdiff.models.discriminator import Discriminator
 from bassdiff.models.matching import MatchingModel
 from bassdiff.models.unet import UNet
 from bassdiff.pretrained.codec import Codec
-from bassdiff.pretrained.release import load_codecs
+from bassdiff.pretrained.release import load_codecs, load_weights
+from bassdiff.sampling import FITTED, Sampling
 from bassdiff.training import partition
 from bassdiff.training.autoencoder import AutoencoderObjective, LossWeights
 from bassdiff.training.diffusion import DiffusionObjective
+from bassdiff.training.distillation import DistillationObjective
 from bassdiff.training.loop import Objective, train
 from bassdiff.training.matching import MatchingObjective
 from bassdiff.training.state import TrainState
@@ -44,9 +46,12 @@ def run(config: ConfigDict, workdir: Path) -> TrainState:
     for key in ("num_steps", "batch_size", "checkpoint_every", "validate_every", "log_every"):
         if config[key] < 1:
             raise InputError(f"config.{key} is {config[key]}; choose 1 or more")
-    build = {"autoencoder": autoencoder, "diffusion": diffusion, "matching": matching}[
-        config.objective
-    ]
+    build = {
+        "autoencoder": autoencoder,
+        "diffusion": diffusion,
+        "distillation": distillation,
+        "matching": matching,
+    }[config.objective]
     partition.make_mesh(config.mesh.data, config.mesh.fsdp)
     objective, dataset = build(config, workdir)
     # Not before: a configuration that cannot be used leaves nothing behind.
@@ -157,6 +162,53 @@ def diffusion(config: ConfigDict, workdir: Path) -> tuple[Objective, grain.MapDa
             "mix_codec": mix_codec.fingerprint,
             "bass_codec": bass_codec.fingerprint,
             "sampling": config.sampling.to_dict(),
+        },
+    )
+    return objective, crops("train")
+
+
+def distillation(config: ConfigDict, workdir: Path) -> tuple[Objective, grain.MapDataset]:
+    """The objective of few steps and its crops of pre-encoded latents."""
+    del workdir
+    stores = _stores(config)
+    weights = load_weights(config.teacher)
+    defaults, model = weights.unet.bindings["sampling"], weights.unet.model
+    if stores["train"].manifest["codecs"] != {
+        "mix": weights.mix_codec.fingerprint,
+        "bass": weights.bass_codec.fingerprint,
+    }:
+        raise InputError(
+            f"{config.data.latents} was not made by the codecs of {config.teacher}; encode the "
+            f"songs with --weights {config.teacher}"
+        )
+
+    def crops(split: str) -> grain.MapDataset:
+        crop = pipeline.LatentCrop(stores[split], config.crop_frames)
+        return pipeline.examples(stores[split], crop, config.crop_frames, config.seed)
+
+    unseen = [crops("validation")[i] for i in range(NUM_VALIDATION_CLIPS)]
+    objective = DistillationObjective(
+        model=model,
+        teacher=jax.tree.map(jnp.asarray, weights.unet.params),
+        optimizer=_adam(config, b1=0.9, b2=0.99),
+        ema_decay=config.ema_decay,
+        rank=config.rank,
+        levels=np.asarray(config.levels, np.float32),
+        sigma_min=defaults["sigma_min"],
+        num_substeps=config.num_substeps,
+        guidance=defaults["guidance"],
+        rescale=defaults["rescale"],
+        validation={name: np.stack([row[name] for row in unseen]) for name in ("bass", "mix")},
+        bindings={
+            "base": config.teacher,
+            "unet": weights.unet.checksum,
+            "sampling": {
+                "solver": "euler",
+                "schedule": FITTED,
+                "levels": [float(level) for level in config.levels],
+                "steps": len(config.levels),
+                "guidance_kind": "none",
+            },
         },
     )
     return objective, crops("train")

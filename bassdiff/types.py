@@ -16,6 +16,8 @@ from flax import struct
 
 Array: TypeAlias = jax.Array
 PyTree: TypeAlias = Any
+# A `Denoise` whose guidance and condition are bound, at one level: (x, sigma) -> x0.
+BoundDenoise: TypeAlias = Callable[[Array, Array], Array]
 
 
 class Cond(struct.PyTreeNode):
@@ -73,7 +75,7 @@ class Solver(Protocol):
 
     def step(
         self,
-        denoise: Callable[[Array, Array], Array],
+        denoise: BoundDenoise,
         x: Array,
         state: PyTree,
         sigma: Array,

@@ -8,6 +8,7 @@ that `manifest.json.begun`, written first, tells of the same origin.
 from __future__ import annotations
 
 import json
+import threading
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,6 +22,9 @@ from bassdiff.errors import InputError, SilentSong
 
 MANIFEST = "manifest.json"
 BEGUN = MANIFEST + ".begun"
+# numpy reads a header as a Python literal, and Python 3.11's parser is not safe among threads
+# (github.com/python/cpython/issues/106905): a run was seen to die of it.
+_HEADERS = threading.Lock()
 
 Make: TypeAlias = Callable[[Source, int, np.random.Generator], Mapping[str, np.ndarray]]
 
@@ -58,7 +62,9 @@ class Store:
 
     def read(self, song: int, field: str) -> np.ndarray:
         """The memory-mapped array `[rows, frames, ...]` of one song's field."""
-        return np.load(_path(self._folder, self.manifest["names"][song], field), mmap_mode="r")
+        path = _path(self._folder, self.manifest["names"][song], field)
+        with _HEADERS:
+            return np.load(path, mmap_mode="r")
 
 
 def build(

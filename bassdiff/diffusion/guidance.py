@@ -1,31 +1,63 @@
 """Guidance: decorators of the denoiser. Each is a pytree whose numbers are leaves.
 
-To add one, write a `PyTreeNode` whose `__call__` takes a `Denoise` and returns another,
-give it a test, and put it into a `chain`.
+To add one, write a `PyTreeNode` whose `__call__` takes a `Denoise` and returns another, give it
+a test, and put it into a `chain`. Those of this file contrast the model with and without its
+mix; style grounding is in `grounding.py`, edits and long form in `editing.py`.
+
+Order matters: what contrasts comes first, then what changes the scale of the estimate, then
+grounding, then edits. `chain` refuses another order.
 """
 
 from __future__ import annotations
+
+import itertools
+from enum import IntEnum
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
 from flax import struct
 
-from bassdiff.diffusion.schedules import noise_rate
+from bassdiff.diffusion.statistics import inner_product, sample_std
+from bassdiff.errors import InputError
 from bassdiff.types import Array, Cond, Denoise, Guidance
 
 
-def frame_mean(x: Array, mask: Array) -> Array:
-    """Mean over real frames: `[B, T, C]` with mask `[B, T, 1]` to `[B, 1, C]`."""
-    count = jnp.maximum(jnp.sum(mask, axis=1, keepdims=True), 1.0)
-    return jnp.sum(x * mask, axis=1, keepdims=True) / count
+class Place(IntEnum):
+    """Where in a chain a guidance belongs."""
+
+    MODEL = 0
+    CONTRAST = 1
+    SCALE = 2
+    GROUNDING = 3
+    EDIT = 4
 
 
-def sample_std(x: Array, mask: Array) -> Array:
-    """Standard deviation of each sample over real frames and channels: `[B, 1, 1]`."""
-    count = jnp.maximum(jnp.sum(mask, axis=(1, 2), keepdims=True), 1.0) * x.shape[-1]
-    mean = jnp.sum(x * mask, axis=(1, 2), keepdims=True) / count
-    variance = jnp.sum(jnp.square(x - mean) * mask, axis=(1, 2), keepdims=True) / count
-    return jnp.sqrt(variance + 1e-12)
+def interleave(*rows: Array) -> Array:
+    """Several `[B, ...]` as one `[n B, ...]`, what belongs to a row side by side.
+
+    Stacked on the batch axis instead, a sharded batch would have to move between devices.
+    """
+    return jnp.stack(rows, axis=1).reshape(-1, *rows[0].shape[1:])
+
+
+def with_and_without(denoise: Denoise, x: Array, sigma: Array, cond: Cond) -> tuple[Array, Array]:
+    """The estimates with the mix and without it, from one call on twice the rows."""
+    pair = jax.tree.map(interleave, cond, cond.null())
+    x0 = denoise(interleave(x, x), interleave(sigma, sigma), pair)
+    x0 = x0.reshape(-1, 2, *x0.shape[1:])
+    return x0[:, 0], x0[:, 1]
+
+
+def rescaled(estimate: Array, conditional: Array, rescale: Array | float, mask: Array) -> Array:
+    """Latent rescaling: the share `rescale` of the way back to the conditional's deviation.
+
+    Strong guidance inflates an estimate; in an unbounded latent space nothing clips it.
+
+    Source: arXiv 2305.08891, section 3.4.
+    """
+    ratio = sample_std(conditional, mask) / sample_std(estimate, mask)
+    return estimate * (rescale * ratio + (1.0 - rescale))
 
 
 class CFG(struct.PyTreeNode):
@@ -33,9 +65,6 @@ class CFG(struct.PyTreeNode):
 
         x0 = x0_null + scale (x0_cond - x0_null)
         x0 <- rescale * x0 * std(x0_cond) / std(x0) + (1 - rescale) * x0
-
-    Strong guidance inflates an estimate; in an unbounded latent space nothing clips it, so
-    its standard deviation per sample is pulled back to the conditional estimate's.
 
     Attributes:
       scale: Guidance weight; 1 is the conditional model, larger follows the mix more.
@@ -47,6 +76,7 @@ class CFG(struct.PyTreeNode):
     0.7
     """
 
+    place: ClassVar[Place] = Place.CONTRAST
     scale: Array | float = 2.5
     rescale: Array | float = 0.7
 
@@ -54,80 +84,242 @@ class CFG(struct.PyTreeNode):
         """Wraps `denoise`; it is called once, on a batch of twice the rows."""
 
         def guided(x: Array, sigma: Array, cond: Cond) -> Array:
-            # Stacked on axis 1, the pair of a row stays on the row's own device.
-            def interleave(a: Array, b: Array) -> Array:
-                return jnp.stack([a, b], axis=1).reshape(-1, *a.shape[1:])
-
-            pair = jax.tree.map(interleave, cond, cond.null())
-            x0 = denoise(interleave(x, x), interleave(sigma, sigma), pair)
-            x0 = x0.reshape(-1, 2, *x0.shape[1:])
-            conditional, null = x0[:, 0], x0[:, 1]
+            conditional, null = with_and_without(denoise, x, sigma, cond)
             estimate = null + self.scale * (conditional - null)
-            mask = cond.mask()
-            ratio = sample_std(conditional, mask) / sample_std(estimate, mask)
-            return estimate * (self.rescale * ratio + (1.0 - self.rescale))
+            return rescaled(estimate, conditional, self.rescale, cond.mask())
 
         return guided
 
 
-class StyleGrounding(struct.PyTreeNode):
-    """Pulls the average latent towards a reference recording's, inside every step.
+class CFGpp(struct.PyTreeNode):
+    """CFG++: guides the clean estimate, but keeps the noise that the model sees without the mix.
 
-        x0 <- x0 + strength * channels * noise_rate(sigma) * (style - mean_frames x0)
+    Its step x <- x0 + (sigma_next / sigma) (x - x0_null), x0 = x0_null + scale (x0_cond -
+    x0_null), is Euler's on plain guidance whose weight depends on the step:
 
-    Weighted by the noise rate, it decides the sound while everything is still open and
-    leaves the details to the model. Put it after `CFG`: rescaling would move the mean.
+        scale / (1 - sigma_next / sigma)
+
+    so it works with every solver, and is the published one with Euler.
 
     Attributes:
-      style: `[C]` or `[B, C]`, mean over all frames of the reference's normalised latents.
-      strength: 0 (off) to 1 (the mean is the reference's at full noise); more exaggerates.
-      channels: `[C]` share of the pull that each channel takes; channels that hold notes
-        rather than sound should take none, or the reference's key would be imposed too.
+      sigmas: `[K]`, the schedule; the level after the last is 0.
+      scale: 0 (the unconditional model) to 1; 0.6 is like a plain weight of 7.5.
+      rescale: As in `CFG`.
 
-    Source: the paper's abstract names the technique; this formula is inferred from it.
+    Source: arXiv 2406.08070, in the sigma parameterisation.
+
+    >>> CFGpp(jnp.asarray([2.0, 1.0])).scale
+    0.6
     """
 
-    style: Array
-    strength: Array | float = 1.0
-    channels: Array | float = 1.0
+    place: ClassVar[Place] = Place.CONTRAST
+    sigmas: Array
+    scale: Array | float = 0.6
+    rescale: Array | float = 0.0
 
     def __call__(self, denoise: Denoise) -> Denoise:
         """Wraps `denoise`."""
 
-        def grounded(x: Array, sigma: Array, cond: Cond) -> Array:
+        def guided(x: Array, sigma: Array, cond: Cond) -> Array:
+            conditional, null = with_and_without(denoise, x, sigma, cond)
+            lower = jnp.asarray(self.sigmas)[None, :] < sigma[:, None] * (1.0 - 1e-5)
+            following = jnp.max(jnp.where(lower, self.sigmas, 0.0), axis=1)
+            scale = (self.scale / (1.0 - following / sigma))[:, None, None]
+            estimate = null + scale * (conditional - null)
+            return rescaled(estimate, conditional, self.rescale, cond.mask())
+
+        return guided
+
+
+class Interval(struct.PyTreeNode):
+    """Another guidance where the noise level lies in an interval, the plain model elsewhere.
+
+    Early guidance takes variety away and late guidance does little; and where none of the
+    batch is inside, the second half of the batch is not computed.
+
+    Attributes:
+      guidance: What acts inside.
+      low: Lower end of the interval in sigma, inclusive.
+      high: Upper end, inclusive.
+
+    Source: arXiv 2404.07724.
+
+    >>> Interval(CFG(3.0)).high
+    5.0
+    """
+
+    place: ClassVar[Place] = Place.CONTRAST
+    guidance: Guidance
+    low: Array | float = 0.2
+    high: Array | float = 5.0
+
+    def __call__(self, denoise: Denoise) -> Denoise:
+        """Wraps `denoise`."""
+        inner = self.guidance(denoise)
+
+        def guided(x: Array, sigma: Array, cond: Cond) -> Array:
+            inside = (self.low <= sigma) & (sigma <= self.high)
+
+            def mixed() -> Array:
+                return jnp.where(
+                    inside[:, None, None], inner(x, sigma, cond), denoise(x, sigma, cond)
+                )
+
+            return jax.lax.switch(
+                jnp.any(inside).astype(int) + jnp.all(inside),
+                (lambda: denoise(x, sigma, cond), mixed, lambda: inner(x, sigma, cond)),
+            )
+
+        return guided
+
+
+class APG(struct.PyTreeNode):
+    """Adaptive projected guidance: takes the part of the contrast that only inflates away.
+
+        d = x0_cond - x0_null, at most `norm` times as long as a unit latent of its size
+        x0 = x0_cond + (scale - 1) (d_orthogonal + parallel * d_parallel)
+
+    where d_parallel is the part of d along x0_cond. The published momentum over steps is left
+    out: a guidance has no state here.
+
+    Attributes:
+      scale: Guidance weight; 1 is the conditional model.
+      parallel: 0 (taken away) to 1 (plain guidance).
+      norm: Bound on the root mean square of d, in deviations of the latents.
+
+    Source: arXiv 2410.02416, algorithm 1 without momentum.
+
+    >>> APG(scale=1.0).parallel
+    0.0
+    """
+
+    place: ClassVar[Place] = Place.CONTRAST
+    scale: Array | float = 2.5
+    parallel: Array | float = 0.0
+    norm: Array | float = 1.0
+
+    def __call__(self, denoise: Denoise) -> Denoise:
+        """Wraps `denoise`."""
+
+        def guided(x: Array, sigma: Array, cond: Cond) -> Array:
+            mask = cond.mask()
+            conditional, null = with_and_without(denoise, x, sigma, cond)
+            contrast = conditional - null
+            length = jnp.sqrt(inner_product(contrast, contrast, mask) + 1e-12)
+            size = jnp.sqrt(jnp.sum(mask, axis=(1, 2), keepdims=True) * x.shape[-1])
+            contrast = contrast * jnp.minimum(1.0, self.norm * size / length)
+            square = inner_product(conditional, conditional, mask) + 1e-12
+            along = inner_product(contrast, conditional, mask) / square * conditional
+            update = contrast - (1.0 - self.parallel) * along
+            return conditional + (self.scale - 1.0) * update
+
+        return guided
+
+
+class CFGZeroStar(struct.PyTreeNode):
+    """CFG-Zero*: fits the model without the mix to the one with it before contrasting them.
+
+    On the velocities v of the variance-preserving path, x0 = c_skip x + c_out v:
+
+        v = share v_null + scale (v_cond - share v_null),  share = <v_cond, v_null> / |v_null|^2
+
+    and v = 0 above a level, where the first steps of few know too little to move.
+
+    Attributes:
+      scale: Guidance weight; 1 is the conditional model.
+      zero_above: Level from which on upwards nothing moves; infinity for none.
+
+    Source: arXiv 2503.18886, equations 7 to 9, on v instead of a flow's velocity.
+
+    >>> CFGZeroStar().zero_above
+    inf
+    """
+
+    place: ClassVar[Place] = Place.CONTRAST
+    scale: Array | float = 2.5
+    zero_above: Array | float = float("inf")
+
+    def __call__(self, denoise: Denoise) -> Denoise:
+        """Wraps `denoise`."""
+
+        def guided(x: Array, sigma: Array, cond: Cond) -> Array:
+            mask, level = cond.mask(), sigma[:, None, None]
+            skip = 1.0 / (1.0 + jnp.square(level))
+            out = -level * jnp.sqrt(skip)
+            conditional, null = (
+                (x0 - skip * x) / out for x0 in with_and_without(denoise, x, sigma, cond)
+            )
+            share = inner_product(conditional, null, mask)
+            null = share / (inner_product(null, null, mask) + 1e-12) * null
+            velocity = null + self.scale * (conditional - null)
+            return skip * x + out * jnp.where(level > self.zero_above, 0.0, velocity)
+
+        return guided
+
+
+class Autoguidance(struct.PyTreeNode):
+    """Contrasts the model with a weaker one of the same task instead of with one without mix.
+
+        x0 = x0_weak + scale (x0 - x0_weak)
+
+    Attributes:
+      weak: The weaker model, as a pytree: `jax.tree_util.Partial(function, params)`.
+      scale: 1 (off) upwards.
+
+    Source: arXiv 2406.02507.
+
+    >>> weak = jax.tree_util.Partial(lambda x, sigma, cond: 0.0 * x)
+    >>> float(Autoguidance(weak, 3.0)(lambda x, sigma, cond: x)(jnp.asarray(2.0), None, None))
+    6.0
+    """
+
+    place: ClassVar[Place] = Place.CONTRAST
+    weak: Denoise
+    scale: Array | float = 2.0
+
+    def __call__(self, denoise: Denoise) -> Denoise:
+        """Wraps `denoise`."""
+
+        def guided(x: Array, sigma: Array, cond: Cond) -> Array:
+            weak = self.weak(x, sigma, cond)
+            return weak + self.scale * (denoise(x, sigma, cond) - weak)
+
+        return guided
+
+
+class DynamicThresholding(struct.PyTreeNode):
+    """Squashes an estimate's outliers: an ablation of latent rescaling.
+
+        s = max(floor, the `quantile` of |x0| per sample),  x0 <- clip(x0, -s, s) * floor / s
+
+    It was made for pixels, which end at 1. Latents do not end, so `floor` is a guess in
+    deviations, and what it clips is music.
+
+    Attributes:
+      quantile: 0 to 1, over real frames and channels.
+      floor: Where nothing is changed below, in deviations of the latents.
+
+    Source: arXiv 2205.11487, section 2.3.
+
+    >>> DynamicThresholding().quantile
+    0.995
+    """
+
+    place: ClassVar[Place] = Place.SCALE
+    quantile: Array | float = 0.995
+    floor: Array | float = 3.0
+
+    def __call__(self, denoise: Denoise) -> Denoise:
+        """Wraps `denoise`."""
+
+        def thresholded(x: Array, sigma: Array, cond: Cond) -> Array:
             x0 = denoise(x, sigma, cond)
-            style = jnp.broadcast_to(self.style, (x.shape[0], x.shape[2]))[:, None, :]
-            channels = jnp.broadcast_to(self.channels, x.shape[-1:])[None, None, :]
-            weight = self.strength * channels * noise_rate(sigma)[:, None, None]
-            return x0 + weight * (style - frame_mean(x0, cond.mask()))
+            sizes = jnp.where(cond.mask() > 0, jnp.abs(x0), jnp.nan).reshape(x.shape[0], -1)
+            bound = jnp.maximum(self.floor, jnp.nanquantile(sizes, self.quantile, axis=1))
+            bound = bound[:, None, None]
+            return jnp.clip(x0, -bound, bound) * (self.floor / bound)
 
-        return grounded
-
-
-class StyleReplacement(struct.PyTreeNode):
-    """The other reading of style grounding: replaces the mean of x, not of the estimate.
-
-        x <- x + strength * (style - mean_frames x),  x0 = D(x, sigma)
-
-    Attributes:
-      style: `[C]` or `[B, C]`, as in `StyleGrounding`.
-      strength: 0 (off) to 1 (replaced).
-
-    Source: iterative latent variable refinement, arXiv 2108.02938, with the mean over
-    frames as its low-pass filter.
-    """
-
-    style: Array
-    strength: Array | float = 1.0
-
-    def __call__(self, denoise: Denoise) -> Denoise:
-        """Wraps `denoise`."""
-
-        def replaced(x: Array, sigma: Array, cond: Cond) -> Array:
-            style = jnp.broadcast_to(self.style, (x.shape[0], x.shape[2]))[:, None, :]
-            return denoise(x + self.strength * (style - frame_mean(x, cond.mask())), sigma, cond)
-
-        return replaced
+        return thresholded
 
 
 class Chain(struct.PyTreeNode):
@@ -145,7 +337,17 @@ class Chain(struct.PyTreeNode):
 def chain(*links: Guidance) -> Chain:
     """`Chain` of its arguments; without any it changes nothing.
 
+    Raises:
+      InputError: They stand in an order in which one would undo another. A guidance without
+        a `place` may stand anywhere.
+
     >>> chain()(max) is max
     True
     """
+    placed = [link for link in links if hasattr(link, "place")]
+    for earlier, later in itertools.pairwise(placed):
+        if earlier.place > later.place:
+            raise InputError(
+                f"{type(later).__name__} would undo {type(earlier).__name__}; put it before"
+            )
     return Chain(links)

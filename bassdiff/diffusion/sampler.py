@@ -21,9 +21,13 @@ class Trajectory(struct.PyTreeNode):
     solver_state: PyTree
 
 
-def begin(solver: Solver, noise: Array, sigma: Array) -> Trajectory:
-    """The start of a trajectory: unit normal `noise` `[B, T, C]` scaled to the first level."""
-    x = noise * sigma
+def begin(solver: Solver, noise: Array, sigma: Array, draft: Array | float = 0.0) -> Trajectory:
+    """The start of a trajectory: unit normal `noise` `[B, T, C]` scaled to the first level.
+
+    From a `draft` `[B, T, C]`, what the first level's noise does not drown stays: a low first
+    level gives a variation of it (arXiv 2108.01073).
+    """
+    x = draft + noise * sigma
     return Trajectory(x, solver.init(x))
 
 

@@ -6,6 +6,9 @@ last one to zero is not part of it: it is always `x <- denoise(x, sigma_K)`.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,6 +16,8 @@ import numpy as np
 from bassdiff.errors import InputError
 from bassdiff.types import Array
 
+# (num_steps, sigma_min, sigma_max) -> `[K]`.
+Schedule: TypeAlias = Callable[..., np.ndarray]
 SIGMA_MIN = 0.01
 SIGMA_MAX = 80.0
 
@@ -70,6 +75,59 @@ def karras(
     return (ramp**rho).astype(np.float32)
 
 
+def log_linear(
+    num_steps: int, sigma_min: float = SIGMA_MIN, sigma_max: float = SIGMA_MAX
+) -> np.ndarray:
+    """log(sigma) evenly spaced.
+
+    Returns:
+      `[K]` float32, strictly decreasing.
+
+    Source: the uniform logSNR schedule of arXiv 2206.00927.
+
+    >>> log_linear(3, sigma_min=1.0, sigma_max=4.0).round(3).tolist()
+    [4.0, 2.0, 1.0]
+    """
+    _check(num_steps, sigma_min, sigma_max)
+    return np.geomspace(sigma_max, sigma_min, num_steps).astype(np.float32)
+
+
+def through(levels: Sequence[float]) -> Schedule:
+    """A schedule of any length through given levels, such as those that `fitting.py` finds.
+
+    log(sigma) is interpolated over the index; beyond the first and the last level its slope
+    goes on. Ends that a caller asks for cut the ladder short, or stretch it.
+
+    Args:
+      levels: Strictly decreasing, positive, two or more.
+
+    Source: arXiv 2404.14507, section 4, which shares its optimised schedules so.
+
+    >>> through([9.0, 3.0, 1.0])(5, sigma_min=1.0, sigma_max=9.0).round(2).tolist()
+    [9.0, 5.2, 3.0, 1.73, 1.0]
+    """
+    logs = np.log(np.asarray(levels, np.float64))
+    if logs.ndim != 1 or len(logs) < 2 or not np.all(np.diff(logs) < 0):
+        raise InputError("levels of a schedule must be two or more, positive and descending")
+
+    def schedule(
+        num_steps: int, sigma_min: float = SIGMA_MIN, sigma_max: float = SIGMA_MAX
+    ) -> np.ndarray:
+        _check(num_steps, sigma_min, sigma_max)
+        index = np.arange(len(logs), dtype=np.float64)
+        # From sigma to index and back, on lines that do not end with the ladder.
+        ends = np.interp(np.log([sigma_max, sigma_min]), logs[::-1], index[::-1])
+        ends += (np.clip(np.log([sigma_max, sigma_min]), logs[-1], logs[0])
+                 - np.log([sigma_max, sigma_min])) / (logs[[0, -2]] - logs[[1, -1]])  # fmt: skip
+        at = np.linspace(ends[0], ends[1], num_steps)
+        inside = np.interp(at, index, logs)
+        before = np.minimum(at, 0.0) * (logs[1] - logs[0])
+        after = np.maximum(at - index[-1], 0.0) * (logs[-1] - logs[-2])
+        return np.exp(inside + before + after).astype(np.float32)
+
+    return schedule
+
+
 def cosine_levels(key: Array, batch: int) -> Array:
     """Training levels `[B]` with theta uniform in (0, pi / 2), stratified over the batch."""
     strata = (jnp.arange(batch) + jax.random.uniform(key, (batch,))) / batch
@@ -81,7 +139,7 @@ def log_normal_levels(key: Array, batch: int, mean: float = -0.4, std: float = 1
     return jnp.clip(jnp.exp(mean + std * jax.random.normal(key, (batch,))), SIGMA_MIN, SIGMA_MAX)
 
 
-SCHEDULES = {"cosine": cosine, "karras": karras}
+SCHEDULES: dict[str, Schedule] = {"cosine": cosine, "karras": karras, "log_linear": log_linear}
 LEVELS = {"cosine": cosine_levels, "log_normal": log_normal_levels}
 
 

@@ -1,29 +1,43 @@
-"""Solvers of dx/dsigma = (x - D(x, sigma)) / sigma, each as a pair of init and step.
+"""Solvers of dx/dsigma = (x - D(x, sigma)) / sigma that look at one step only.
 
-To add one, write a `PyTreeNode` with `init` and `step`, list it in `SOLVERS`, and add its
-order to `tests/diffusion/test_solvers.py`.
+Each is a pytree of an `init` and a `step`. To add one, write it here (or in `multistep.py`, if
+it remembers earlier steps), list it in `SOLVERS`, and add its order to
+`tests/diffusion/test_solvers.py`.
+
+Stochastic solvers have a share `eta` of the noise that is drawn anew: 0 is the ODE, 1 the SDE
+of the forward process run backwards.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+import jax
 import jax.numpy as jnp
 from flax import struct
 
-from bassdiff.types import Array, PyTree, Solver
-
-BoundDenoise = Callable[[Array, Array], Array]
+from bassdiff.diffusion.multistep import AdamsBashforth, DPMpp2M, DPMpp3M, UniPC
+from bassdiff.types import Array, BoundDenoise, PyTree, Solver
 
 
 class Euler(struct.PyTreeNode):
-    """First order: x <- x0 + (sigma_next / sigma) (x - x0), which is DDIM with eta = 0.
+    """First order, and with `eta` above 0 ancestral sampling: down further, noise back up.
 
-    Source: arXiv 2010.02502; its equality with Euler in sigma, arXiv 2206.00364.
+        up^2 = eta^2 sigma_next^2 (1 - sigma_next^2 / sigma^2),  down^2 = sigma_next^2 - up^2
+        x <- x0 + (down / sigma) (x - x0) + up noise
+
+    This is DDIM with the same eta, in sigma.
+
+    Attributes:
+      eta: 0 (the ODE) to 1 (ancestral).
+
+    Source: arXiv 2010.02502, equation 12; its equality with Euler in sigma, arXiv 2206.00364.
 
     >>> Euler().init(jnp.zeros(1))
     ()
     """
+
+    eta: Array | float = 0.0
 
     def init(self, x: Array) -> PyTree:
         """No state."""
@@ -40,7 +54,9 @@ class Euler(struct.PyTreeNode):
     ) -> tuple[Array, PyTree]:
         """One evaluation of the denoiser."""
         x0 = denoise(x, sigma)
-        return x0 + (sigma_next / sigma) * (x - x0), state
+        up = self.eta * sigma_next * jnp.sqrt(1.0 - jnp.square(sigma_next / sigma))
+        down = jnp.sqrt(jnp.square(sigma_next) - jnp.square(up))
+        return x0 + (down / sigma) * (x - x0) + up * jax.random.normal(key, x.shape), state
 
 
 class Heun(struct.PyTreeNode):
@@ -72,30 +88,32 @@ class Heun(struct.PyTreeNode):
         return x + (sigma_next - sigma) * 0.5 * (slope + slope_ahead), state
 
 
-class DPMpp2MState(struct.PyTreeNode):
-    """The last estimate `[B, T, C]`, and the log of its sigma (NaN before the first step)."""
+class Exponential(struct.PyTreeNode):
+    """First order, and exact in a single step for normal data of deviation `std`.
 
-    x0: Array
-    log_sigma: Array
+    Data of mean m and deviation s have a denoiser that is linear in x, and the ODE keeps
+    (x - m) / sqrt(s^2 + sigma^2). So the step reads the m that explains the estimate,
 
+        m = ((s^2 + sigma^2) x0 - s^2 x) / sigma^2
+        x <- m + sqrt((s^2 + sigma_next^2) / (s^2 + sigma^2)) (x - m)
 
-class DPMpp2M(struct.PyTreeNode):
-    """DPM-Solver++ (2M): second order from one evaluation, by extrapolating the estimate.
+    With s = 0 this is Euler; with s = 1, the deviation of normalised latents, it integrates
+    their linear part exactly and only what the model knows beyond it by steps.
 
-    With lambda = -log(sigma), h the current step in lambda and r = h_last / h:
+    Attributes:
+      std: Deviation of the data, not negative.
 
-        d = (1 + 1 / 2r) x0 - (1 / 2r) x0_last
-        x <- (sigma_next / sigma) x + (1 - e^-h) d
+    Source: exponential integrators, arXiv 2204.13902, with the linear part of normal data.
 
-    Source: arXiv 2211.01095, algorithm 2.
-
-    >>> bool(jnp.isnan(DPMpp2M().init(jnp.zeros(1)).log_sigma))
-    True
+    >>> Exponential().std
+    1.0
     """
 
+    std: Array | float = 1.0
+
     def init(self, x: Array) -> PyTree:
-        """Nothing to extrapolate from yet."""
-        return DPMpp2MState(jnp.zeros_like(x), jnp.full((), jnp.nan, x.dtype))
+        """No state."""
+        return ()
 
     def step(
         self,
@@ -106,14 +124,66 @@ class DPMpp2M(struct.PyTreeNode):
         sigma_next: Array,
         key: Array,
     ) -> tuple[Array, PyTree]:
-        """One evaluation of the denoiser; the first step is of first order."""
+        """One evaluation of the denoiser."""
         x0 = denoise(x, sigma)
-        h = jnp.log(sigma) - jnp.log(sigma_next)
-        h_last = state.log_sigma - jnp.log(sigma)
-        extrapolation = jnp.where(jnp.isnan(h_last), 0.0, h / (2.0 * h_last))
-        d = x0 + extrapolation * (x0 - state.x0)
-        x = (sigma_next / sigma) * x - jnp.expm1(-h) * d
-        return x, DPMpp2MState(x0, jnp.log(sigma))
+        now, then = (jnp.square(self.std) + jnp.square(s) for s in (sigma, sigma_next))
+        ratio = jnp.sqrt(then / now)
+        # (1 - ratio) / sigma^2 without the difference of almost equal numbers.
+        share = (1.0 - jnp.square(sigma_next / sigma)) / (now * (1.0 + ratio))
+        return ratio * x + share * (now * x0 - jnp.square(self.std) * x), state
 
 
-SOLVERS: dict[str, Callable[[], Solver]] = {"euler": Euler, "heun": Heun, "dpmpp2m": DPMpp2M}
+class Churn(struct.PyTreeNode):
+    """Any solver from a little higher up: adds fresh noise, then descends from there.
+
+        sigma_hat = (1 + churn) sigma,  x_hat = x + sqrt(sigma_hat^2 - sigma^2) noise
+
+    The noise washes out errors that earlier steps have made.
+
+    Attributes:
+      solver: The solver that descends; one that remembers steps will remember the raised ones.
+      churn: 0 (off) upwards; 0.41 is the published bound.
+
+    Source: arXiv 2206.00364, algorithm 2.
+
+    >>> Churn(Heun()).init(jnp.zeros(1))
+    ()
+    """
+
+    solver: Solver
+    churn: Array | float = 0.2
+
+    def init(self, x: Array) -> PyTree:
+        """The inner solver's."""
+        return self.solver.init(x)
+
+    def step(
+        self,
+        denoise: BoundDenoise,
+        x: Array,
+        state: PyTree,
+        sigma: Array,
+        sigma_next: Array,
+        key: Array,
+    ) -> tuple[Array, PyTree]:
+        """As many evaluations as the inner solver's."""
+        noise_key, inner_key = jax.random.split(key)
+        raised = sigma * (1.0 + self.churn)
+        added = jnp.sqrt(jnp.square(raised) - jnp.square(sigma))
+        x = x + added * jax.random.normal(noise_key, x.shape)
+        return self.solver.step(denoise, x, state, raised, sigma_next, inner_key)
+
+
+SOLVERS: dict[str, Callable[[], Solver]] = {
+    "euler": Euler,
+    "ancestral": lambda: Euler(eta=1.0),
+    "heun": Heun,
+    "churn": lambda: Churn(Heun()),
+    "exponential": Exponential,
+    "adams_bashforth": AdamsBashforth,
+    "dpmpp2m": DPMpp2M,
+    "dpmpp2m_sde": lambda: DPMpp2M(eta=1.0),
+    "dpmpp3m": DPMpp3M,
+    "dpmpp3m_sde": lambda: DPMpp3M(eta=1.0),
+    "unipc": UniPC,
+}

@@ -8,10 +8,12 @@ from importlib import resources
 from pathlib import Path
 
 from bassdiff.errors import InputError
+from bassdiff.models.adapter import adapted
 from bassdiff.pretrained.weights import (
     CodecWeights,
     MatchingWeights,
     UNetWeights,
+    load_adapter,
     load_codec,
     load_matching,
     load_unet,
@@ -19,6 +21,9 @@ from bassdiff.pretrained.weights import (
     save_matching,
     save_unet,
 )
+
+UNET = "unet.safetensors"
+ADAPTER = "adapter.safetensors"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +38,11 @@ class Weights:
 def released() -> list[str]:
     """The names of the weights inside the package."""
     root = resources.files("bassdiff.pretrained")
-    return sorted(item.name for item in root.iterdir() if (item / "unet.safetensors").is_file())
+    return sorted(
+        item.name
+        for item in root.iterdir()
+        if (item / UNET).is_file() or (item / ADAPTER).is_file()
+    )
 
 
 def find(name_or_folder: str | Path) -> Path:
@@ -65,12 +74,35 @@ def load_codecs(name_or_folder: str | Path) -> tuple[CodecWeights, CodecWeights]
 def load_weights(name_or_folder: str | Path) -> Weights:
     """Loads all three models of some weights.
 
+    A folder with an adapter and no U-Net corrects the weights that it was trained on.
+
     Raises:
       InputError: If one is missing or damaged, or they do not belong together.
     """
+    folder = find(name_or_folder)
+    if (folder / ADAPTER).is_file() and not (folder / UNET).is_file():
+        return _corrected(folder / ADAPTER)
     mix_codec, bass_codec = load_codecs(name_or_folder)
-    unet = load_unet(find(name_or_folder) / "unet.safetensors", mix_codec, bass_codec)
+    unet = load_unet(find(name_or_folder) / UNET, mix_codec, bass_codec)
     return Weights(mix_codec, bass_codec, unet)
+
+
+def _corrected(path: Path) -> Weights:
+    adapter = load_adapter(path)
+    base = load_weights(adapter.bindings["base"])
+    if base.unet.checksum != adapter.bindings["unet"]:
+        raise InputError(
+            f"{path} was trained on other weights than {adapter.bindings['base']} has now; get "
+            "adapter and weights of one release"
+        )
+    unet = dataclasses.replace(
+        base.unet,
+        params=adapted(base.unet.params, adapter.params),
+        bindings={**base.unet.bindings, "sampling": adapter.bindings["sampling"]},
+        training=adapter.training,
+        checksum=adapter.checksum,
+    )
+    return dataclasses.replace(base, unet=unet)
 
 
 def release(codecs: Path, unet: Path, folder: Path, matching: Sequence[Path] = ()) -> None:
@@ -94,7 +126,7 @@ def release(codecs: Path, unet: Path, folder: Path, matching: Sequence[Path] = (
         for path, judge in zip(matching, judges, strict=True)
     ]
     if unet.is_dir():
-        unet = unet / "unet.safetensors"
+        unet = unet / UNET
     network = load_unet(unet, mix_codec, bass_codec)
     mix_encoder = {"encoder": mix_codec.params["encoder"]}
     for kind, codec, params in (
@@ -104,7 +136,7 @@ def release(codecs: Path, unet: Path, folder: Path, matching: Sequence[Path] = (
         path = folder / f"{kind}_codec.safetensors"
         save_codec(path, codec.model, params, codec.mean, codec.std, codec.training)
     save_unet(
-        folder / "unet.safetensors",
+        folder / UNET,
         network.model,
         network.params,
         network.bindings,

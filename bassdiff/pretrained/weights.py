@@ -67,6 +67,24 @@ class UNetWeights:
 
 
 @dataclasses.dataclass(frozen=True)
+class AdapterWeights:
+    """A correction of a U-Net, for `models/adapter.py`.
+
+    Attributes:
+      params: The low-rank matrices, float32.
+      bindings: `unet`: checksum of the network it corrects; `base`: the name of its weights;
+        `sampling`: defaults that replace the network's.
+      training: How it was trained.
+      checksum: Identifies the file.
+    """
+
+    params: PyTree
+    bindings: dict[str, Any]
+    training: dict[str, Any]
+    checksum: str
+
+
+@dataclasses.dataclass(frozen=True)
 class MatchingWeights:
     """A matching model ready to use.
 
@@ -156,6 +174,30 @@ def load_unet(path: Path, mix_codec: CodecWeights, bass_codec: CodecWeights) -> 
         UNet(**fields),
         _unflatten(tensors),
         bindings,
+        metadata["training"],
+        _checksum(tensors, metadata),
+    )
+
+
+def save_adapter(
+    path: Path, params: PyTree, bindings: Mapping[str, Any], training: Mapping[str, Any]
+) -> None:
+    """Writes an adapter with the network it belongs to and its sampling defaults."""
+    _write(path, _flatten(params), {}, training=dict(training), bindings=dict(bindings))
+
+
+def load_adapter(path: Path) -> AdapterWeights:
+    """Reads an adapter.
+
+    Raises:
+      InputError: If the file is missing or damaged, or holds something else.
+    """
+    tensors, metadata = _read(path, "bindings")
+    if "unet" not in metadata["bindings"]:
+        raise InputError(f"{path} holds no adapter; name an adapter.safetensors")
+    return AdapterWeights(
+        _unflatten(tensors),
+        metadata["bindings"],
         metadata["training"],
         _checksum(tensors, metadata),
     )

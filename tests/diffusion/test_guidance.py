@@ -3,166 +3,225 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from bassdiff.diffusion.editing import Keep
+from bassdiff.diffusion.grounding import StyleGrounding, StyleReplacement
 from bassdiff.diffusion.guidance import (
+    APG,
     CFG,
-    StyleGrounding,
-    StyleReplacement,
+    Autoguidance,
+    CFGpp,
+    CFGZeroStar,
+    DynamicThresholding,
+    Interval,
     chain,
-    frame_mean,
-    sample_std,
 )
-from bassdiff.diffusion.schedules import noise_rate
+from bassdiff.diffusion.schedules import cosine
+from bassdiff.diffusion.solvers import Euler
+from bassdiff.errors import InputError
 
-BATCH, FRAMES, CHANNELS = 3, 8, 4
-LENGTHS = [8, 5, 3]
-SIGMA = jnp.asarray([0.2, 2.0, 40.0])
-
-
-def toy_denoise(x, sigma, cond):
-    """Depends on everything: position, level, mix and whether the mix may be used."""
-    heard = cond.mix[..., :CHANNELS] * cond.keep[:, None, None]
-    return jnp.tanh(x) + 0.3 * heard + 0.01 * sigma[:, None, None]
-
-
-@pytest.fixture
-def cond(make_cond):
-    return make_cond(BATCH, FRAMES, CHANNELS, frames=LENGTHS)
-
-
-@pytest.fixture
-def x():
-    return jax.random.normal(jax.random.key(1), (BATCH, FRAMES, CHANNELS))
-
-
-@pytest.fixture
-def style():
-    return jnp.asarray([0.5, -1.0, 2.0, 0.1])
-
-
-def real(values, row):
-    return np.asarray(values[row, : LENGTHS[row]])
-
-
-def test_statistics_read_real_frames_only(x, cond):
-    spoilt = jnp.where(cond.mask() > 0, x, 1e3)
-    mean, std = frame_mean(spoilt, cond.mask()), sample_std(spoilt, cond.mask())
-    for row in range(BATCH):
-        np.testing.assert_allclose(mean[row, 0], real(x, row).mean(axis=0), rtol=1e-4, atol=1e-6)
-        np.testing.assert_allclose(std[row, 0, 0], real(x, row).std(), rtol=1e-4)
+UNIT = {"cfg": CFG(1.0), "apg": APG(1.0), "interval": Interval(CFG(1.0))}
 
 
 @pytest.mark.parametrize("rescale", [0.0, 0.7, 1.0])
-def test_scale_one_is_the_conditional_model(x, cond, rescale):
-    guided = CFG(1.0, rescale)(toy_denoise)(x, SIGMA, cond)
-    np.testing.assert_allclose(guided, toy_denoise(x, SIGMA, cond), rtol=1e-5, atol=1e-6)
+def test_scale_one_is_the_conditional_model(rescale, denoise, x, sigma, cond):
+    guided = CFG(1.0, rescale)(denoise)(x, sigma, cond)
+    np.testing.assert_allclose(guided, denoise(x, sigma, cond), rtol=1e-5, atol=1e-6)
 
 
-def test_scale_zero_is_the_unconditional_model(x, cond):
-    guided = CFG(0.0, 0.0)(toy_denoise)(x, SIGMA, cond)
-    np.testing.assert_allclose(guided, toy_denoise(x, SIGMA, cond.null()), rtol=1e-5, atol=1e-6)
+@pytest.mark.parametrize("name", UNIT)
+def test_one_is_off_for_every_guidance(name, denoise, x, sigma, cond):
+    guided = UNIT[name](denoise)(x, sigma, cond)
+    np.testing.assert_allclose(guided, denoise(x, sigma, cond), rtol=1e-5, atol=1e-5)
 
 
-def test_scale_extrapolates_from_null_to_conditional(x, cond):
-    guided = CFG(3.0, 0.0)(toy_denoise)(x, SIGMA, cond)
-    own, null = toy_denoise(x, SIGMA, cond), toy_denoise(x, SIGMA, cond.null())
+def test_scale_zero_is_the_unconditional_model(denoise, x, sigma, cond):
+    guided = CFG(0.0, 0.0)(denoise)(x, sigma, cond)
+    np.testing.assert_allclose(guided, denoise(x, sigma, cond.null()), rtol=1e-5, atol=1e-6)
+
+
+def test_scale_extrapolates_from_null_to_conditional(denoise, x, sigma, cond):
+    guided = CFG(3.0, 0.0)(denoise)(x, sigma, cond)
+    own, null = denoise(x, sigma, cond), denoise(x, sigma, cond.null())
     np.testing.assert_allclose(guided, null + 3.0 * (own - null), rtol=1e-5, atol=1e-5)
 
 
-def test_full_rescaling_gives_the_conditional_estimates_deviation(x, cond):
-    guided = CFG(6.0, 1.0)(toy_denoise)(x, SIGMA, cond)
-    own = toy_denoise(x, SIGMA, cond)
-    plain = CFG(6.0, 0.0)(toy_denoise)(x, SIGMA, cond)
-    for row in range(BATCH):
-        np.testing.assert_allclose(real(guided, row).std(), real(own, row).std(), rtol=1e-4)
-        assert real(plain, row).std() > 1.2 * real(own, row).std()
+def test_full_rescaling_gives_the_conditional_estimates_deviation(
+    denoise, x, sigma, cond, real_rows
+):
+    guided, plain = (CFG(6.0, rescale)(denoise)(x, sigma, cond) for rescale in (1.0, 0.0))
+    own = real_rows(denoise(x, sigma, cond))
+    for row, inflated, wanted in zip(real_rows(guided), real_rows(plain), own, strict=True):
+        np.testing.assert_allclose(row.std(), wanted.std(), rtol=1e-4)
+        assert inflated.std() > 1.2 * wanted.std()
 
 
-def test_partial_rescaling_lies_between(x, cond):
-    none, part, full = (CFG(6.0, r)(toy_denoise)(x, SIGMA, cond) for r in (0.0, 0.7, 1.0))
+def test_partial_rescaling_lies_between(denoise, x, sigma, cond):
+    none, part, full = (CFG(6.0, r)(denoise)(x, sigma, cond) for r in (0.0, 0.7, 1.0))
     np.testing.assert_allclose(part, 0.7 * full + 0.3 * none, rtol=1e-4, atol=1e-5)
 
 
-def test_guidance_is_one_call_of_twice_the_rows(x, cond):
+@pytest.fixture
+def counted(denoise):
+    """A denoiser and the numbers of rows of its calls."""
     calls = []
 
-    def denoise(x, sigma, cond):
-        calls.append(
-            (x.shape[0], sigma.shape[0], *(leaf.shape[0] for leaf in jax.tree.leaves(cond)))
-        )
-        return toy_denoise(x, sigma, cond)
+    def count(x, sigma, cond):
+        calls.append((len(x), len(sigma), *(len(leaf) for leaf in jax.tree.leaves(cond))))
+        return denoise(x, sigma, cond)
 
-    CFG(2.0)(denoise)(x, SIGMA, cond)
-    assert calls == [(2 * BATCH,) * 5]
+    return count, calls
 
 
-def test_a_row_that_already_has_no_mix_is_not_guided(x, make_cond):
-    cond = make_cond(BATCH, FRAMES, CHANNELS, keep=[1, 0, 1])
-    guided = CFG(5.0, 0.0)(toy_denoise)(x, SIGMA, cond)
-    np.testing.assert_allclose(guided[1], toy_denoise(x, SIGMA, cond)[1], rtol=1e-5, atol=1e-6)
+@pytest.mark.parametrize(
+    "guidance", [CFG(2.0), APG(2.0), CFGZeroStar(2.0), CFGpp(cosine(4))], ids=type
+)
+def test_guidance_is_one_call_of_twice_the_rows(guidance, counted, x, sigma, cond):
+    denoise, calls = counted
+    guidance(denoise)(x, sigma, cond)
+    assert calls == [(6,) * 5]
 
 
-@pytest.mark.parametrize("grounding", [StyleGrounding, StyleReplacement])
-def test_strength_zero_is_off(grounding, x, cond, style):
-    grounded = grounding(style, 0.0)(toy_denoise)(x, SIGMA, cond)
-    np.testing.assert_array_equal(grounded, toy_denoise(x, SIGMA, cond))
+def test_a_row_that_already_has_no_mix_is_not_guided(denoise, x, sigma, make_cond):
+    cond = make_cond(3, 8, 4, keep=[1, 0, 1])
+    guided = CFG(5.0, 0.0)(denoise)(x, sigma, cond)
+    np.testing.assert_allclose(guided[1], denoise(x, sigma, cond)[1], rtol=1e-5, atol=1e-6)
 
 
-def test_grounding_pins_the_mean_when_all_is_noise(x, cond, style):
-    sigma = jnp.full(BATCH, 1e5)
-    grounded = StyleGrounding(style, 1.0)(toy_denoise)(x, sigma, cond)
-    for row in range(BATCH):
-        np.testing.assert_allclose(real(grounded, row).mean(axis=0), style, rtol=1e-4, atol=2e-3)
+def test_cfgpp_renoises_with_what_the_model_sees_without_the_mix(denoise, x, cond):
+    sigmas = jnp.asarray([4.0, 2.5, 1.0])
+    bound = CFGpp(sigmas, 0.4)(denoise)
+    stepped, _ = Euler().step(
+        lambda x, sigma: bound(x, jnp.full(3, sigma), cond), x, (), sigmas[1], sigmas[2],
+        jax.random.key(0),
+    )  # fmt: skip
+    level = jnp.full(3, 2.5)
+    own, null = denoise(x, level, cond), denoise(x, level, cond.null())
+    published = null + 0.4 * (own - null) + 1.0 / 2.5 * (x - null)
+    np.testing.assert_allclose(stepped, published, rtol=1e-4, atol=1e-5)
 
 
-def test_grounding_moves_the_mean_by_strength_times_noise_rate(x, cond, style):
-    x0 = toy_denoise(x, SIGMA, cond)
-    grounded = StyleGrounding(style, 0.6)(toy_denoise)(x, SIGMA, cond)
-    for row in range(BATCH):
-        mean = real(x0, row).mean(axis=0)
-        shift = 0.6 * float(noise_rate(SIGMA[row])) * (np.asarray(style) - mean)
-        np.testing.assert_allclose(real(grounded, row), real(x0, row) + shift, rtol=1e-4, atol=1e-5)
+def test_cfgpp_ends_on_the_guided_estimate(denoise, x, cond):
+    level = jnp.ones(3)
+    last = CFGpp(jnp.asarray([4.0, 1.0, 1.0]), 0.4)(denoise)(x, level, cond)
+    own, null = denoise(x, level, cond), denoise(x, level, cond.null())
+    np.testing.assert_allclose(last, null + 0.4 * (own - null), rtol=1e-5, atol=1e-5)
 
 
-def test_rows_may_have_styles_of_their_own(x, cond, style):
-    styles = jnp.stack([style, -style, 2 * style])
-    together = StyleGrounding(styles)(toy_denoise)(x, SIGMA, cond)
-    for row in range(BATCH):
-        alone = StyleGrounding(styles[row])(toy_denoise)(x, SIGMA, cond)
-        np.testing.assert_allclose(together[row], alone[row], rtol=1e-6)
+def test_an_interval_guides_the_rows_inside(denoise, x, sigma, cond):
+    guided = Interval(CFG(4.0), 1.0, 3.0)(denoise)(x, sigma, cond)
+    inside, outside = CFG(4.0)(denoise)(x, sigma, cond), denoise(x, sigma, cond)
+    np.testing.assert_allclose(guided[1], inside[1], rtol=1e-6)
+    np.testing.assert_allclose(guided[jnp.asarray([0, 2])], outside[jnp.asarray([0, 2])], rtol=1e-6)
 
 
-def test_channels_that_hold_notes_can_be_spared(x, cond, style):
-    shares = jnp.asarray([0.0, 1.0, 0.5, 0.0])
-    x0 = toy_denoise(x, SIGMA, cond)
-    spared = StyleGrounding(style, 0.6, shares)(toy_denoise)(x, SIGMA, cond)
-    whole = StyleGrounding(style, 0.6)(toy_denoise)(x, SIGMA, cond)
-    expected = np.asarray(x0) + np.asarray(shares) * np.asarray(whole - x0)
-    np.testing.assert_allclose(spared, expected, rtol=1e-5, atol=1e-6)
-    np.testing.assert_array_equal(spared[..., [0, 3]], x0[..., [0, 3]])
+def test_outside_its_interval_a_guidance_costs_nothing(denoise, x, cond):
+    def rows_computed(level):
+        seen = []
+
+        def spy(x, sigma, cond):
+            jax.debug.callback(lambda n: seen.append(int(n)), len(x))
+            return denoise(x, sigma, cond)
+
+        jax.block_until_ready(Interval(CFG(4.0), 1.0, 3.0)(spy)(x, jnp.full(3, level), cond))
+        jax.effects_barrier()
+        return sum(seen)
+
+    assert rows_computed(9.0) == 3
+    assert rows_computed(2.0) == 6
 
 
-def test_replacement_shows_the_denoiser_the_style_as_mean(x, cond, style):
-    seen = StyleReplacement(style, 1.0)(lambda x, sigma, cond: x)(x, SIGMA, cond)
-    for row in range(BATCH):
-        np.testing.assert_allclose(real(seen, row).mean(axis=0), style, rtol=1e-4, atol=1e-5)
+def test_apg_drops_what_only_inflates(denoise, x, sigma, cond, real_rows):
+    own = real_rows(denoise(x, sigma, cond))
+    guided = real_rows(APG(5.0, 0.0, 1e9)(denoise)(x, sigma, cond))
+    for row, wanted in zip(guided, own, strict=True):
+        update = row - wanted
+        assert abs(np.sum(update * wanted)) < 1e-3 * np.linalg.norm(update) * np.linalg.norm(wanted)
 
 
-def test_the_right_link_acts_last(x, cond, style):
-    sigma = jnp.full(BATCH, 1e5)
+def test_apg_with_the_parallel_part_and_no_bound_is_plain_guidance(denoise, x, sigma, cond):
+    whole = APG(5.0, 1.0, 1e9)(denoise)(x, sigma, cond)
+    np.testing.assert_allclose(whole, CFG(5.0, 0.0)(denoise)(x, sigma, cond), rtol=1e-4, atol=1e-4)
+
+
+def test_apg_bounds_the_contrast(denoise, x, sigma, cond, real_rows):
+    own = real_rows(denoise(x, sigma, cond))
+    guided = real_rows(APG(2.0, 1.0, 0.1)(denoise)(x, sigma, cond))
+    for row, wanted in zip(guided, own, strict=True):
+        np.testing.assert_allclose(np.sqrt(np.mean(np.square(row - wanted))), 0.1, rtol=1e-3)
+
+
+def test_cfg_zero_star_is_plain_guidance_of_a_fitted_null(x, cond, make_cond):
+    # Without a mix this model says half of what it says with one: the fit undoes just that.
+    def halved(x, sigma, cond):
+        share = 0.5 + 0.5 * cond.keep[:, None, None]
+        level = sigma[:, None, None]
+        skip = 1.0 / (1.0 + jnp.square(level))
+        return skip * x + share * level * jnp.sin(3.0 * x)
+
+    level = jnp.full(3, 2.0)
+    guided = CFGZeroStar(7.0)(halved)(x, level, cond)
+    np.testing.assert_allclose(guided, halved(x, level, cond), rtol=1e-4, atol=1e-4)
+
+
+def test_cfg_zero_star_does_not_move_above_its_level(denoise, x, sigma, cond):
+    guided = CFGZeroStar(3.0, zero_above=10.0)(denoise)(x, sigma, cond)
+    np.testing.assert_allclose(guided[2], x[2] / (1.0 + 40.0**2), rtol=1e-5)
+    free = CFGZeroStar(3.0)(denoise)(x, sigma, cond)
+    np.testing.assert_allclose(guided[:2], free[:2], rtol=1e-6)
+
+
+def test_autoguidance_leads_away_from_the_weaker_model(denoise, x, sigma, cond):
+    weak = jax.tree_util.Partial(lambda share, x, sigma, cond: share * x, 0.5)
+    guided = Autoguidance(weak, 3.0)(denoise)(x, sigma, cond)
+    np.testing.assert_allclose(
+        guided, 0.5 * x + 3.0 * (denoise(x, sigma, cond) - 0.5 * x), rtol=1e-4, atol=1e-5
+    )
+    off = Autoguidance(weak, 1.0)(denoise)(x, sigma, cond)
+    np.testing.assert_allclose(off, denoise(x, sigma, cond), rtol=1e-4, atol=1e-5)
+
+
+def test_thresholding_clips_real_outliers_and_leaves_the_rest(x, sigma, cond):
+    def loud(x, sigma, cond):
+        # Padding holds what must not count.
+        return jnp.where(cond.mask() > 0, x.at[0, 0, 0].set(50.0), 1e4)
+
+    squashed = DynamicThresholding(1.0, 3.0)(loud)(x, sigma, cond)
+    np.testing.assert_allclose(squashed[0, 0, 0], 3.0, rtol=1e-5)
+    np.testing.assert_allclose(squashed[0, 1], x[0, 1] * 3.0 / 50.0, rtol=1e-4)
+    np.testing.assert_allclose(squashed[1, :5], x[1, :5], rtol=1e-6)
+
+
+def test_the_right_link_acts_last(denoise, x, sigma, cond, style, real_rows):
+    level = jnp.full(3, 1e5)
     cfg, grounding = CFG(6.0, 1.0), StyleGrounding(style)
-    chained = chain(cfg, grounding)(toy_denoise)(x, sigma, cond)
-    np.testing.assert_array_equal(chained, grounding(cfg(toy_denoise))(x, sigma, cond))
+    chained = chain(cfg, grounding)(denoise)(x, level, cond)
+    np.testing.assert_array_equal(chained, grounding(cfg(denoise))(x, level, cond))
     # The documented order pins the mean; the other one rescales it away.
-    other = chain(grounding, cfg)(toy_denoise)(x, sigma, cond)
-    for row in range(BATCH):
-        np.testing.assert_allclose(real(chained, row).mean(axis=0), style, rtol=1e-4, atol=2e-3)
-        assert np.abs(real(other, row).mean(axis=0) - style).max() > 0.05
+    other = cfg(grounding(denoise))(x, level, cond)
+    for row, moved in zip(real_rows(chained), real_rows(other), strict=True):
+        np.testing.assert_allclose(row.mean(axis=0), style, rtol=1e-4, atol=2e-3)
+        assert np.abs(moved.mean(axis=0) - style).max() > 0.05
 
 
-def test_an_empty_chain_changes_nothing():
-    assert chain()(toy_denoise) is toy_denoise
+@pytest.mark.parametrize(
+    "links",
+    [
+        lambda style: (StyleGrounding(style), CFG()),
+        lambda style: (StyleGrounding(style), DynamicThresholding()),
+        lambda style: (Keep(style, style), StyleGrounding(style)),
+        lambda style: (DynamicThresholding(), lambda denoise: denoise, CFG()),
+    ],
+)
+def test_an_order_in_which_one_undoes_another_is_refused(links, style):
+    with pytest.raises(InputError, match=r"would undo .*; put it before"):
+        chain(*links(style))
+
+
+def test_an_empty_chain_changes_nothing(denoise):
+    assert chain()(denoise) is denoise
 
 
 def test_every_number_is_a_leaf(style):
     guidance = chain(CFG(2.0, 0.5), StyleGrounding(style, 0.3), StyleReplacement(style, 0.1))
-    assert len(jax.tree.leaves(guidance)) == 7
+    assert len(jax.tree.leaves(guidance)) == 9
+    assert len(jax.tree.leaves(chain(Interval(APG()), DynamicThresholding()))) == 7

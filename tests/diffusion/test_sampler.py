@@ -4,13 +4,24 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import struct
 
 from bassdiff.diffusion import sampler
 from bassdiff.diffusion.denoiser import precondition
-from bassdiff.diffusion.guidance import CFG, StyleGrounding, chain, frame_mean
-from bassdiff.diffusion.schedules import cosine, karras
+from bassdiff.diffusion.editing import Keep
+from bassdiff.diffusion.grounding import MixAndStyle, StyleGrounding
+from bassdiff.diffusion.guidance import (
+    APG,
+    CFG,
+    Autoguidance,
+    CFGpp,
+    CFGZeroStar,
+    DynamicThresholding,
+    Interval,
+    chain,
+)
+from bassdiff.diffusion.schedules import cosine
 from bassdiff.diffusion.solvers import SOLVERS, DPMpp2M, Euler
+from bassdiff.diffusion.statistics import frame_mean
 from bassdiff.training.partition import batch_sharding, make_mesh
 
 MEAN = np.asarray([1.0, -0.5, 0.0, 2.0], np.float32)
@@ -35,41 +46,59 @@ def unit_noise(*shape, seed=0):
     return jax.random.normal(jax.random.key(seed), shape)
 
 
-class Ancestral(struct.PyTreeNode):
-    """A stochastic solver as a reader would add one: Euler to a lower level, noise back up."""
+STYLE = np.full((1, 4), 0.5, np.float32)
 
-    def init(self, x):
-        return ()
 
-    def step(self, denoise, x, state, sigma, sigma_next, key):
-        x0 = denoise(x, sigma)
-        up = sigma_next * jnp.sqrt(1.0 - jnp.square(sigma_next / sigma))
-        down = jnp.square(sigma_next) / sigma
-        return x0 + (down / sigma) * (x - x0) + up * jax.random.normal(key, x.shape), state
+def shrunk(share, x, sigma, cond):
+    return share * x
+
+
+def contrasts(sigmas, scale):
+    """Every guidance, with its numbers as arrays, as a jitted caller passes them."""
+    weak = jax.tree_util.Partial(shrunk, np.float32(0.1))
+    return {
+        "none": (),
+        "cfg": (CFG(scale),),
+        "cfgpp": (CFGpp(sigmas, scale / 10),),
+        "interval": (Interval(CFG(scale), np.float32(0.5), np.float32(5.0)),),
+        "apg": (APG(scale),),
+        "cfg_zero_star": (CFGZeroStar(scale),),
+        "autoguidance": (Autoguidance(weak, scale),),
+        "mix_and_style": (MixAndStyle(STYLE[0], scale),),
+        "threshold": (CFG(scale, np.float32(0.0)), DynamicThresholding()),
+    }
 
 
 @pytest.mark.parametrize("name", SOLVERS)
-def test_samples_have_the_datas_mean_and_deviation(name, make_cond):
-    cond = make_cond(32, 64, 4)
-    run = jax.jit(functools.partial(sampler.sample, gaussian, SOLVERS[name](), chain()))
-    x = np.asarray(run(karras(40), cond, unit_noise(32, 64, 4), jax.random.key(0)))
-    assert x.shape == (32, 64, 4)
-    assert x.dtype == np.float32
-    np.testing.assert_allclose(x.mean(axis=(0, 1)), MEAN, atol=0.05)
-    np.testing.assert_allclose(x.std(axis=(0, 1)), STD, rtol=0.08)
+def test_a_solver_runs_with_every_guidance_in_one_program(name, make_cond, compilations):
+    """Everything combines: each with grounding and an edit, under one jit, compiled once."""
+    cond, noise, known = make_cond(1, 8, 4), unit_noise(1, 8, 4), unit_noise(1, 8, 4, seed=3)
+    keep = np.zeros((1, 8, 1), np.float32)
+    keep[:, :2] = 1.0
 
+    @jax.jit
+    def play(links, sigmas, key):
+        return [
+            sampler.sample(following, SOLVERS[name](), each, sigmas, cond, noise, key)
+            for each in links
+        ]
 
-def test_a_stochastic_solver_samples_too_and_its_key_decides(make_cond):
-    cond, noise = make_cond(32, 64, 4), unit_noise(32, 64, 4)
-    run = jax.jit(functools.partial(sampler.sample, gaussian, Ancestral(), chain()))
-    first, again, other = (
-        np.asarray(run(karras(60), cond, noise, jax.random.key(s))) for s in (0, 0, 1)
-    )
-    np.testing.assert_array_equal(first, again)
-    assert np.abs(first - other).max() > 0.1
-    np.testing.assert_allclose(first.mean(axis=(0, 1)), MEAN, atol=0.05)
-    # The same key at every step would add up instead of averaging out.
-    np.testing.assert_allclose(first.std(axis=(0, 1)), STD, rtol=0.1)
+    def run(scale, strength, num_steps=6, seed=0):
+        sigmas = cosine(num_steps)
+        links = [
+            chain(*contrast, StyleGrounding(STYLE, np.float32(strength)), Keep(known, keep))
+            for contrast in contrasts(sigmas, np.float32(scale)).values()
+        ]
+        return [np.asarray(x) for x in play(links, sigmas, jax.random.key(seed))]
+
+    first = run(2.0, 0.5)
+    for x in first:
+        assert np.all(np.isfinite(x))
+        np.testing.assert_allclose(x[:, :2], known[:, :2], rtol=1e-5)
+    compilations.clear()
+    moved = [np.abs(a - b).max() for a, b in zip(first, run(3.0, 0.9), strict=True)]
+    assert compilations == []
+    assert min(moved) > 1e-3
 
 
 def test_works_outside_jit_on_plain_arrays(make_cond):
@@ -101,7 +130,7 @@ def test_the_last_estimate_is_the_guided_one(make_cond):
     np.testing.assert_allclose(x0.mean(axis=1), np.tile(style, (2, 1)), atol=1e-3)
 
 
-@pytest.mark.parametrize("solver", [DPMpp2M(), Ancestral()])
+@pytest.mark.parametrize("solver", [DPMpp2M(), Euler(eta=1.0)])
 def test_steps_in_several_calls_are_one_scan(solver, make_cond):
     guidance, cond, key = chain(CFG(2.0)), make_cond(2, 8, 4, frames=[8, 5]), jax.random.key(7)
     sigmas, noise = jnp.asarray(cosine(12)), unit_noise(2, 8, 4)
@@ -190,7 +219,7 @@ def test_padding_comes_back_as_zeros_and_changes_nothing(make_cond):
 def test_eight_devices_sample_what_one_does(make_cond):
     guidance = chain(CFG(3.0), StyleGrounding(jnp.asarray(MEAN)))
     data = (make_cond(8, 6, 4), unit_noise(8, 6, 4))
-    run = jax.jit(functools.partial(sampler.sample, following, Ancestral(), guidance, cosine(6)))
+    run = jax.jit(functools.partial(sampler.sample, following, Euler(eta=1.0), guidance, cosine(6)))
     one = run(*data, jax.random.key(0))
     eight = run(*jax.device_put(data, batch_sharding(make_mesh())), jax.random.key(0))
     assert len(one.sharding.device_set) == 1

@@ -1,0 +1,103 @@
+"""Edits and long form: decorators of the denoiser that know what is to stay, or how far to look."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from bassdiff.diffusion.guidance import Place
+from bassdiff.types import Array, Cond, Denoise
+
+
+class Keep(struct.PyTreeNode):
+    """Knows the answer in some places: what is kept there comes out as it went in.
+
+        x0 <- keep * known + (1 - keep) * x0
+
+    Every solver then leads x there along known + sigma * noise, so the model sees the kept part
+    at the right noise level at every step, and fits the rest to it. A range of frames kept is
+    inpainting, the leading frames kept is continuation, some channels kept (those that hold
+    notes) is a change of sound.
+
+    Attributes:
+      known: `[B, T, C]` normalised latents.
+      keep: `[B, T, C]` or anything that broadcasts to it by rank 3: 1 keeps, 0 is free.
+
+    Source: the masked update of arXiv 2201.09865, on the clean estimate instead of on x.
+    """
+
+    place: ClassVar[Place] = Place.EDIT
+    known: Array
+    keep: Array
+
+    def __call__(self, denoise: Denoise) -> Denoise:
+        """Wraps `denoise`."""
+
+        def edited(x: Array, sigma: Array, cond: Cond) -> Array:
+            x0 = denoise(x, sigma, cond)
+            return x0 + self.keep * (self.known - x0)
+
+        return edited
+
+
+class Windowed(struct.PyTreeNode):
+    """Looks at a long song through overlapping windows, blended inside every step.
+
+    Memory for activations is that of one window, and time is proportional to the real frames:
+    the number of windows is traced, so one program serves every length up to T. As all windows
+    share x and are blended at every noise level, neighbours agree before details appear, and no
+    border is ever decided by one window alone. A batch no longer than a window is passed on.
+
+    Attributes:
+      window: Frames of a window, in (hop, T].
+      hop: Frames from one window to the next.
+
+    Source: the joint denoising of arXiv 2302.08113, along time.
+    """
+
+    place: ClassVar[Place] = Place.MODEL
+    window: int = struct.field(pytree_node=False, default=1536)
+    hop: int = struct.field(pytree_node=False, default=1024)
+
+    def __call__(self, denoise: Denoise) -> Denoise:
+        """Wraps `denoise`."""
+
+        def windowed(x: Array, sigma: Array, cond: Cond) -> Array:
+            if x.shape[1] <= self.window:
+                return denoise(x, sigma, cond)
+            overlap = self.window - self.hop
+            to_edge = jnp.minimum(jnp.arange(self.window), jnp.arange(self.window)[::-1]) + 1
+            weight = jnp.minimum(1.0, to_edge / (overlap + 1))[:, None]  # [W, 1]
+            # The last window ends with the song: a short rest would lack context.
+            final = jnp.maximum(cond.frames - self.window, 0)
+            count = 1 + jnp.max(-(-final // self.hop))
+
+            def cut(rows: Array, starts: Array) -> Array:
+                return jax.vmap(
+                    lambda row, start: jax.lax.dynamic_slice_in_dim(row, start, self.window)
+                )(rows, starts)
+
+            def add(rows: Array, values: Array, starts: Array) -> Array:
+                return jax.vmap(
+                    lambda row, value, start: jax.lax.dynamic_update_slice_in_dim(
+                        row, value, start, 0
+                    )
+                )(rows, cut(rows, starts) + values, starts)
+
+            def look(i: Array, sums: tuple[Array, Array]) -> tuple[Array, Array]:
+                starts = jnp.minimum(i * self.hop, final)
+                part = Cond(cut(cond.mix, starts), cond.keep, jnp.minimum(cond.frames, self.window))
+                x0 = denoise(cut(x, starts), sigma, part) * weight[None]
+                total, weights = sums
+                return add(total, x0, starts), add(
+                    weights, jnp.broadcast_to(weight[None], (*x0.shape[:2], 1)), starts
+                )
+
+            empty = jnp.zeros_like(x), jnp.zeros((*x.shape[:2], 1), x.dtype)
+            total, weights = jax.lax.fori_loop(0, count, look, empty)
+            return total / jnp.maximum(weights, 1e-6)
+
+        return windowed

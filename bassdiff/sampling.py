@@ -1,0 +1,120 @@
+"""Names of solvers, schedules and guidances, and what they mean: how to sample."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from bassdiff.diffusion.guidance import (
+    APG,
+    CFG,
+    CFGpp,
+    CFGZeroStar,
+    DynamicThresholding,
+    Interval,
+)
+from bassdiff.diffusion.schedules import SCHEDULES, SIGMA_MAX, SIGMA_MIN, through
+from bassdiff.diffusion.solvers import SOLVERS
+from bassdiff.errors import InputError
+from bassdiff.types import Guidance, Solver
+
+MAX_STEPS = 256
+FITTED = "fitted"
+GROUNDINGS = ("mean", "moments", "replacement")
+# A plain weight that a unit of CFG++ is like (arXiv 2406.08070, table 1).
+CFGPP_UNIT = 12.5
+
+
+@dataclasses.dataclass(frozen=True)
+class Sampling:
+    """How to sample. Weights bring their own defaults.
+
+    Attributes:
+      solver: A name in `SOLVERS`.
+      schedule: A name in `SCHEDULES`, or `fitted`: through `levels`.
+      levels: Noise levels that were fitted to the weights, strictly decreasing.
+      steps: Noise levels, 2 to 256.
+      sigma_min: The last of them, 0.001 to 10. What is finer than that is not sampled but
+        estimated at once: a model that is still weak there is better not asked. `fitted` ends
+        where its levels end.
+      guidance_kind: A name in `GUIDANCES`.
+      guidance: Weight of guidance, 1 (off) upwards.
+      rescale: Latent rescaling of the guided estimate, 0 to 1, for `cfg` and `interval`.
+      grounding: `mean` or `moments` (mean and spread) of the estimate, or `replacement` of the
+        mean of x.
+      style_strength: Weight of style grounding, 0 (off) upwards.
+    """
+
+    solver: str = "dpmpp2m"
+    schedule: str = "cosine"
+    levels: tuple[float, ...] = ()
+    steps: int = 30
+    sigma_min: float = SIGMA_MIN
+    guidance_kind: str = "cfg"
+    guidance: float = 2.5
+    rescale: float = 0.7
+    grounding: str = "mean"
+    style_strength: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Checks the values.
+
+        Raises:
+          InputError: For an unknown name or a value out of range.
+        """
+        schedules = (*SCHEDULES, FITTED) if self.levels else tuple(SCHEDULES)
+        for kind, name, known in (
+            ("solver", self.solver, SOLVERS),
+            ("schedule", self.schedule, schedules),
+            ("guidance_kind", self.guidance_kind, GUIDANCES),
+            ("grounding", self.grounding, GROUNDINGS),
+        ):
+            if name not in known:
+                raise InputError(f"unknown {kind} {name!r}; choose among {', '.join(known)}")
+        for name, low, high in (
+            ("steps", 2, MAX_STEPS),
+            ("sigma_min", 0.001, 10.0),
+            ("guidance", 0.0, 100.0),
+            ("rescale", 0.0, 1.0),
+            ("style_strength", 0.0, 10.0),
+        ):
+            if not low <= getattr(self, name) <= high:
+                raise InputError(
+                    f"{name} is {getattr(self, name)}; choose a value from {low} to {high}"
+                )
+
+    def sigmas(self, sigma_max: float = SIGMA_MAX) -> np.ndarray:
+        """The noise levels `[steps]` float32, from `sigma_max` down."""
+        sigma_min = self.sigma_min
+        if self.schedule == FITTED:
+            sigma_min, sigma_max = self.levels[-1], min(sigma_max, self.levels[0])
+        # A variation that begins low ends lower still.
+        sigma_min = min(sigma_min, sigma_max / 2.0)
+        schedule = through(self.levels) if self.schedule == FITTED else SCHEDULES[self.schedule]
+        return schedule(self.steps, sigma_min=sigma_min, sigma_max=sigma_max)
+
+    def make_solver(self) -> Solver:
+        """The solver of that name."""
+        return SOLVERS[self.solver]()
+
+    def make_guidance(self, sigmas: np.ndarray) -> tuple[Guidance, ...]:
+        """The links that contrast with and without the mix; `sigmas` is the schedule."""
+        return GUIDANCES[self.guidance_kind](self, sigmas)
+
+
+def _cfg(sampling: Sampling) -> CFG:
+    return CFG(np.float32(sampling.guidance), np.float32(sampling.rescale))
+
+
+GUIDANCES: dict[str, Callable[[Sampling, np.ndarray], tuple[Any, ...]]] = {
+    "none": lambda s, _: (),
+    "cfg": lambda s, _: (_cfg(s),),
+    "interval": lambda s, _: (Interval(_cfg(s)),),
+    "cfgpp": lambda s, sigmas: (CFGpp(sigmas, np.float32(s.guidance / CFGPP_UNIT)),),
+    "apg": lambda s, _: (APG(np.float32(s.guidance)),),
+    "cfg_zero_star": lambda s, _: (CFGZeroStar(np.float32(s.guidance)),),
+    "threshold": lambda s, _: (CFG(np.float32(s.guidance), np.float32(0.0)), DynamicThresholding()),
+}

@@ -1,0 +1,193 @@
+"""Distillation: the same bass in a few evaluations instead of dozens.
+
+A ladder of K levels is chosen. From each of them the teacher, guided, takes many small steps to
+the next; the student learns the one estimate whose single Euler step ends in the same place. So
+guidance is part of the student, and K evaluations on a single batch replace the teacher's steps
+on a doubled one. This is progressive distillation (arXiv 2202.00512) in one round instead of
+log2(steps) rounds; of the alternatives it is the one whose targets are exact and do not move, and
+which needs no second network, as a short training run wants. The student is a low-rank adapter
+of the teacher, so that both fit into one small download.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from bassdiff.diffusion import sampler
+from bassdiff.diffusion.denoiser import precondition
+from bassdiff.diffusion.guidance import CFG, Chain, chain
+from bassdiff.diffusion.schedules import cosine
+from bassdiff.diffusion.solvers import DPMpp2M, Euler
+from bassdiff.models.adapter import adapted, init_adapter
+from bassdiff.models.unet import UNet
+from bassdiff.training.log import RunLog
+from bassdiff.training.state import TrainState, fresh_state, gradient_step
+from bassdiff.types import Array, Cond, Denoise, PyTree
+
+# What the teacher's answer is measured by in validation.
+NUM_FINE_STEPS = 50
+
+
+@dataclasses.dataclass(frozen=True)
+class DistillationObjective:
+    """Trains an adapter that plays in as many evaluations as there are levels.
+
+    Attributes:
+      model: The network of teacher and student.
+      teacher: Its parameters.
+      optimizer: The adapter's optimiser.
+      ema_decay: Of the released average.
+      rank: Of the adapter.
+      levels: `[K]` strictly decreasing noise levels, the student's schedule.
+      sigma_min: The level from which the teacher jumps to zero, below the last one.
+      num_substeps: The teacher's steps from one level to the next.
+      guidance: Weight of classifier-free guidance that the student is to have.
+      rescale: Latent rescaling, likewise.
+      validation: `{"bass": [n, T, C], "mix": [n, T, C']}`, normalised, from unseen songs.
+      bindings: Recorded with the weights: the teacher and the sampling defaults.
+    """
+
+    model: UNet
+    teacher: PyTree
+    optimizer: optax.GradientTransformation
+    ema_decay: float
+    rank: int
+    levels: np.ndarray
+    sigma_min: float
+    num_substeps: int
+    guidance: float
+    rescale: float
+    validation: dict[str, np.ndarray]
+    bindings: dict[str, Any]
+
+    def init(self, key: Array) -> TrainState:
+        """An adapter that leaves the teacher as it is."""
+        return fresh_state(init_adapter(key, self.teacher, self.rank), self.optimizer)
+
+    def prepare(self, state: TrainState) -> TrainState:
+        """Nothing depends on the data."""
+        return state
+
+    def denoiser(self, adapter: PyTree | None = None) -> Denoise:
+        """The teacher, or with an adapter the student."""
+        params = self.teacher if adapter is None else adapted(self.teacher, adapter)
+
+        def network(x: Array, sigma: Array, cond: Cond) -> Array:
+            return self.model.apply({"params": params}, x, sigma, cond)
+
+        return precondition(network)
+
+    def target(self, x: Array, level: Array, cond: Cond) -> Array:
+        """The estimate from which one Euler step ends where the teacher's small steps end.
+
+        Args:
+          x: `[B, T, C]` at `levels[level]`.
+          level: Index, an integer scalar.
+          cond: Condition.
+        """
+        lower = np.append(self.levels[1:], self.sigma_min)
+        ladders = np.geomspace(self.levels, lower, self.num_substeps + 1, axis=1)
+        sigmas = jnp.asarray(ladders, jnp.float32)[level]
+        teacher, guidance, solver = self.denoiser(), self._guidance, DPMpp2M()
+        at = sampler.advance(
+            teacher,
+            solver,
+            guidance,
+            sigmas,
+            cond,
+            sampler.Trajectory(x, solver.init(x)),
+            0,
+            self.num_substeps,
+            jax.random.key(0),
+        )
+        last = level == len(self.levels) - 1
+        # From the last level the student jumps, as the teacher does from its own.
+        reached = jax.lax.cond(
+            last,
+            lambda: sampler.finish(teacher, guidance, sigmas[-1], cond, at),
+            lambda: at.x,
+        )
+        ratio = jnp.where(last, 0.0, sigmas[-1] / sigmas[0])
+        return (reached - ratio * x) / (1.0 - ratio)
+
+    def loss(self, adapter: PyTree, batch: dict[str, Array], level: Array, noise: Array) -> Array:
+        """Mean squared error of the student's velocity at one level."""
+        cond = _all_real(batch["mix"])
+        sigma = jnp.asarray(self.levels)[level]
+        x = batch["bass"] + sigma * noise
+        target = jax.lax.stop_gradient(self.target(x, level, cond))
+        estimate = self.denoiser(adapter)(x, jnp.full(x.shape[0], sigma), cond)
+        # An error of x0 in units of the velocity: what preconditioning makes of it.
+        weight = 1.0 + 1.0 / jnp.square(sigma)
+        return weight * jnp.mean(jnp.square(estimate - target))
+
+    def train_step(
+        self, state: TrainState, batch: dict[str, Array], key: Array
+    ) -> tuple[TrainState, dict[str, Array]]:
+        """One optimiser step, at one level for the whole batch."""
+        level_key, noise_key = jax.random.split(key)
+        level = jax.random.randint(level_key, (), 0, len(self.levels))
+        noise = jax.random.normal(noise_key, batch["bass"].shape)
+        loss, grads = jax.value_and_grad(self.loss)(state.params, batch, level, noise)
+        return gradient_step(state, loss, grads, self.optimizer, self.ema_decay)
+
+    def validate(self, state: TrainState, log: RunLog) -> None:
+        """How far basses of a few evaluations end from the teacher's of many, on unseen songs.
+
+        All start from the same noise. `undistilled` is the teacher on the student's levels, with
+        guidance: what there was before. Distances are root mean squares in unit latents.
+        """
+        cond = _all_real(jnp.asarray(self.validation["mix"]))
+        noise = jax.random.normal(jax.random.key(0), self.validation["bass"].shape)
+        distances = self._distances(state.ema, cond, noise)
+        log.scalars(
+            int(state.step), {f"validation/{name}": float(d) for name, d in distances.items()}
+        )
+
+    @functools.cached_property
+    def _distances(self) -> Callable[[PyTree, Cond, Array], dict[str, Array]]:
+        key = jax.random.key(0)
+
+        @jax.jit
+        def distances(adapter: PyTree, cond: Cond, noise: Array) -> dict[str, Array]:
+            fine = jnp.asarray(cosine(NUM_FINE_STEPS, self.sigma_min, float(self.levels[0])))
+            teacher, levels, guided = self.denoiser(), jnp.asarray(self.levels), self._guidance
+            truth = sampler.sample(teacher, DPMpp2M(), guided, fine, cond, noise, key)
+            before = sampler.sample(teacher, Euler(), guided, levels, cond, noise, key)
+            denoise = self.denoiser(adapter)
+            student = sampler.sample(denoise, Euler(), chain(), levels, cond, noise, key)
+            return {
+                "distilled": jnp.sqrt(jnp.mean(jnp.square(student - truth))),
+                "undistilled": jnp.sqrt(jnp.mean(jnp.square(before - truth))),
+            }
+
+        return distances
+
+    @property
+    def _guidance(self) -> Chain:
+        return chain(CFG(self.guidance, self.rescale))
+
+    def export(self, state: TrainState, folder: Path) -> None:
+        """Writes `adapter.safetensors`."""
+        from bassdiff.pretrained.weights import save_adapter
+
+        save_adapter(
+            folder / "adapter.safetensors",
+            jax.device_get(state.ema),
+            bindings=self.bindings,
+            training={"steps": int(state.step), "rank": self.rank},
+        )
+
+
+def _all_real(mix: Array) -> Cond:
+    rows, frames = mix.shape[:2]
+    return Cond(mix, jnp.ones(rows), jnp.full(rows, frames, jnp.int32))

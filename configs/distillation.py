@@ -1,0 +1,42 @@
+"""Distils released or own weights to a few evaluations: an adapter that plays fast.
+
+    bassdiff encode --data midi:SONGS --weights small --out runs/latents
+    bassdiff encode --data midi:SONGS --split validation --weights small --out runs/unseen
+    bassdiff train distillation --config configs/distillation.py:small \
+        --config.data.latents=runs/latents --config.data.validation_latents=runs/unseen \
+        --workdir runs/fast
+
+size   adapter  hardware     time    expected
+tiny   rank 2   anything     seconds nothing: for tests
+small  rank 16  2 CPU cores  60 min  see bassdiff/pretrained/small/CARD.md
+
+The levels are those between which the teacher's Euler steps miss least
+(`bassdiff/diffusion/fitting.py`, four unseen clips, 56 levels from 80 to 0.3).
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config(size: str = "small") -> ConfigDict:
+    """The configuration of one size."""
+    config = ConfigDict()
+    config.objective = "distillation"
+    config.seed = 0
+    config.teacher = "small"
+    config.rank = {"tiny": 2, "small": 16}[size]
+    config.levels = {"tiny": (80.0, 1.0), "small": (80.0, 4.207, 1.376, 0.45)}[size]
+    config.num_substeps = {"tiny": 2, "small": 4}[size]
+    config.learning_rate = {"tiny": 1e-3, "small": 1e-3}[size]
+    config.warmup_steps = {"tiny": 2, "small": 50}[size]
+    config.weight_decay = 0.0
+    config.gradient_clip = 1.0
+    config.ema_decay = {"tiny": 0.9, "small": 0.995}[size]
+    config.num_steps = {"tiny": 4, "small": 2_000}[size]
+    config.batch_size = {"tiny": 8, "small": 8}[size]
+    config.crop_frames = {"tiny": 32, "small": 192}[size]
+    config.mesh = ConfigDict(dict(data=-1, fsdp=1))
+    config.checkpoint_every = {"tiny": 4, "small": 100}[size]
+    config.validate_every = {"tiny": 4, "small": 250}[size]
+    config.log_every = {"tiny": 2, "small": 20}[size]
+    config.data = ConfigDict(dict(latents="", validation_latents=""))
+    return config
