@@ -102,8 +102,7 @@ class Bassist:
         self._mix_codec = Codec(weights.mix_codec)
         self._bass_codec = Codec(weights.bass_codec)
         self._preparation = Preparation(self._bass_codec)
-        defaults = weights.unet.bindings["sampling"]
-        self.defaults = Sampling(**{**defaults, "levels": tuple(defaults.get("levels", ()))})
+        self.defaults = Sampling.of_weights(weights.unet.bindings)
 
     def generate(
         self,

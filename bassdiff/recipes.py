@@ -172,7 +172,7 @@ def distillation(config: ConfigDict, workdir: Path) -> tuple[Objective, grain.Ma
     del workdir
     stores = _stores(config)
     weights = load_weights(config.teacher)
-    defaults, model = weights.unet.bindings["sampling"], weights.unet.model
+    defaults = Sampling.of_weights(weights.unet.bindings)
     if stores["train"].manifest["codecs"] != {
         "mix": weights.mix_codec.fingerprint,
         "bass": weights.bass_codec.fingerprint,
@@ -188,16 +188,16 @@ def distillation(config: ConfigDict, workdir: Path) -> tuple[Objective, grain.Ma
 
     unseen = [crops("validation")[i] for i in range(NUM_VALIDATION_CLIPS)]
     objective = DistillationObjective(
-        model=model,
+        model=weights.unet.model,
         teacher=jax.tree.map(jnp.asarray, weights.unet.params),
         optimizer=_adam(config, b1=0.9, b2=0.99),
         ema_decay=config.ema_decay,
         rank=config.rank,
         levels=np.asarray(config.levels, np.float32),
-        sigma_min=defaults["sigma_min"],
+        sigma_min=defaults.sigma_min,
         num_substeps=config.num_substeps,
-        guidance=defaults["guidance"],
-        rescale=defaults["rescale"],
+        guidance=defaults.guidance,
+        rescale=defaults.rescale,
         validation={name: np.stack([row[name] for row in unseen]) for name in ("bass", "mix")},
         bindings={
             "base": config.teacher,

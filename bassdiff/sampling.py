@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -85,6 +85,12 @@ class Sampling:
                 raise InputError(
                     f"{name} is {getattr(self, name)}; choose a value from {low} to {high}"
                 )
+
+    @classmethod
+    def of_weights(cls, bindings: Mapping[str, Any]) -> Sampling:
+        """The defaults that weights bring, from what is recorded with them."""
+        stored = bindings["sampling"]
+        return cls(**{**stored, "levels": tuple(stored.get("levels", ()))})
 
     def sigmas(self, sigma_max: float = SIGMA_MAX) -> np.ndarray:
         """The noise levels `[steps]` float32, from `sigma_max` down."""

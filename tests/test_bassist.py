@@ -6,7 +6,10 @@ import pytest
 
 from bassdiff import bassist
 from bassdiff.errors import InputError
+from bassdiff.material import Style, continuation, edit, retimbre, variation
 
+# Untrained weights play at any level.
+pytestmark = pytest.mark.filterwarnings("default:the bass came out")
 RATE = 44100
 
 
@@ -62,6 +65,10 @@ def test_no_setting_compiles_anything(player, compilations):
         mix(2.9), RATE, style=mix(1.5), steps=9, guidance=5.0, rescale=0.1, style_strength=0.3,
         schedule="karras", seed=9,
     )  # fmt: skip
+    turns = [Style(mix(1.5)), Style(mix(1.0), 2.0), Style(mix(1.0), 1.0, 1.5)]
+    player.generate(mix(2.9), RATE, style=turns, grounding="moments")
+    player.generate(mix(2.9), RATE, draft=edit(mix(2.0), 0.5, 1.5))
+    player.generate(mix(2.9), RATE, draft=retimbre(mix(2.0)), style=mix(1.0))
     player.generate(mix(2.0), RATE)
     assert len(compilations) == before
 
@@ -90,7 +97,7 @@ def test_a_silent_mix_is_played_over(player):
     ("song", "settings", "words"),
     [
         (mix(0.9), {}, "0.900 s long"),
-        (np.zeros(601 * 8000, np.float32), {}, "longer than 10 min"),
+        (np.zeros(3601 * 8000, np.float32), {}, "longer than 1 h"),
         (np.full(RATE, np.nan, np.float32), {}, "not finite"),
         (np.zeros(RATE, np.int16), {}, "of type int16; give floats"),
         (np.zeros((2, RATE), np.float32), {}, "with time first"),
@@ -101,6 +108,19 @@ def test_a_silent_mix_is_played_over(player):
         (mix(1.0), {"style": np.zeros(RATE, np.float32)}, "no sound"),
         (mix(1.0), {"style": np.ones(RATE // 4, np.float32)}, "is 0.250 s long"),
         (mix(1.0), {"stepz": 3}, "stepz"),
+        (mix(1.0), {"guidance_kind": "best"}, "unknown guidance_kind"),
+        (mix(1.0), {"grounding": "best"}, "unknown grounding"),
+        (mix(1.0), {"schedule": "fitted"}, "unknown schedule 'fitted'; choose among cosine"),
+        (mix(1.0), {"draft": variation(mix(2.0), 0.5)}, "lasts 2.0 s and the mix 1.0 s"),
+        (mix(1.0), {"draft": continuation(mix(1.0))}, "begins at 1.0 s and the mix lasts 1.0"),
+        (mix(1.0), {"draft": edit(mix(1.0), 1.5, 2.0)}, "begins at 1.5 s"),
+        (mix(1.0), {"draft": edit(0 * mix(1.0), 0.5, 2.0)}, "has no sound"),
+        (
+            mix(1.0),
+            {"style": [Style(mix(1.0)), Style(mix(1.0), 1.0, 0.5)], "grounding": "replacement"},
+            "take turns need",
+        ),
+        (mix(1.0), {"style": [Style(mix(1.0), 1.0, float(n)) for n in range(9)]}, "name 8 at"),
     ],
 )
 def test_refusals_are_sentences(player, song, settings, words):
@@ -119,6 +139,105 @@ def test_what_is_not_finite_is_not_played(player, monkeypatch):
     monkeypatch.setattr(player, "sample", lambda mix, *_: np.full((len(mix), 8), np.nan))
     monkeypatch.setattr(player._bass_codec, "decode", lambda latents: np.full(9000 * 8, np.nan))
     with pytest.raises(InputError, match="nothing finite with these settings; lower the guidance"):
+        player.generate(mix(1.0), RATE, steps=2)
+
+
+@pytest.fixture(scope="module")
+def draft():
+    time = np.arange(2 * RATE) / RATE
+    return (0.3 * np.sin(2 * np.pi * 55 * time) * (np.sin(2 * np.pi * 2 * time) > 0)).astype(
+        np.float32
+    )
+
+
+@pytest.fixture(scope="module")
+def back(player, draft):
+    """The draft's round trip, at its level."""
+    return player.generate(mix(2.0), RATE, draft=variation(draft, 0.0))
+
+
+def test_without_strength_a_draft_comes_back(player, draft, back):
+    loudness = 10 ** ((bassist.loudness_lufs(draft, RATE) - bassist.BASS_LUFS) / 20)
+    np.testing.assert_allclose(
+        back, loudness * player.round_trip(draft / np.float32(loudness)), rtol=1e-4, atol=1e-5
+    )
+
+
+def test_an_edit_keeps_what_is_outside_its_region(player, draft, back):
+    edited = player.generate(mix(2.0), RATE, draft=edit(draft, 0.5, 1.25))
+    outside = np.r_[0 : RATE // 2, RATE + RATE // 4 : 2 * RATE]
+    np.testing.assert_allclose(edited[outside], back[outside], rtol=1e-5, atol=1e-6)
+    inside = slice(int(0.6 * RATE), int(1.2 * RATE))
+    assert np.abs(edited[inside] - back[inside]).max() > 0.1 * np.abs(back).max()
+
+
+def test_a_continuation_keeps_the_bass_and_goes_on(player, draft):
+    begun = draft[: 3 * RATE // 2]
+    whole = player.generate(mix(2.0), RATE, draft=continuation(begun))
+    kept = player.generate(mix(2.0), RATE, draft=variation(begun, 0.0))
+    np.testing.assert_allclose(whole[: len(begun)], kept[: len(begun)], rtol=1e-5, atol=1e-6)
+    rest = slice(int(1.6 * RATE), None)
+    assert np.abs(whole[rest] - kept[rest]).max() > 0.01 * np.abs(kept).max()
+
+
+def test_a_variation_departs_with_its_strength(player, draft):
+    known = player._preparation.start(variation(draft, 0.5), RATE, len(draft)).known
+
+    def distance(strength):
+        start = player._preparation.start(variation(draft, strength), RATE, len(draft))
+        frames = np.zeros((len(known), 8), np.float32)
+        latents = player.sample(frames, player.defaults, 0, None, start)
+        return float(np.sqrt(np.mean(np.square(latents - known))))
+
+    distances = [distance(strength) for strength in (0.0, 0.05, 0.2, 0.5)]
+    assert distances == sorted(distances)
+    assert distances[0] == 0.0 < distances[1]
+
+
+def test_another_sound_keeps_the_notes(player, draft):
+    start = player._preparation.start(retimbre(draft), RATE, len(draft))
+    frames = np.zeros((len(start.known), 8), np.float32)
+    latents = player.sample(frames, player.defaults, 0, None, start)
+    notes = player._preparation._timbre == 0.0
+    np.testing.assert_allclose(latents[:, notes], start.known[:, notes], rtol=1e-5, atol=1e-6)
+    assert np.abs(latents[:, ~notes] - start.known[:, ~notes]).max() > 0.1
+
+
+def test_blended_styles_lie_between_and_those_that_take_turns_do_not(player):
+    one, other = mix(1.5), 0.2 * np.random.default_rng(0).normal(size=RATE).astype(np.float32)
+    (first, _), (second, _) = (player._preparation.style_latents(s, RATE) for s in (one, other))
+
+    def grounding(styles):
+        return player._preparation.grounding(styles, RATE, player.defaults, 64)
+
+    blend = grounding([Style(one, 3.0), Style(other, 1.0)])
+    np.testing.assert_allclose(blend.style[0], 0.75 * first + 0.25 * second, rtol=1e-4, atol=1e-5)
+    turns = grounding([Style(other, 1.0, 1.0), Style(one)])
+    np.testing.assert_allclose(turns.style[:2], [first, second], rtol=1e-5)
+    np.testing.assert_allclose(turns.sections[[0, 63], :2], np.eye(2), atol=1e-6)
+
+
+def test_a_song_of_over_ten_minutes_is_heard_in_windows(player, monkeypatch):
+    monkeypatch.setattr(bassist, "MAX_ONE_PASS_FRAMES", 32)
+    monkeypatch.setattr(bassist, "WINDOW_FRAMES", 32)
+    monkeypatch.setattr(bassist, "HOP_FRAMES", 24)
+    monkeypatch.setattr(bassist, "FRAME_BUCKETS", (32, 96))
+    jax.clear_caches()
+    bass = player.generate(mix(4.0), RATE, steps=2)
+    jax.clear_caches()
+    assert bass.shape == (4 * RATE,)
+    assert np.all(np.isfinite(bass))
+
+
+@pytest.mark.parametrize(
+    ("level", "words"),
+    [(0.0, "came out silent; try another seed"), (30.0, "louder than basses are; lower the"),
+     (0.1, "softer than basses are; raise the guidance")],
+)  # fmt: skip
+def test_a_bass_of_an_odd_level_is_reported(player, monkeypatch, level, words):
+    wave = level * mix(1.0)
+    monkeypatch.setattr(player._bass_codec, "decode", lambda latents: wave)
+    with pytest.warns(UserWarning, match=words):
         player.generate(mix(1.0), RATE, steps=2)
 
 

@@ -115,14 +115,17 @@ def through(levels: Sequence[float]) -> Schedule:
     ) -> np.ndarray:
         _check(num_steps, sigma_min, sigma_max)
         index = np.arange(len(logs), dtype=np.float64)
-        # From sigma to index and back, on lines that do not end with the ladder.
-        ends = np.interp(np.log([sigma_max, sigma_min]), logs[::-1], index[::-1])
-        ends += (np.clip(np.log([sigma_max, sigma_min]), logs[-1], logs[0])
-                 - np.log([sigma_max, sigma_min])) / (logs[[0, -2]] - logs[[1, -1]])  # fmt: skip
-        at = np.linspace(ends[0], ends[1], num_steps)
+        first, last = logs[0] - logs[1], logs[-2] - logs[-1]
+
+        def place(sigma: float) -> float:
+            log = np.log(sigma)
+            above, below = max(log - logs[0], 0.0), max(logs[-1] - log, 0.0)
+            return np.interp(log, logs[::-1], index[::-1]) - above / first + below / last
+
+        at = np.linspace(place(sigma_max), place(sigma_min), num_steps)
         inside = np.interp(at, index, logs)
-        before = np.minimum(at, 0.0) * (logs[1] - logs[0])
-        after = np.maximum(at - index[-1], 0.0) * (logs[-1] - logs[-2])
+        before = -np.minimum(at, 0.0) * first
+        after = -np.maximum(at - index[-1], 0.0) * last
         return np.exp(inside + before + after).astype(np.float32)
 
     return schedule

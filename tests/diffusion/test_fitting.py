@@ -61,9 +61,9 @@ def test_a_fitted_schedule_ends_nearer_than_the_others(errors, fine, make_cond):
 
     fitted = miss(fit_levels(errors, fine, 8))
     assert fitted < 0.9 * min(miss(cosine(8)), miss(log_linear(8)))
-    # And the ladder may be climbed with another number of steps.
-    shared = miss(through(fit_levels(errors, fine, 8))(12, 0.02, 80.0))
-    assert shared < min(miss(cosine(12)), miss(log_linear(12)))
+    # And the ladder may be descended with another number of steps.
+    levels = fit_levels(errors, fine, 8)
+    assert miss(through(levels)(12, levels[-1], 80.0)) < min(fitted, miss(log_linear(12)))
 
 
 def test_padding_does_not_count(fine, make_cond):

@@ -6,6 +6,8 @@ import optax
 import pytest
 
 from bassdiff.data.stems import Stems
+from bassdiff.data.store import build
+from bassdiff.pretrained.release import load_codecs
 from bassdiff.training import partition
 from bassdiff.training.state import TrainState, keep_if_finite, update_ema
 
@@ -117,3 +119,26 @@ class NamedSongs:
 @pytest.fixture(scope="session")
 def named_songs():
     return NamedSongs
+
+
+@pytest.fixture(scope="session")
+def latent_stores(tmp_path_factory, tiny_weights):
+    """Stores of noise as latents of the tiny codecs: two splits, and one of other codecs."""
+
+    def make_latents(source, song, rng):
+        stems = source[song]
+        shapes = {name: (1, len(stems.bass), codec.model.num_channels) for name, codec in named}
+        latents = {name: rng.normal(size=size).astype(np.float16) for name, size in shapes.items()}
+        return {**latents, "active": np.ones((1, len(stems.bass)), bool)}
+
+    named = list(zip(("mix", "bass"), load_codecs(tiny_weights), strict=True))
+    folder = tmp_path_factory.mktemp("latents")
+    own = {name: codec.fingerprint for name, codec in named}
+    for split, title, about in (
+        ("latents", "song", own),
+        ("validation_latents", "unseen", own),
+        ("others", "other", {**own, "mix": "x"}),
+    ):
+        songs = NamedSongs(title, 6)
+        build(folder / split, songs, make_latents, {"codecs": about}, seed=len(split))
+    return folder

@@ -9,7 +9,6 @@ import optax
 import pytest
 
 from bassdiff import recipes
-from bassdiff.data.store import build
 from bassdiff.diffusion.schedules import cosine_levels
 from bassdiff.errors import InputError
 from bassdiff.models.autoencoder import Autoencoder
@@ -172,28 +171,11 @@ def codecs(tiny_weights):
 
 
 @pytest.fixture(scope="module")
-def config(get_config, tmp_path_factory, tiny_weights, codecs, named_songs):
-    def make_latents(source, song, rng):
-        stems = source[song]
-        shapes = {name: (1, len(stems.bass), codec.model.num_channels) for name, codec in named}
-        latents = {name: rng.normal(size=size).astype(np.float16) for name, size in shapes.items()}
-        return {**latents, "active": np.ones((1, len(stems.bass)), bool)}
-
-    named = list(zip(("mix", "bass"), codecs, strict=True))
-    folder = tmp_path_factory.mktemp("latents")
+def config(get_config, tiny_weights, latent_stores):
     config = get_config("diffusion", "tiny")
     config.model.widths, config.model.attention_levels = (8,), (0,)
-    own = {name: codec.fingerprint for name, codec in named}
-    for split, title, about in (
-        ("latents", "song", own),
-        ("validation_latents", "unseen", own),
-        ("others", "other", {**own, "mix": "x"}),
-    ):
-        build(
-            folder / split, named_songs(title, 6), make_latents, {"codecs": about}, seed=len(split)
-        )
-    config.data.latents = str(folder / "latents")
-    config.data.validation_latents = str(folder / "validation_latents")
+    config.data.latents = str(latent_stores / "latents")
+    config.data.validation_latents = str(latent_stores / "validation_latents")
     config.data.codecs = str(tiny_weights)
     return config
 

@@ -1,0 +1,58 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from bassdiff.diffusion.guidance import CFG, CFGpp, chain
+from bassdiff.errors import InputError
+from bassdiff.sampling import FITTED, GUIDANCES, Sampling
+
+LEVELS = (80.0, 4.0, 1.0, 0.4)
+
+
+@pytest.mark.parametrize("kind", GUIDANCES)
+def test_every_guidance_has_a_name_and_a_weight(kind):
+    sampling = Sampling(guidance_kind=kind, guidance=5.0)
+    links = sampling.make_guidance(sampling.sigmas())
+    assert chain(*links).links == links
+    assert len(links) == {"none": 0, "threshold": 2}.get(kind, 1)
+
+
+def test_plain_weights_are_converted_for_cfgpp():
+    (link,) = Sampling(guidance_kind="cfgpp", guidance=7.5).make_guidance(np.ones(2))
+    assert isinstance(link, CFGpp)
+    assert float(link.scale) == pytest.approx(0.6)
+    (link,) = Sampling(guidance=7.5).make_guidance(np.ones(2))
+    assert link == CFG(7.5, np.float32(0.7))
+
+
+def test_fitted_levels_are_used_as_they_are():
+    sampling = Sampling(schedule=FITTED, levels=LEVELS, steps=4)
+    np.testing.assert_allclose(sampling.sigmas(), LEVELS, rtol=1e-6)
+    more = dataclasses.replace(sampling, steps=7).sigmas()
+    np.testing.assert_allclose(more[::2], LEVELS, rtol=1e-6)
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "karras", "log_linear", FITTED])
+@pytest.mark.parametrize("sigma_max", [0.02, 0.5, 80.0])
+def test_a_variation_begins_lower_and_still_descends(schedule, sigma_max):
+    sampling = Sampling(schedule=schedule, levels=LEVELS, steps=6, sigma_min=0.3)
+    sigmas = sampling.sigmas(sigma_max)
+    assert sigmas[0] == pytest.approx(sigma_max, rel=1e-3)
+    assert np.all(np.diff(sigmas) < 0) and sigmas[-1] > 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"solver": "x"}, "unknown solver 'x'; choose among euler"),
+        ({"schedule": FITTED}, "unknown schedule 'fitted'"),
+        ({"guidance_kind": "x"}, "choose among none, cfg"),
+        ({"grounding": "x"}, "choose among mean, moments, replacement"),
+        ({"steps": 1}, "choose a value from 2 to 256"),
+        ({"rescale": 2.0}, "choose a value from 0.0 to 1.0"),
+    ],
+)
+def test_what_cannot_be_sampled_with_is_refused(settings, words):
+    with pytest.raises(InputError, match=words):
+        Sampling(**settings)
