@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
+import functools
 import json
 import resource
 import sys
@@ -27,10 +29,16 @@ import bassdiff
 from bassdiff.audio.io import SAMPLE_RATE_HZ, read_mono
 from bassdiff.bassist import Bassist
 from bassdiff.diffusion.denoiser import precondition
+from bassdiff.diffusion.editing import Keep
+from bassdiff.diffusion.grounding import MixAndStyle, StyleGrounding
+from bassdiff.diffusion.guidance import CFG, Chain, Interval, chain
+from bassdiff.diffusion.schedules import cosine
 from bassdiff.examples import example_mix
+from bassdiff.models.unet import UNet
 from bassdiff.pretrained.codec import Codec
-from bassdiff.pretrained.release import load_weights
-from bassdiff.types import Cond
+from bassdiff.pretrained.release import Weights, load_weights
+from bassdiff.sampling import GUIDANCES, Sampling
+from bassdiff.types import Array, Cond, PyTree
 
 COMPILE_EVENT = "/jax/core/compile/backend_compile_duration"
 SONG_SECONDS = (10, 15, 20, 23, 30, 40, 45, 50, 60, 70)
@@ -69,7 +77,7 @@ def measure(weights_name: str, repeats: int, cache_folder: str) -> dict[str, Any
         jnp.full(2, 512, jnp.int32),
     )
     denoise = jax.jit(
-        lambda p, x, sigma, c: precondition(lambda *a: unet.apply({"params": p}, *a))(x, sigma, c)
+        lambda p, x, sigma, c: precondition(functools.partial(_apply, unet, p))(x, sigma, c)
     )
     x, sigma = jnp.ones((2, 512, unet.num_channels)), jnp.ones(2)
     compiled = denoise.lower(params, x, sigma, cond).compile()
@@ -78,6 +86,8 @@ def measure(weights_name: str, repeats: int, cache_folder: str) -> dict[str, Any
     figures["unet_gflop_per_512_frames"] = gflop / 2
     figures["unet_gflops"] = gflop / seconds
     figures["unet_share_of_matmul"] = gflop / seconds / figures["matmul_gflops"]
+
+    figures |= guidance_costs(weights, repeats)
 
     minute = np.tile(read_mono(example_mix()), 3)[: 60 * SAMPLE_RATE_HZ]
     mix_codec, bass_codec = Codec(weights.mix_codec), Codec(weights.bass_codec)
@@ -117,6 +127,63 @@ def measure(weights_name: str, repeats: int, cache_folder: str) -> dict[str, Any
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     figures["peak_memory_mb"] = peak / (1024 if sys.platform != "darwin" else 1024**2)
     return figures
+
+
+def guidance_costs(weights: Weights, repeats: int) -> dict[str, float]:
+    """Time of one guided estimate of 512 frames, by plain CFG's, and CFG's by a doubled batch's.
+
+    All are timed in turn, round after round, and the medians of the rounds' ratios are given, so
+    that a machine that is slow for a while is slow for all of them.
+    """
+    unet, channels = weights.unet.model, weights.mix_codec.model.num_channels
+    rng = np.random.default_rng(0)
+
+    def rows(count: int) -> tuple[Any, ...]:
+        mix = rng.normal(size=(1, 512, channels)).astype(np.float32)
+        x = rng.normal(size=(1, 512, unet.num_channels)).astype(np.float32)
+        cond = Cond(np.repeat(mix, count, 0), np.ones(count, np.float32), np.full(count, 512))
+        return np.repeat(x, count, 0), np.ones(count, np.float32), cond
+
+    def compiled(links: tuple[Any, ...], count: int) -> Callable[[], Any]:
+        def run(params: PyTree, guidance: Chain, x: Array, sigma: Array, cond: Cond) -> Array:
+            network = functools.partial(_apply, unet, params)
+            return guidance(precondition(network))(x, sigma, cond)
+
+        arguments = (jax.device_put(weights.unet.params), chain(*links), *rows(count))
+        program = jax.jit(run).lower(*arguments).compile()
+        return lambda: program(*arguments)
+
+    style = np.zeros(unet.num_channels, np.float32)
+    sampling, sigmas = Sampling(), cosine(30)
+    programs = {
+        kind: compiled(dataclasses.replace(sampling, guidance_kind=kind).make_guidance(sigmas), 1)
+        for kind in GUIDANCES
+    }
+    programs["interval outside"] = compiled((Interval(CFG(), 2.0, 5.0),), 1)
+    programs["mix_and_style"] = compiled((MixAndStyle(style),), 1)
+    programs["cfg with grounding and edit"] = compiled(
+        (CFG(), StyleGrounding(style), Keep(np.zeros((1, 1, 1)), np.zeros((1, 1, 1)))), 1
+    )
+    programs["doubled batch"] = compiled((), 2)
+    rounds: dict[str, list[float]] = {name: [] for name in programs}
+    for number in range(2 * repeats + 1):
+        for name, program in programs.items():
+            started = time.perf_counter()
+            jax.block_until_ready(program())
+            if number:
+                rounds[name].append(time.perf_counter() - started)
+    times = {name: np.array(seconds) for name, seconds in rounds.items()}
+    costs = {
+        f"guidance_{name.replace(' ', '_')}_by_cfg": float(np.median(seconds / times["cfg"]))
+        for name, seconds in times.items()
+        if name not in ("cfg", "doubled batch")
+    }
+    by_batch = float(np.median(times["cfg"] / times["doubled batch"]))
+    return {**costs, "guidance_cfg_by_doubled_batch": by_batch}
+
+
+def _apply(unet: UNet, params: PyTree, x: Array, sigma: Array, cond: Cond) -> Array:
+    return unet.apply({"params": params}, x, sigma, cond)
 
 
 def matmul_gflops(repeats: int, size: int = 2048) -> float:

@@ -1,0 +1,163 @@
+"""What does every combination of settings play: solver, schedule, steps, guidance, style?"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from bassdiff.appraisal.music import LABELS
+from bassdiff.appraisal.stage import MODEL, Stage
+from bassdiff.errors import InputError
+from bassdiff.evaluation.music import COLUMNS as MUSIC
+from bassdiff.evaluation.music import derangement, hear_bass, score_clips
+from bassdiff.evaluation.table import Column, Row, Score, Table, mean_score
+from bassdiff.evaluation.timbre import timbre, timbre_distance
+from bassdiff.sampling import Sampling
+
+Grid: TypeAlias = Mapping[str, Sequence[Any]]
+EVALUATIONS = Column(
+    "evaluations",
+    "evaluations",
+    "rows that the network computes for a bass: what it costs",
+    "lower",
+    digits=0,
+)
+TIMBRE = Column(
+    "timbre_wins",
+    "timbre nearer its reference",
+    "share of clips whose bass sounds more like its style reference than like the next clip's",
+    chance=0.5,
+)
+MUSIC_COLUMNS = (
+    "harmony_top1",
+    "harmony_matched",
+    "rhythm_correlation",
+    "rhythm_matched",
+    "fit",
+    "fit_matched",
+    "voiced_share",
+)
+
+
+def parse_grid(words: Sequence[str]) -> dict[str, tuple[Any, ...]]:
+    """Reads `setting=value,value` words.
+
+    Raises:
+      InputError: A setting is unknown, has no values, or one that is no number.
+
+    >>> parse_grid(["solver=euler,unipc", "steps=4,8"])
+    {'solver': ('euler', 'unipc'), 'steps': (4, 8)}
+    """
+    kinds = {"str": str, "int": int, "float": float}
+    known = {f.name: kinds[str(f.type)] for f in dataclasses.fields(Sampling) if f.type in kinds}
+    grid: dict[str, tuple[Any, ...]] = {}
+    for word in words:
+        name, _, values = word.partition("=")
+        if name not in known or not values:
+            raise InputError(
+                f"{word!r} is no line of a grid; write setting=value,value with a setting among "
+                f"{', '.join(known)}"
+            )
+        try:
+            grid[name] = tuple(known[name](value) for value in values.split(","))
+        except ValueError as error:
+            raise InputError(f"{word!r} has a value that {name} cannot take") from error
+    if not grid:
+        raise InputError("a sweep needs a grid; write --grid setting=value,value")
+    return grid
+
+
+def combinations(grid: Grid, defaults: Sampling) -> list[dict[str, Any]]:
+    """Every choice of one value per setting; solvers outermost, since each is a program.
+
+    Raises:
+      InputError: One of them cannot be sampled with.
+    """
+    programs = ("solver", "guidance_kind", "grounding")
+    names = sorted(grid, key=lambda name: name not in programs)
+    found = [
+        dict(zip(names, values, strict=True))
+        for values in itertools.product(*(grid[name] for name in names))
+    ]
+    for settings in found:
+        dataclasses.replace(defaults, **settings)
+    return found
+
+
+def sweep(stage: Stage, grid: Grid) -> Table:
+    """Plays every clip with every combination, and with the defaults.
+
+    With `style_strength` in the grid, clips are played in the sound of another song's true bass.
+
+    Args:
+      stage: Clips and players.
+      grid: Values by setting, as `parse_grid` reads them.
+
+    Raises:
+      InputError: A combination cannot be sampled with, or a reference is not known.
+    """
+    defaults = dataclasses.replace(stage.bassist.defaults, **stage.knobs)
+    chosen = combinations(grid, defaults)
+    others = derangement(stage.songs)
+    styled = "style_strength" in grid
+    sounds = [timbre(clip.true_bass) for clip in stage.clips] if styled else []
+    mixes = stage.heard_mixes()
+
+    def row(name: str, label: str, settings: dict[str, Any]) -> Row:
+        style: dict[str, Any] = {}
+        basses = []
+        for number in stage.progress(range(len(stage.clips)), label):
+            if styled:
+                style = {"style": stage.clips[others[number]].true_bass}
+            basses.append(stage.variation(number, name, **settings, **style))
+        heard = [hear_bass(bass, stage.judge) for bass in basses]
+        music = score_clips(mixes, heard, stage.songs)
+        scores = {column: music[column] for column in MUSIC_COLUMNS if column in music}
+        if styled:
+            wins = [_is_nearer(timbre(bass), sounds, others[i]) for i, bass in enumerate(basses)]
+            scores[TIMBRE.name] = mean_score(wins, stage.songs)
+        cost = float(num_evaluations(dataclasses.replace(defaults, **settings)))
+        scores[EVALUATIONS.name] = Score(cost, cost, cost)
+        return Row(name, label, "setting" if settings else "system", scores, settings or None)
+
+    default_name = f"{MODEL}-styled" if styled else MODEL
+    rows = [row(default_name, "defaults", {})]
+    for settings in chosen:
+        words = [f"{name}={value}" for name, value in settings.items()]
+        label = ", ".join(f"{_words(name)} {value}" for name, value in settings.items())
+        rows.append(row("-".join(["sweep", *words]), label, settings))
+    for name, play in (("true", stage.true), ("shuffled", stage.shuffled)):
+        heard = [hear_bass(play(number), stage.judge) for number in range(len(stage.clips))]
+        music = score_clips(mixes, heard, stage.songs)
+        scores = {column: music[column] for column in MUSIC_COLUMNS if column in music}
+        rows.append(Row(name, LABELS[name], "anchor", scores))
+    columns = tuple(column for column in MUSIC if column.name in MUSIC_COLUMNS)
+    extra = (TIMBRE, EVALUATIONS) if styled else (EVALUATIONS,)
+    return Table(
+        "sweep",
+        "What do solver, steps and guidance bring and cost?",
+        stage.about(grid={name: list(values) for name, values in grid.items()}),
+        (*columns, *extra),
+        tuple(rows),
+    )
+
+
+def num_evaluations(sampling: Sampling) -> int:
+    """Rows that the network computes for one bass; both branches of guidance count."""
+    per_step = 2 if sampling.solver in ("heun", "churn") else 1
+    calls = per_step * (sampling.steps - 1) + 1
+    return calls if sampling.guidance_kind == "none" else 2 * calls
+
+
+def _is_nearer(own: Any, sounds: Sequence[Any], wanted: int) -> float:
+    other = (wanted + 1) % len(sounds)
+    distances = [timbre_distance(own, sounds[i]) for i in (wanted, other)]
+    return float(np.sign(distances[1] - distances[0]) / 2 + 0.5)
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
