@@ -103,8 +103,8 @@ def through(levels: Sequence[float]) -> Schedule:
 
     Source: arXiv 2404.14507, section 4, which shares its optimised schedules so.
 
-    >>> through([9.0, 3.0, 1.0])(5, sigma_min=1.0, sigma_max=9.0).round(2).tolist()
-    [9.0, 5.2, 3.0, 1.73, 1.0]
+    >>> through([16.0, 4.0, 1.0])(5, sigma_min=1.0, sigma_max=16.0).round(3).tolist()
+    [16.0, 8.0, 4.0, 2.0, 1.0]
     """
     logs = np.log(np.asarray(levels, np.float64))
     if logs.ndim != 1 or len(logs) < 2 or not np.all(np.diff(logs) < 0):
