@@ -1,12 +1,13 @@
 """Distillation: the same bass in a few evaluations instead of dozens.
 
-A ladder of K levels is chosen. From each of them the teacher, guided, takes many small steps to
-the next; the student learns the one estimate whose single Euler step ends in the same place. So
+A ladder of K levels is chosen. The student goes down it from noise, and from where it is at a
+level the teacher, guided, takes many small steps to the next; the student learns the one estimate
+whose single Euler step ends in the same place. So
 guidance is part of the student, and K evaluations on a single batch replace the teacher's steps
 on a doubled one. This is progressive distillation (arXiv 2202.00512) in one round instead of
-log2(steps) rounds; of the alternatives it is the one whose targets are exact and do not move, and
-which needs no second network, as a short training run wants. The student is a low-rank adapter
-of the teacher, so that both fit into one small download.
+log2(steps) rounds, on the student's own path instead of on data with noise. Of the alternatives it
+is the one whose targets are exact and which needs no second network, as a short run wants. The
+student is a low-rank adapter of the teacher, so that both fit into one small download.
 """
 
 from __future__ import annotations
@@ -119,11 +120,23 @@ class DistillationObjective:
         ratio = jnp.where(last, 0.0, sigmas[-1] / sigmas[0])
         return (reached - ratio * x) / (1.0 - ratio)
 
-    def loss(self, adapter: PyTree, batch: dict[str, Array], level: Array, noise: Array) -> Array:
-        """Mean squared error of the student's velocity at one level."""
-        cond = _all_real(batch["mix"])
-        sigma = jnp.asarray(self.levels)[level]
-        x = batch["bass"] + sigma * noise
+    def reach(self, adapter: PyTree, noise: Array, level: Array, cond: Cond) -> Array:
+        """Where the student itself is at `levels[level]`, from unit noise `[B, T, C]`.
+
+        What it is trained on must be what it meets: a guided model's path is not that of data
+        with noise, and a student's own errors are what it has to make good.
+        """
+        solver, levels = Euler(), jnp.asarray(self.levels)
+        at = sampler.begin(solver, noise, levels[0])
+        at = sampler.advance(
+            self.denoiser(adapter), solver, chain(), levels, cond, at, 0, level, jax.random.key(0)
+        )
+        return at.x
+
+    def loss(self, adapter: PyTree, mix: Array, level: Array, noise: Array) -> Array:
+        """Mean squared error of the student's velocity at one level of its own path."""
+        cond, sigma = _all_real(mix), jnp.asarray(self.levels)[level]
+        x = self.reach(jax.lax.stop_gradient(adapter), noise, level, cond)
         target = jax.lax.stop_gradient(self.target(x, level, cond))
         estimate = self.denoiser(adapter)(x, jnp.full(x.shape[0], sigma), cond)
         # An error of x0 in units of the velocity: what preconditioning makes of it.
@@ -137,7 +150,7 @@ class DistillationObjective:
         level_key, noise_key = jax.random.split(key)
         level = jax.random.randint(level_key, (), 0, len(self.levels))
         noise = jax.random.normal(noise_key, batch["bass"].shape)
-        loss, grads = jax.value_and_grad(self.loss)(state.params, batch, level, noise)
+        loss, grads = jax.value_and_grad(self.loss)(state.params, batch["mix"], level, noise)
         return gradient_step(state, loss, grads, self.optimizer, self.ema_decay)
 
     def validate(self, state: TrainState, log: RunLog) -> None:
