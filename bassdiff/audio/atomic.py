@@ -76,7 +76,7 @@ def make_folder(folder: str | os.PathLike[str]) -> None:
         Path(folder).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise InputError(f"{folder}: cannot be made a folder ({reason}); choose another.") from error
+        raise InputError(f"{folder}: cannot be made a folder ({reason}); choose another") from error
 
 
 @contextlib.contextmanager

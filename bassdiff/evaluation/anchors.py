@@ -84,7 +84,8 @@ def half_a_beat_late(bass: np.ndarray, clip: Clip) -> np.ndarray:
 def lateness(clips: Sequence[Clip]) -> str:
     """By how much `half_a_beat_late` is late, in words."""
     known = {_beat_seconds(clip) is not None for clip in clips}
-    return {(True,): "half a beat", (False,): "0.25 s"}.get(tuple(known), "half a beat or 0.25 s")
+    words = {True: "half a beat", False: "0.25 s"}
+    return " or ".join(words[is_known] for is_known in sorted(known, reverse=True))
 
 
 def _beat_seconds(clip: Clip) -> float | None:

@@ -144,35 +144,40 @@ def digest(clips: Sequence[Clip]) -> str:
 def _clips_of(stems: Stems, index: int, length: int, finished: bool) -> list[Clip]:
     """All clips of a song, the middle first: intros are the least telling part."""
     mix = stems.mix([MIX] if finished else None)
-    signals = {
-        "mix": mix,
-        "bass": stems.others.get(TRUE) if finished else stems.bass,
-        "finished": stems.bass if finished else None,
-        "drums": stems.others.get("drums"),
-    }
+    whole = Clip(
+        name="",
+        song=stems.name,
+        index=index,
+        start_samples=0,
+        mix=mix,
+        bass=stems.others.get(TRUE) if finished else stems.bass,
+        finished=stems.bass if finished else None,
+        drums=stems.others.get("drums"),
+        annotation=stems.annotation,
+    )
     starts = range(0, len(mix) - length + 1, length)
-    cut = [
-        Clip(
-            name="",
-            song=stems.name,
-            index=index,
-            start_samples=start,
-            annotation=stems.annotation.cut(
-                start / SAMPLE_RATE_HZ, (start + length) / SAMPLE_RATE_HZ
-            ),
-            **{
-                name: None if signal is None else signal[start : start + length]
-                for name, signal in signals.items()
-            },
-        )
-        for start in sorted(starts, key=lambda start: abs(start + length / 2 - len(mix) / 2))
-    ]
-    return [
-        clip
-        for clip in cut
-        if np.abs(clip.mix).max() > 1e-3
-        and (clip.bass is None or active_frames(clip.bass).mean() >= MIN_ACTIVE)
-    ]
+    ordered = sorted(starts, key=lambda start: abs(start + length / 2 - len(mix) / 2))
+    return [clip for start in ordered if _is_playing(clip := _cut(whole, start, length))]
+
+
+def _cut(whole: Clip, start: int, length: int) -> Clip:
+    def part(signal: np.ndarray | None) -> np.ndarray | None:
+        return None if signal is None else signal[start : start + length]
+
+    return dataclasses.replace(
+        whole,
+        start_samples=start,
+        mix=whole.mix[start : start + length],
+        bass=part(whole.bass),
+        finished=part(whole.finished),
+        drums=part(whole.drums),
+        annotation=whole.annotation.cut(start / SAMPLE_RATE_HZ, (start + length) / SAMPLE_RATE_HZ),
+    )
+
+
+def _is_playing(clip: Clip) -> bool:
+    bass_plays = clip.bass is None or active_frames(clip.bass).mean() >= MIN_ACTIVE
+    return bool(bass_plays and np.abs(clip.mix).max() > 1e-3)
 
 
 def _named(clip: Clip, number: int) -> Clip:

@@ -59,9 +59,7 @@ def frechet_distance(reference: np.ndarray, candidate: np.ndarray) -> float:
     return _frechet(*_moments(reference), *_moments(candidate))
 
 
-def frechet_distance_infinity(
-    reference: np.ndarray, candidate: np.ndarray, seed: int = 0
-) -> float:
+def frechet_distance_infinity(reference: np.ndarray, candidate: np.ndarray, seed: int = 0) -> float:
     """The Fréchet distance that infinitely many candidates would have.
 
     Fits `FD(N) = value + slope / N` to random subsets of N candidates, from half of them to

@@ -11,11 +11,11 @@ import numpy as np
 
 from bassdiff.audio.io import SAMPLE_RATE_HZ, read_mono
 from bassdiff.errors import InputError
+from bassdiff.evaluation.clips import MIX
 from bassdiff.evaluation.table import Table, parse_table
 
 # In the order in which a reader asks.
 TASKS = ("music", "matching", "distances", "style", "longform", "ablation")
-MIX = "mix"
 _REMEDY = "make it with `bassdiff evaluate music --out DIR`"
 
 

@@ -20,7 +20,8 @@ import scipy.special
 
 from bassdiff.audio.atomic import check_folder
 from bassdiff.errors import InputError
-from bassdiff.evaluation.folder import MIX, PlayedClip, read_clips
+from bassdiff.evaluation.clips import MIX
+from bassdiff.evaluation.folder import PlayedClip, read_clips
 from bassdiff.evaluation.webpage import (
     matching_gains,
     mixdown,

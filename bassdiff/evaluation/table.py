@@ -139,7 +139,6 @@ def parse_table(text: str, name: str) -> Table:
     Raises:
       InputError: it is something else; `name` is named.
     """
-
     try:
         values = json.loads(text)
         return Table(
@@ -224,18 +223,19 @@ def _number(value: Any) -> float:
     return math.nan if value is None else float(_typed(value, int, float))
 
 
-def _column(
-    name: Any, label: Any, help: Any, better: Any, chance: Any, digits: Any
-) -> Column:
-    texts = (_typed(text, str) for text in (name, label, help))
+def _column(name: Any, label: Any, help: Any, better: Any, chance: Any, digits: Any) -> Column:
+    for text in (name, label, help):
+        _typed(text, str)
     known = None if chance is None else _number(chance)
-    return Column(*texts, _one_of(better, Better), known, _typed(digits, int))
+    return Column(name, label, help, _one_of(better, Better), known, _typed(digits, int))
 
 
 def _row(name: Any, label: Any, kind: Any, scores: Any, setting: Any) -> Row:
     read = {
         column: Score(
-            *(_number(score[end]) for end in ("value", "low", "high")),
+            _number(score["value"]),
+            _number(score["low"]),
+            _number(score["high"]),
             tuple(map(_number, _typed(score["per_clip"], list))),
         )
         for column, score in scores.items()

@@ -125,7 +125,7 @@ class Takes:
             raise InputError(f"{file}: cannot be read ({error}); choose another --out.") from error
         if not isinstance(found, dict):
             raise InputError(f"{file}: is no record of an evaluation; choose another --out.")
-        for key in sorted({*found, *self.about}):
+        for key in {**found, **self.about}:
             if found.get(key) != self.about.get(key):
                 raise InputError(
                     f"{self.path} was made with another {key} ({found.get(key)!r}, not "

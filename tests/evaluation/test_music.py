@@ -190,9 +190,7 @@ def shuffled(mixes, basses, songs=None):
     """Scores of every mix with another song's bass."""
     songs = list(range(len(mixes))) if songs is None else songs
     order = music.derangement(songs)
-    return music.score_features(
-        mixes, [basses[i] for i in order], songs, [songs[i] for i in order]
-    )
+    return music.score_features(mixes, [basses[i] for i in order], songs, [songs[i] for i in order])
 
 
 @pytest.fixture(scope="module")
@@ -294,9 +292,7 @@ def test_clips_are_scored_by_every_measure_that_can_be_known():
     assert true["onset_f1_drums"].value > 0.8
     assert true["fit"].value == pytest.approx(1.0) and true["fit_matched"].value == 1
     order = music.derangement(songs)
-    other = music.score_clips(
-        mixes, [basses[i] for i in order], songs, [songs[i] for i in order]
-    )
+    other = music.score_clips(mixes, [basses[i] for i in order], songs, [songs[i] for i in order])
     assert other["root_share"].value == 0
     assert other["fit"].value == pytest.approx(0.5)
     assert other["fit"].per_clip == pytest.approx((0.5, 0.5, 0.5))
