@@ -68,7 +68,8 @@ def music(stage: Stage, bank: Source | None = None, bank_name: str = "") -> Tabl
         }
     systems["follower"] = stage.follower
     if bank is not None and judge is not None:
-        basses = _embedded(bank, judge, stage)
+        # Not where all that was found in it is there already.
+        basses = functools.cache(lambda: _embedded(bank, judge, stage))
         systems["nearest"] = functools.partial(_nearest, stage, mixes, basses, judge.hop_samples)
     systems["silence"] = stage.silence
 
@@ -102,12 +103,16 @@ def music(stage: Stage, bank: Source | None = None, bank_name: str = "") -> Tabl
 
 
 def _nearest(
-    stage: Stage, mixes: list[HeardMix], bank: Bank, hop_samples: int, number: int
+    stage: Stage,
+    mixes: list[HeardMix],
+    bank: Callable[[], Bank],
+    hop_samples: int,
+    number: int,
 ) -> np.ndarray:
     clip, vectors = stage.clips[number], mixes[number].vectors
     assert vectors is not None
     return stage.takes.take(
-        clip, "nearest", lambda: anchors.nearest(vectors, bank, len(clip.mix), hop_samples)
+        clip, "nearest", lambda: anchors.nearest(vectors, bank(), len(clip.mix), hop_samples)
     )
 
 

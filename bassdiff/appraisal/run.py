@@ -29,6 +29,7 @@ from bassdiff.pretrained.release import load_weights
 
 # What plays clips anew, as finished pairs cannot be.
 REPLAYED = ("style", "longform", "ablation")
+BANK_SECONDS = 60.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,7 +135,7 @@ def _question(task: str, request: Request, judge: Panel | None) -> Callable[[Sta
     """What to ask of a stage, with everything opened that this takes."""
     if task == "music":
         name = _unplaced(request.bank)
-        bank = open_source(request.bank, "train", max_seconds=60.0) if name else None
+        bank = _bank(request) if name else None
         return lambda stage: music(stage, bank, name)
     if task == "distances":
         embedder = _embedder(request.embedder, judge)
@@ -145,6 +146,12 @@ def _question(task: str, request: Request, judge: Panel | None) -> Callable[[Sta
         return matching
     swept = {"style": style, "ablation": ablation}[task]
     return lambda stage: swept(stage.first(request.sweep_clips))
+
+
+def _bank(request: Request) -> Source:
+    seconds = min(BANK_SECONDS, request.source["max_seconds"])
+    cache = request.source["cache_dir"]
+    return open_source(request.bank, "train", cache_dir=cache, max_seconds=seconds)
 
 
 def _source(request: Request) -> Source:
