@@ -125,25 +125,25 @@ def _pair_scores(reference: list[Group], pair: Group) -> dict[str, Score]:
     def adherence(candidate: np.ndarray) -> float:
         return accompaniment_prompt_adherence(candidate, pairs, mispaired)
 
-    return {"apa": _score(adherence, [pair], top=1.0)}
+    return {"apa": interval_score(adherence, [pair], top=1.0)}
 
 
 def _sound_scores(reference: Group, sound: Group) -> dict[str, Score]:
     infinite = frechet_distance_infinity(reference[0], sound[0])
     both = [reference, sound]
     return {
-        "frechet": _score(frechet_distance, both),
+        "frechet": interval_score(frechet_distance, both),
         "frechet_infinity": Score(infinite, np.nan, np.nan),
-        "kernel": _score(kernel_distance, both, bottom=-np.inf),
-        "density": _score(functools.partial(_manifold, name="density"), both),
+        "kernel": interval_score(kernel_distance, both, bottom=-np.inf),
+        "density": interval_score(functools.partial(_manifold, name="density"), both),
         **{
-            name: _score(functools.partial(_manifold, name=name), both, top=1.0)
+            name: interval_score(functools.partial(_manifold, name=name), both, top=1.0)
             for name in ("precision", "recall", "coverage")
         },
     }
 
 
-def _score(
+def interval_score(
     function: Callable[..., float], sets: list[Group], bottom: float = 0.0, top: float = np.inf
 ) -> Score:
     """A function of sets, with an interval that ends where the function's values do."""

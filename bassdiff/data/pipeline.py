@@ -100,7 +100,7 @@ class ConfusableCrops(grain.transforms.RandomMap):
         self._store = store
         self._num_frames = num_frames
         self._min_active = min_active
-        # Wherever the first crop lies, there is room for one elsewhere, and for one half a beat off.
+        # Wherever the first crop lies, there is room for one elsewhere and one half a beat off.
         self.min_frames = max(3 * num_frames, num_frames + self.SHIFT_FRAMES[1])
 
     def random_map(self, song: int, rng: np.random.Generator) -> dict[str, np.ndarray]:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from bassdiff.appraisal.ablation import CONTEXTS, check_gap, context_gap, context_wins
+from bassdiff.appraisal.distances import interval_score
 from bassdiff.appraisal.longform import by_minute
 from bassdiff.appraisal.matching import recognition
 from bassdiff.errors import GateFailed
@@ -92,3 +93,17 @@ def test_minutes_are_means_of_the_songs_that_sound():
     assert score.per_clip[:2] == (-15, -20) and np.isnan(score.per_clip[2])
     assert len(score.per_clip) == 3 and score.value == -17.5
     assert np.isnan(by_minute([np.array([nan])]).value)
+
+
+def test_an_interval_ends_where_the_values_do():
+    rng = np.random.default_rng(0)
+    sets = [(rng.normal(size=(32, 2)), [row // 8 for row in range(32)])]
+
+    def share(rows):
+        return float((rows[:, 0] > -1.4).mean())
+
+    free, cut = interval_score(share, sets, -np.inf), interval_score(share, sets, top=1.0)
+    assert free.high > 1 == cut.high and free.low == cut.low and free.value == cut.value
+    # Too few songs to say anything of others.
+    few = [(sets[0][0], [row // 16 for row in range(32)])]
+    assert np.isnan(interval_score(share, few).low)
