@@ -137,16 +137,18 @@ def evaluate(arguments: argparse.Namespace) -> None:
     if arguments.task == "listen":
         _listen(arguments, out)
         return
-    if report := arguments.report or (arguments.task == "report" and out / "report"):
-        from bassdiff.evaluation.report import check_report, write_report
+    from bassdiff.evaluation.report import check_report, write_report
 
-        log = Path(arguments.training_log) if arguments.training_log else None
-        check_report(Path(report), log)
+    page = Path(arguments.report or out / "report")
+    log = Path(arguments.training_log) if arguments.training_log else None
+    is_reported = bool(arguments.report) or arguments.task == "report"
+    if is_reported:
+        check_report(page, log)
     table = None if arguments.task == "report" else _appraise(arguments, out)
     if table:
         print(table.to_text())
-    if report:
-        print("wrote", write_report(out, Path(report), log), file=sys.stderr)
+    if is_reported:
+        print("wrote", write_report(out, page, log), file=sys.stderr)
     if table and arguments.fail_if_gap_below is not None:
         from bassdiff.appraisal.ablation import check_gap
 

@@ -2,92 +2,22 @@
 
 import dataclasses
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import soundfile
 
-from bassdiff import cli
 from bassdiff.appraisal.ablation import CONTEXTS
-from bassdiff.appraisal.run import Request, run
+from bassdiff.appraisal.run import run
 from bassdiff.appraisal.stage import MODEL
 from bassdiff.errors import InputError
-from bassdiff.evaluation.table import Column, Row, Score, Table, parse_table
-from bassdiff.models.matching import MatchingModel
-from bassdiff.pretrained.weights import save_matching
+from bassdiff.evaluation.table import parse_table
 
-SECONDS = 3.0
-NOTHING = Score(np.nan, np.nan, np.nan)
 # Untrained weights may play louder than full scale, and nothing at all to silence.
 pytestmark = pytest.mark.filterwarnings("default::UserWarning")
 
 
-@pytest.fixture(scope="module")
-def judge(tmp_path_factory, randomised):
-    """A folder with an untrained matching model; of spectra, since codecs take longer."""
-    model = MatchingModel(
-        width=8, num_blocks=1, num_heads=2, reach_frames=8, embedding_size=8, window_frames=16
-    )
-    side = jnp.zeros((1, 16, 348))
-    shapes = jax.eval_shape(model.init, jax.random.key(0), side, side, jnp.full(1, 16))
-    path = tmp_path_factory.mktemp("judge") / "matching_spectrum.safetensors"
-    mean, std = (dict.fromkeys(("mix", "bass"), np.full(348, x, np.float32)) for x in (0, 1))
-    features = {"features": dict.fromkeys(("mix", "bass"), "spectrum")}
-    save_matching(path, model, randomised(shapes["params"]), mean, std, features, {})
-    return str(path.parent)
-
-
-@pytest.fixture(scope="module")
-def request_of(tiny_weights, judge, tmp_path_factory):
-    cache = str(tmp_path_factory.mktemp("cache"))
-
-    def make(out, **changes):
-        settings = {
-            "data": "composed:4",
-            "finished": False,
-            "source": {
-                "split": "validation",
-                "soundfonts": [],
-                "variants": 1,
-                "cache_dir": cache,
-                "max_seconds": 8.0,
-            },
-            "num_clips": 3,
-            "clip_seconds": SECONDS,
-            "seed": 0,
-            "weights": str(tiny_weights),
-            "knobs": {"steps": 2},
-            "judge": judge,
-            "bank": "composed:2",
-        }
-        return Request(out=out, **{**settings, **changes})
-
-    return make
-
-
 def plain(items, label):
     return items
-
-
-@pytest.fixture(autouse=True)
-def few_settings(monkeypatch):
-    """Untrained weights do not survive strong guidance over many steps."""
-    sweeps = {"guidance": (1.0, 4.0), "rescale": (0.0,), "steps": (2,)}
-    monkeypatch.setattr("bassdiff.appraisal.ablation.SWEEPS", sweeps)
-    monkeypatch.setattr("bassdiff.appraisal.style.STRENGTHS", (0.0, 1.0))
-    monkeypatch.setattr("bassdiff.appraisal.style.NUM_REFERENCES", 3)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """One evaluation that all questions share, as they do in use."""
-    return tmp_path_factory.mktemp("evaluation") / "e"
-
-
-@pytest.fixture(scope="module")
-def music_table(folder, request_of):
-    return run("music", request_of(folder), plain)
 
 
 def test_music_has_every_anchor_and_says_where_it_comes_from(folder, music_table):
@@ -112,28 +42,6 @@ def test_music_has_every_anchor_and_says_where_it_comes_from(folder, music_table
     assert 0 <= saved.row("codec").scores["pitch_kept"].value <= 1
     assert about["skipped_songs"] == 0 and len(about["clips_sha256"]) == 16
     assert len(true["fit"].per_clip) == 3
-
-
-@pytest.fixture
-def command(tmp_path, folder, music_table, request_of, monkeypatch):
-    """`bassdiff evaluate` in a folder of its own, with the options of `music_table`."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cli, "_compilation_cache", lambda: None)
-    request = request_of(folder)
-    words = ["--data", request.data, "--max-seconds", "8", "--clips", "3", "--clip-seconds", "3"]
-    words += ["--steps", "2", "--weights", request.weights, "--judge", request.judge]
-    words += ["--out", str(folder), "--bank", request.bank]
-    words += ["--cache", request.source["cache_dir"]]
-    return lambda task, *more: cli.main(["evaluate", task, *words, *more])
-
-
-def test_the_command_line_prints_and_reports(command, capsys, tmp_path):
-    # Before the other questions, whose tables would all be drawn.
-    assert command("matching", "--report", "page") == 0
-    assert "retrieval@1" in capsys.readouterr().out
-    assert (tmp_path / "page" / "index.html").stat().st_size > 10_000
-    assert command("listen", "--page", "test") == 0
-    assert (tmp_path / "test" / "index.html").is_file()
 
 
 def test_what_was_played_is_not_played_again(folder, music_table, request_of, monkeypatch):
@@ -265,44 +173,3 @@ def test_finished_pairs_of_another_system_are_judged(
             plain,
         )
     assert not (tmp_path / "e3").exists()
-
-
-def test_the_command_line_checks_what_it_can_before_it_plays(
-    command, capsys, tmp_path, monkeypatch
-):
-    monkeypatch.setattr("bassdiff.appraisal.run.run", lambda *a: pytest.fail("ran"))
-    (tmp_path / "file").write_text("")
-    for words, message in (
-        (["music", "--report", "file"], "file: cannot be made a folder"),
-        (["music", "--report", "page", "--training-log", "no.jsonl"], "no.jsonl: cannot be read"),
-        (["music", "--fail-if-gap-below", "0.2"], "is a gate of ablation"),
-        (["music", "--pairs", "x"], "name the songs to play to"),
-    ):
-        assert command(*words) == 2
-        assert message in capsys.readouterr().err
-    assert not (tmp_path / "page").exists()
-    for gap in ("0.5", "-0.5", "nan"):
-        with pytest.raises(SystemExit, match="2"):
-            command("ablation", "--fail-if-gap-below", gap)
-        assert "is not between -0.5 and 0.5" in capsys.readouterr().err
-
-
-def test_an_error_begins_on_a_line_of_its_own(command, capsys, monkeypatch):
-    def fail(task, request, progress):
-        for _ in progress(range(9), "songs"):
-            raise InputError("the third song is missing; add it")
-
-    monkeypatch.setattr("bassdiff.appraisal.run.run", fail)
-    assert command("music") == 2
-    before, _ = capsys.readouterr().err.split("bassdiff: the third")
-    # The bar has taken its line back.
-    assert "songs" in before and before.endswith("\r")
-
-
-def test_the_command_line_gates(command, capsys, monkeypatch):
-    rows = tuple(Row(name, name, "anchor", {"context_wins": Score(0.7, 0, 1)}) for name in CONTEXTS)
-    table = Table("ablation", "", {}, (Column("context_wins", "wins", "wins"),), rows)
-    monkeypatch.setattr("bassdiff.appraisal.run.run", lambda *a: table)
-    assert command("ablation", "--fail-if-gap-below", "0.19") == 0
-    assert command("ablation", "--fail-if-gap-below", "0.21") == 3
-    assert "does not follow the mix clearly enough" in capsys.readouterr().err
