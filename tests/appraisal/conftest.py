@@ -40,7 +40,7 @@ def request_of(tiny_weights, judge, tmp_path_factory):
                 "soundfonts": [],
                 "variants": 1,
                 "cache_dir": cache,
-                "max_seconds": 8.0,
+                "max_seconds": 6.0,
             },
             "num_clips": 3,
             "clip_seconds": SECONDS,

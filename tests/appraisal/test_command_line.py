@@ -17,7 +17,7 @@ def command(tmp_path, folder, music_table, request_of, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(cli, "_compilation_cache", lambda: None)
     request = request_of(folder)
-    words = ["--data", request.data, "--max-seconds", "8", "--clips", "3", "--clip-seconds", "3"]
+    words = ["--data", request.data, "--max-seconds", "6", "--clips", "3", "--clip-seconds", "3"]
     words += ["--steps", "2", "--weights", request.weights, "--judge", request.judge]
     words += ["--out", str(folder), "--bank", request.bank]
     words += ["--cache", request.source["cache_dir"]]

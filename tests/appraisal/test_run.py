@@ -135,9 +135,9 @@ def test_style_reports_each_strength(folder, music_table, request_of):
 
 def test_longform_follows_level_and_timbre_by_segment(tmp_path, request_of):
     table = run("longform", request_of(tmp_path, num_songs=2, segment_seconds=2.0), plain)
-    assert (table.about["num_clips"], table.about["seconds"]) == (2, [8.0, 8.0])
+    assert (table.about["num_clips"], table.about["seconds"]) == (2, [6.0, 6.0])
     for row in table.rows:
-        assert len(row.scores["level_by_minute"].per_clip) == 4
+        assert len(row.scores["level_by_minute"].per_clip) == 3
         assert 0 <= row.scores["silent_minutes"].value <= 1
     assert table.row("true").scores["silent_minutes"].value == 0
 
