@@ -114,15 +114,14 @@ class Table:
         """The table for a terminal: a line for each measure, intervals for the system alone.
 
         Args:
-          width: of the terminal; what is wider goes on below.
+          width: of the terminal; what is wider goes on below, with measures and chance again.
         """
         scored = [c for c in self.columns if any(_cell(row, c) for row in self.rows)]
         chance = ["" if c.chance is None else f"{c.chance:z.{c.digits}f}" for c in scored]
-        upright = [
-            *([row.name, *(_cell(row, column) for column in scored)] for row in self.rows),
-            ["chance", *chance],
-        ]
-        labels = _padded(["", *(column.label for column in scored)])
+        upright = [[row.name, *(_cell(row, column) for column in scored)] for row in self.rows]
+        named = _padded(["", *(column.label for column in scored)])
+        expected = _padded(["chance", *chance])
+        labels = [f"{name}  {value}" for name, value in zip(named, expected, strict=True)]
         blocks = [labels]
         for cells in map(_padded, upright):
             wider = [f"{line}  {cell}" for line, cell in zip(blocks[-1], cells, strict=True)]

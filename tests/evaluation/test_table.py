@@ -91,8 +91,8 @@ def test_a_wrong_type_is_no_table(table, where, wrong):
 
 def test_the_text_shows_what_is_known(table):
     lines = table.to_text().splitlines()
-    assert lines[0].split() == ["model", "true", "guidance-2", "chance"]
-    assert lines[1].split() == ["fit", "0.75", "[0.50,", "1.00]", "1.00", "0.50"]
+    assert lines[0].split() == ["chance", "model", "true", "guidance-2"]
+    assert lines[1].split() == ["fit", "0.50", "0.75", "[0.50,", "1.00]", "1.00"]
     assert lines[2].split() == ["drift", "in", "dB", "2.0"]
     assert len(lines) == 3
 
@@ -102,10 +102,12 @@ def test_a_wide_text_goes_on_below(table):
     blocks = narrow.split("\n\n")
     assert max(map(len, narrow.splitlines())) <= 40 < max(map(len, whole.splitlines()))
     assert [block.splitlines()[0].split() for block in blocks] == [
-        ["model", "true"], ["guidance-2", "chance"],
+        ["chance", "model"], ["chance", "true", "guidance-2"],
     ]  # fmt: skip
     assert all("drift in dB" in block for block in blocks)
-    assert sorted(narrow.split()) == sorted([*whole.split(), "fit", "drift", "in", "dB"])
+    assert sorted(narrow.split()) == sorted(
+        [*whole.split(), *"chance fit 0.50 drift in dB".split()]
+    )
 
 
 def test_nothing_has_a_minus_of_its_own(table):
