@@ -8,6 +8,7 @@ report.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import os
@@ -142,15 +143,18 @@ def evaluate(arguments: argparse.Namespace) -> None:
     if arguments.task == "listen":
         _listen(arguments, out)
         return
+    from bassdiff.evaluation.report import check_report, write_report
+
+    page = Path(arguments.report or out / "report")
+    log = Path(arguments.training_log) if arguments.training_log else None
+    is_reported = bool(arguments.report) or arguments.task == "report"
+    if is_reported:
+        check_report(page, log)
     table = None if arguments.task == "report" else _appraise(arguments, out)
     if table:
         print(table.to_text())
-    if arguments.report or not table:
-        from bassdiff.evaluation.report import write_report
-
-        log = Path(arguments.training_log) if arguments.training_log else None
-        page = write_report(out, Path(arguments.report or out / "report"), log)
-        print("wrote", page, file=sys.stderr)
+    if is_reported:
+        print("wrote", write_report(out, page, log), file=sys.stderr)
     if table and arguments.fail_if_gap_below is not None:
         from bassdiff.appraisal.ablation import check_gap
 
@@ -180,7 +184,7 @@ def _appraise(arguments: argparse.Namespace, out: Path) -> Table:
     _compilation_cache()
     request = Request(
         out=out,
-        data=arguments.data or f"stems:{arguments.pairs}",
+        data=arguments.data or f"pairs:{arguments.pairs}",
         finished=bool(arguments.pairs),
         source={
             "split": "all" if arguments.pairs else arguments.split,
@@ -201,7 +205,13 @@ def _appraise(arguments: argparse.Namespace, out: Path) -> Table:
         num_songs=arguments.songs,
         segment_seconds=arguments.segment_seconds,
     )
-    return run(arguments.task, request, lambda items, label: tqdm(items, label, leave=False))
+    with contextlib.ExitStack() as bars:
+        # An error's sentence begins on a line of its own, not behind a bar.
+        return run(
+            arguments.task,
+            request,
+            lambda items, label: bars.enter_context(tqdm(items, label, leave=False)),
+        )
 
 
 def _source(arguments: argparse.Namespace) -> Source:
@@ -400,7 +410,7 @@ def _evaluate_arguments(sub: argparse.ArgumentParser) -> None:
         help="distances: matching, log_mel, or vggish:, clap: or mert: with an ONNX file",
     )
     sub.add_argument(
-        "--bank", default="composed:40", help="music: training songs to find the nearest bass in"
+        "--bank", default="composed:40", help="music: songs to find the nearest bass in, or empty"
     )
     sub.add_argument(
         "--sweep-clips",
@@ -412,9 +422,9 @@ def _evaluate_arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--segment-seconds", type=_positive(float), default=60.0)
     sub.add_argument(
         "--fail-if-gap-below",
-        type=float,
+        type=_gap,
         metavar="GAP",
-        help="ablation: exit with 3 unless the true mix wins by so much, -0.5 to 0.5",
+        help="ablation: exit with 3 unless the true mix wins by so much, between -0.5 and 0.5",
     )
     sub.add_argument("--systems", default="model,true,follower", help="listen: by their file names")
     sub.add_argument("--kind", default="mushra", choices=("mushra", "ab"))
@@ -500,6 +510,13 @@ def _positive(kind: type[int] | type[float]) -> Callable[[str], int | float]:
 
     convert.__name__ = kind.__name__
     return convert
+
+
+def _gap(word: str) -> float:
+    value = float(word)
+    if not -0.5 < value < 0.5:
+        raise argparse.ArgumentTypeError(f"{word} is not between -0.5 and 0.5")
+    return value
 
 
 def _data_arguments(

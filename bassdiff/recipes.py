@@ -222,9 +222,7 @@ def matching(config: ConfigDict, workdir: Path) -> tuple[Objective, grain.MapDat
 
     def crops(split: str) -> grain.MapDataset:
         crop = pipeline.ConfusableCrops(stores[split], model.window_frames)
-        return pipeline.examples(
-            stores[split], crop, model.window_frames + crop.MARGIN, config.seed
-        )
+        return pipeline.examples(stores[split], crop, crop.min_frames, config.seed)
 
     seen = [crops("train")[i] for i in range(NUM_STATISTICS_SONGS)]
     unseen = [crops("validation")[i] for i in range(NUM_VALIDATION_SONGS)]

@@ -20,6 +20,7 @@ from bassdiff.evaluation.music import (
     derangement,
     hear_bass,
     score_clips,
+    wins,
 )
 from bassdiff.evaluation.table import Column, Kind, Row, Score, Table, mean_score
 
@@ -36,8 +37,9 @@ CONTEXTS = {
 CONTEXT_WINS = Column(
     "context_wins",
     "true mix wins",
-    "share of clips and measures (harmony, rhythm, learned fit) in which the bass played to the "
-    "true mix fits it better than the one of this row",
+    "share of clips and measures in which the bass played to the true mix fits it better than this "
+    "row's, ties counting half: harmony z, rhythm correlation and, with a judge, learned fit; not "
+    "rhythm for the mix in another key, whose rhythm is the same",
     "none",
     0.5,
 )
@@ -62,7 +64,7 @@ def ablation(stage: Stage) -> Table:
     mixes = stage.heard_mixes()
     own = _heard(stage, "bassdiff", lambda number: stage.variation(number, MODEL))
     rows = [_row(MODEL, "bassdiff", "system", stage, mixes, own)]
-    other = derangement(stage.songs)
+    other, other_songs = derangement(stage.songs), stage.other_songs
     heard_instead: dict[str, Callable[[int], np.ndarray]] = {
         "other_mix": lambda number: stage.clips[other[number]].mix,
         "no_mix": lambda number: np.zeros_like(stage.clips[number].mix),
@@ -70,8 +72,9 @@ def ablation(stage: Stage) -> Table:
     }
     for name, mix_of in heard_instead.items():
         basses = _heard(stage, CONTEXTS[name], functools.partial(_played_to, stage, name, mix_of))
-        row = _row(name, CONTEXTS[name], "anchor", stage, mixes, basses)
-        row.scores["context_wins"] = _context_wins(row, rows[0], stage.songs, name)
+        made_for = other_songs if name == "other_mix" else None
+        row = _row(name, CONTEXTS[name], "anchor", stage, mixes, basses, bass_songs=made_for)
+        row.scores["context_wins"] = context_wins(row, rows[0], stage.songs)
         rows.append(row)
     for name, play in (
         ("true", stage.true),
@@ -79,9 +82,9 @@ def ablation(stage: Stage) -> Table:
         ("follower", stage.follower),
         ("silence", stage.silence),
     ):
-        rows.append(
-            _row(name, LABELS[name], "anchor", stage, mixes, _heard(stage, LABELS[name], play))
-        )
+        basses = _heard(stage, LABELS[name], play)
+        made_for = other_songs if name == "shuffled" else None
+        rows.append(_row(name, LABELS[name], "anchor", stage, mixes, basses, bass_songs=made_for))
     for setting, values in SWEEPS.items():
         for value in values:
             label = f"{setting} {value:g}" if isinstance(value, int | float) else str(value)
@@ -103,6 +106,18 @@ def ablation(stage: Stage) -> Table:
         (*columns, CONTEXT_WINS),
         tuple(rows),
     )
+
+
+def context_wins(row: Row, true: Row, songs: list[str]) -> Score:
+    """How often the bass played to the true mix fits it better than a row's of `CONTEXTS`."""
+    # The mix in another key has the same rhythm: to that it is right to play the same.
+    names = ["harmony_z", "fit", *([] if row.name == "other_key" else ["rhythm_correlation"])]
+    won = [
+        wins(*(np.array(r.scores[name].per_clip) for r in (true, row)))
+        for name in names
+        if name in row.scores
+    ]
+    return mean_score(np.mean(won, axis=0), songs)
 
 
 def context_gap(table: Table) -> float:
@@ -161,22 +176,8 @@ def _row(
     mixes: Sequence[HeardMix],
     basses: Sequence[HeardBass],
     setting: dict[str, Any] | None = None,
+    bass_songs: list[str] | None = None,
 ) -> Row:
-    scores = score_clips(mixes, basses, stage.songs)
+    scores = score_clips(mixes, basses, stage.songs, bass_songs)
     kept = {column: scores[column] for column in MUSIC_COLUMNS if column in scores}
     return Row(name, label, kind, kept, setting)
-
-
-def _context_wins(row: Row, true: Row, songs: list[str], context: str) -> Score:
-    # The mix in another key has the same rhythm: to that it is right to play the same.
-    names = ["harmony_z", "fit"] if context == "other_key" else [
-        "harmony_z",
-        "rhythm_correlation",
-        "fit",
-    ]  # fmt: skip
-    wins = []
-    for name in names:
-        if name in row.scores:
-            with_mix, without = (np.array(r.scores[name].per_clip) for r in (true, row))
-            wins.append((with_mix > without) + 0.5 * (with_mix == without))
-    return mean_score(np.mean(wins, axis=0), songs)

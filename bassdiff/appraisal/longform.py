@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
+
 import numpy as np
 
 from bassdiff.appraisal.music import LABELS
-from bassdiff.appraisal.stage import MODEL, Stage
+from bassdiff.appraisal.stage import MODEL, Progress, Stage
 from bassdiff.audio.io import SAMPLE_RATE_HZ
 from bassdiff.bassist import MAX_SECONDS
+from bassdiff.data.stems import Source
 from bassdiff.errors import InputError, SilentSong
 from bassdiff.evaluation.clips import Clip
 from bassdiff.evaluation.drift import Drift, drift
@@ -15,55 +19,55 @@ from bassdiff.evaluation.table import Column, Kind, Row, Score, Table, mean_scor
 
 MIN_SEGMENTS = 2
 COLUMNS = (
-    Column("level_slope", "level slope", "change of level in dB a minute, without its sign",
-           "lower"),
+    Column("silent_minutes", "silent minutes", "share of the segments without sound", "lower"),
+    Column("level_slope", "level slope", "change of level in dB a minute, without its sign; not "
+           "known with fewer than two sounding segments", "lower"),
     Column("timbre_drift", "timbre drift", "greatest timbre distance of a minute to the first, "
            "in dB", "lower"),
     Column("timbre_floor", "timbre floor", "timbre distance of the first minute's halves, in dB: "
            "what notes alone bring about", "none"),
-    Column("level_by_minute", "level by minute", "mean over songs, in dB", "none", digits=1),
-    Column("timbre_by_minute", "timbre by minute", "mean distance to the first minute over songs, "
-           "in dB", "none", digits=1),
+    Column("level_by_minute", "level by minute", "mean over the songs that sound then, in dB",
+           "none", digits=1),
+    Column("timbre_by_minute", "timbre by minute", "mean distance to the first minute over the "
+           "songs that sound then, in dB", "none", digits=1),
 )  # fmt: skip
 
 
-def longform(stage: Stage, num_songs: int = 3, segment_seconds: float = 60.0) -> Table:
-    """Plays to the longest whole songs of the source.
+def longform(stage: Stage, segment_seconds: float = 60.0) -> Table:
+    """Plays to whole songs.
 
     Args:
-      stage: the source and the players.
-      num_songs: how many.
+      stage: the players, and songs of `longest` as clips.
       segment_seconds: what is called a minute.
-
-    Raises:
-      InputError: no song lasts for two segments.
     """
-    songs = _longest(stage, num_songs, segment_seconds)
-    long = Stage(
-        stage.bassist, stage.source, songs, stage.takes, stage.seed, stage.knobs, stage.judge
-    )
     rows = []
-    players = {MODEL: long.model, "true": long.true, "follower": long.follower}
+    players = {MODEL: stage.model, "true": stage.true, "follower": stage.follower}
     for name, play in players.items():
-        drifts = []
-        for number in stage.progress(range(len(songs)), LABELS[name]):
-            drifts.append(drift(play(number), SAMPLE_RATE_HZ, segment_seconds))
+        numbers = stage.progress(range(len(stage.clips)), LABELS[name])
+        drifts = [drift(play(number), SAMPLE_RATE_HZ, segment_seconds) for number in numbers]
         kind: Kind = "system" if name == MODEL else "anchor"
-        rows.append(Row(name, LABELS[name], kind, _scores(drifts, [clip.song for clip in songs])))
+        rows.append(Row(name, LABELS[name], kind, _scores(drifts, stage.songs)))
     return Table(
         "longform",
         "Does a long bass stay itself?",
-        long.about(segment_seconds=segment_seconds, seconds=[_seconds(c) for c in songs]),
+        stage.about(segment_seconds=segment_seconds, seconds=list(map(_seconds, stage.clips))),
         COLUMNS,
         tuple(rows),
     )
 
 
-def _longest(stage: Stage, num_songs: int, segment_seconds: float) -> list[Clip]:
-    songs = []
-    for index in stage.progress(range(len(stage.source)), "songs"):
+def longest(
+    source: Source, num_songs: int, segment_seconds: float, progress: Progress
+) -> list[Clip]:
+    """The longest songs of a source as clips, none longer than a bassist plays at once.
+
+    Raises:
+      InputError: there are not that many of two segments.
+    """
+    songs: list[Clip] = []
+    for index in progress(range(len(source)), "songs"):
         try:
-            stems = stage.source[index]
+            stems = source[index]
         except SilentSong:
             continue
         length = min(len(stems.bass), round(MAX_SECONDS * SAMPLE_RATE_HZ))
@@ -71,30 +75,40 @@ def _longest(stage: Stage, num_songs: int, segment_seconds: float) -> list[Clip]
         songs.append(Clip("", stems.name, index, 0, mix, stems.bass[:length]))
         # No more than needed stay in memory.
         songs = sorted(songs, key=lambda clip: -len(clip.mix))[:num_songs]
-    if not songs or _seconds(songs[-1]) < MIN_SEGMENTS * segment_seconds:
+    if len(songs) < num_songs or _seconds(songs[-1]) < MIN_SEGMENTS * segment_seconds:
         raise InputError(
             f"there are no {num_songs} songs of {MIN_SEGMENTS * segment_seconds:g} s; raise "
-            "--max-seconds, name longer songs or shorten --segment-seconds"
+            "--max-seconds, name longer or fewer songs, or shorten --segment-seconds"
         )
-    return [
-        Clip(f"long-{number}", c.song, c.index, 0, c.mix, c.bass) for number, c in enumerate(songs)
-    ]
+    return [dataclasses.replace(clip, name=f"long-{n}") for n, clip in enumerate(songs)]
 
 
 def _scores(drifts: list[Drift], songs: list[str]) -> dict[str, Score]:
-    minutes = min(len(item.level_db) for item in drifts)
-
-    def by_minute(name: str) -> Score:
-        values = np.mean([getattr(item, name)[:minutes] for item in drifts], axis=0)
-        return Score(float(np.nanmean(values)), np.nan, np.nan, tuple(values.tolist()))
-
     return {
+        "silent_minutes": mean_score([d.silent_share for d in drifts], songs),
         "level_slope": mean_score([abs(d.level_slope_db_per_minute) for d in drifts], songs),
         "timbre_drift": mean_score([d.max_timbre_db for d in drifts], songs),
         "timbre_floor": mean_score([d.floor_db for d in drifts], songs),
-        "level_by_minute": by_minute("level_db"),
-        "timbre_by_minute": by_minute("timbre_db"),
+        "level_by_minute": by_minute([d.level_db for d in drifts]),
+        "timbre_by_minute": by_minute([d.timbre_db for d in drifts]),
     }
+
+
+def by_minute(songs: Sequence[np.ndarray]) -> Score:
+    """The mean over the songs that sound in a minute, for as many minutes as all songs have.
+
+    Args:
+      songs: `[minutes]` each, NaN where a minute is silent.
+
+    Returns:
+      The mean over minutes, and the minutes' own values as `per_clip`.
+    """
+    values = np.array([song[: min(map(len, songs))] for song in songs])
+    known = np.isfinite(values)
+    total, count = np.where(known, values, 0.0).sum(axis=0), known.sum(axis=0)
+    means = np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0)
+    value = float(means[count > 0].mean()) if count.any() else np.nan
+    return Score(value, np.nan, np.nan, tuple(means.tolist()))
 
 
 def _seconds(clip: Clip) -> float:

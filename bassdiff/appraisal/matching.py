@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from bassdiff.appraisal.stage import MODEL, Stage
 from bassdiff.errors import InputError
-from bassdiff.evaluation.music import Judge, fit_of
-from bassdiff.evaluation.table import Column, Row, Table, mean_score
+from bassdiff.evaluation.anchors import lateness
+from bassdiff.evaluation.music import Judge, fit_of, wins
+from bassdiff.evaluation.table import Column, Row, Score, Table, mean_score
 
-COLUMNS = (
-    Column("retrieval_at_1", "retrieval@1", "share of mixes whose own bass is liked best among "
-           "all clips'"),
-    Column("retrieval_at_5", "retrieval@5", "share of mixes whose own bass is among the best 5"),
-    Column("retrieval_at_10", "retrieval@10", "share of mixes whose own bass is among the best 10"),
-    Column("not_transposed", "not in another key", "share of mixes that like their bass better "
-           "than the same bass 1 to 6 semitones higher or lower", chance=0.5),
-    Column("not_late", "not half a beat late", "share of mixes that like their bass better than "
-           "the same bass half a beat late", chance=0.5),
-    Column("not_elsewhere", "not from another moment", "share of other clips of the same song "
-           "whose bass is liked less", chance=0.5),
-    Column("not_another_song", "not another song's", "share of other songs' clips whose bass is "
-           "liked less", chance=0.5),
-)  # fmt: skip
+RETRIEVED = (1, 5, 10)
+Vectors = Sequence[np.ndarray]
 
 
 def matching(stage: Stage) -> Table:
@@ -36,52 +25,100 @@ def matching(stage: Stage) -> Table:
     panel = stage.judge
     if panel is None:
         raise InputError("there is no matching model to ask; name weights that have one as --judge")
+    stage.require_true()
     rows = [_row(MODEL, panel, stage)]
     if len(panel.judges) > 1:
         rows += [_row(judge.name, judge, stage) for judge in panel.judges]
     return Table(
         "matching",
         "Can the matching model be trusted?",
-        stage.about(candidates=len(stage.clips), chance_at_1=1 / len(stage.clips)),
-        COLUMNS,
+        stage.about(candidates=len(stage.clips)),
+        _columns(stage),
         tuple(rows),
     )
+
+
+def recognition(
+    mixes: Vectors, basses: Vectors, other_keys: Vectors, lates: Vectors, songs: Sequence[str]
+) -> dict[str, Score]:
+    """How well a judge's vectors recognise true pairs; ties count half, NaN never wins.
+
+    Args:
+      mixes: `[windows, E]` of each of N mixes.
+      basses: of their own basses.
+      other_keys: of the same in another key.
+      lates: of the same half a beat late.
+      songs: the song of each.
+    """
+    fit = np.array([[fit_of(mix, bass) for bass in basses] for mix in mixes])
+    own = np.diagonal(fit)
+    won = wins(own[:, None], fit)
+    song = np.array(songs)
+    is_other = song[:, None] != song
+    is_elsewhere = ~is_other & ~np.eye(len(song), dtype=bool)
+
+    def beaten(rivals: np.ndarray) -> np.ndarray:
+        count = rivals.sum(axis=1)
+        share = np.full(len(won), np.nan)
+        return np.divide((won * rivals).sum(axis=1), count, out=share, where=count > 0)
+
+    def better_than(vectors: Vectors) -> np.ndarray:
+        return wins(own, np.array([fit_of(*pair) for pair in zip(mixes, vectors, strict=True)]))
+
+    values = {
+        **{f"retrieval_at_{k}": _retrieved(won, k) for k in RETRIEVED},
+        "not_transposed": better_than(other_keys),
+        "not_late": better_than(lates),
+        "not_elsewhere": beaten(is_elsewhere),
+        "not_another_song": beaten(is_other),
+    }
+    return {name: mean_score(column, songs) for name, column in values.items()}
+
+
+def _retrieved(won: np.ndarray, k: int) -> np.ndarray:
+    """Chance that each mix's own bass is among its best k when equals are drawn by lot.
+
+    Args:
+      won: `[N, N]` comparisons of the own bass with every one, itself on the diagonal: 0, 1/2, 1.
+      k: how many are retrieved.
+    """
+    better, equal = (won == 0).sum(axis=1), (won == 0.5).sum(axis=1)
+    # A bass whose fit is not known does not even equal itself.
+    return np.clip((k - better) / np.maximum(equal, 1), 0.0, 1.0) * (equal > 0)
+
+
+def _columns(stage: Stage) -> tuple[Column, ...]:
+    num, late = len(stage.clips), lateness(stage.clips)
+    return (
+        *(
+            Column(f"retrieval_at_{k}", f"retrieval@{k}", "share of mixes whose own bass is among "
+                   f"the {k} liked best of all {num} clips'", chance=min(1.0, k / num))
+            for k in RETRIEVED
+        ),
+        Column("not_transposed", "not in another key", "share of mixes that like their bass better "
+               "than the same bass 1 to 6 semitones higher or lower", chance=0.5),
+        Column("not_late", f"not {late} late", "share of mixes that like their bass better than "
+               f"the same bass {late} late", chance=0.5),
+        Column("not_elsewhere", "not from another moment", "share of other clips of the same song "
+               "whose bass is liked less", chance=0.5),
+        Column("not_another_song", "not another song's", "share of other songs' clips whose bass "
+               "is liked less", chance=0.5),
+    )  # fmt: skip
 
 
 def _row(name: str, judge: Judge, stage: Stage) -> Row:
     numbers = range(len(stage.clips))
     mixes = [judge.mix_vectors(clip.mix) for clip in stage.progress(stage.clips, "mixes")]
 
-    def heard(play: Callable[[int], np.ndarray], label: str) -> list[np.ndarray]:
+    def heard(play: Callable[[int], np.ndarray], label: str) -> Vectors:
         return [judge.bass_vectors(play(number)) for number in stage.progress(numbers, label)]
 
-    basses = heard(stage.true, "true basses")
-    other_keys = heard(stage.transposed, "in other keys")
-    lates = heard(stage.late, "half a beat late")
-    fit = np.array([[fit_of(mix, bass) for bass in basses] for mix in mixes])
-    own = np.diagonal(fit)
-    rank = 1 + (fit > own[:, None]).sum(axis=1)
-    songs = np.array(stage.songs)
-    same = songs[:, None] == songs[None, :]
-    np.fill_diagonal(same, False)
-    others = songs[:, None] != songs[None, :]
-
-    def beaten(mask: np.ndarray) -> np.ndarray:
-        won = ((own[:, None] > fit) * mask).sum(axis=1)
-        count = mask.sum(axis=1)
-        return np.divide(won, count, out=np.full(len(won), np.nan), where=count > 0)
-
-    def better_than(vectors: list[np.ndarray]) -> np.ndarray:
-        rivals = np.array([fit_of(*pair) for pair in zip(mixes, vectors, strict=True)])
-        return (own > rivals) + 0.5 * (own == rivals)
-
-    values = {
-        **{f"retrieval_at_{k}": (rank <= k).astype(float) for k in (1, 5, 10)},
-        "not_transposed": better_than(other_keys),
-        "not_late": better_than(lates),
-        "not_elsewhere": beaten(same),
-        "not_another_song": beaten(others),
-    }
-    scores = {name: mean_score(column, stage.songs) for name, column in values.items()}
+    scores = recognition(
+        mixes,
+        heard(stage.true, "true basses"),
+        heard(stage.transposed, "in other keys"),
+        heard(stage.late, "late"),
+        stage.songs,
+    )
     label = "all together" if name == MODEL else name
     return Row(name, label, "system" if name == MODEL else "anchor", scores)

@@ -16,6 +16,7 @@ from bassdiff.evaluation.music import (
     HeardBass,
     HeardMix,
     Judge,
+    derangement,
     hear_bass,
     score_clips,
 )
@@ -34,24 +35,28 @@ LABELS = {
     "codec": "codec of the true bass",
     "shuffled": "another song's bass",
     "transposed": "true bass in another key",
-    "late": "true bass half a beat late",
     "follower": "rule: low chroma at onsets",
-    "nearest": "nearest training bass",
     "silence": "silence",
 }
 
 Bank = list[tuple[np.ndarray, np.ndarray]]
 
 
-def music(stage: Stage, bank: Source | None = None) -> Table:
+def music(stage: Stage, bank: Source | None = None, bank_name: str = "") -> Table:
     """Scores the system and its anchors with every measure of `evaluation/music.py`.
 
     Args:
       stage: clips and players.
       bank: songs whose basses the nearest is looked for among; no such row when None, nor
         without a matching model.
+      bank_name: what the bank is called.
     """
     judge = stage.judge
+    labels = {
+        **LABELS,
+        "late": f"true bass {anchors.lateness(stage.clips)} late",
+        "nearest": f"nearest bass of {bank_name}",
+    }
     mixes = stage.heard_mixes()
     systems: dict[str, Callable[[int], np.ndarray]] = {MODEL: stage.model}
     if all(clip.bass is not None for clip in stage.clips):
@@ -63,7 +68,8 @@ def music(stage: Stage, bank: Source | None = None) -> Table:
         }
     systems["follower"] = stage.follower
     if bank is not None and judge is not None:
-        basses = _embedded(bank, judge, stage)
+        # Not where all that was found in it is there already.
+        basses = functools.cache(lambda: _embedded(bank, judge, stage))
         systems["nearest"] = functools.partial(_nearest, stage, mixes, basses, judge.hop_samples)
     systems["silence"] = stage.silence
 
@@ -71,7 +77,7 @@ def music(stage: Stage, bank: Source | None = None) -> Table:
     kept: list[tuple[float, int]] = []
     for name, play in systems.items():
         heard[name] = []
-        for number in stage.progress(range(len(stage.clips)), LABELS[name]):
+        for number in stage.progress(range(len(stage.clips)), labels[name]):
             bass = play(number)
             heard[name].append(hear_bass(bass, judge))
             if name == "codec":
@@ -82,32 +88,37 @@ def music(stage: Stage, bank: Source | None = None) -> Table:
         scores = score_clips(mixes, basses_heard, stage.songs)
         if name == "codec":
             scores["pitch_kept"] = _kept(kept, stage.songs)
-        rows.append(Row(name, LABELS[name], "system" if name == MODEL else "anchor", scores))
+        rows.append(Row(name, labels[name], "system" if name == MODEL else "anchor", scores))
     reference = "true" if "true" in heard else MODEL
-    shuffled = score_clips(mixes, heard[reference], stage.songs, shuffled=True)
+    others = [heard[reference][number] for number in derangement(stage.songs)]
+    shuffled = score_clips(mixes, others, stage.songs, stage.other_songs)
     rows.append(Row("shuffled", LABELS["shuffled"], "anchor", shuffled))
     return Table(
         "music",
         "Does the bass follow the mix?",
-        stage.about(bank=None if bank is None else len(bank)),
+        stage.about(bank_songs=None if bank is None else len(bank)),
         (*COLUMNS, PITCH_KEPT),
         tuple(rows),
     )
 
 
 def _nearest(
-    stage: Stage, mixes: list[HeardMix], bank: Bank, hop_samples: int, number: int
+    stage: Stage,
+    mixes: list[HeardMix],
+    bank: Callable[[], Bank],
+    hop_samples: int,
+    number: int,
 ) -> np.ndarray:
     clip, vectors = stage.clips[number], mixes[number].vectors
     assert vectors is not None
     return stage.takes.take(
-        clip, "nearest", lambda: anchors.nearest(vectors, bank, len(clip.mix), hop_samples)
+        clip, "nearest", lambda: anchors.nearest(vectors, bank(), len(clip.mix), hop_samples)
     )
 
 
 def _embedded(bank: Source, judge: Judge, stage: Stage) -> Bank:
     basses = []
-    for index in stage.progress(range(len(bank)), "training basses"):
+    for index in stage.progress(range(len(bank)), "bank"):
         try:
             bass = bank[index].bass
         except SilentSong:

@@ -10,7 +10,7 @@ from typing import Any
 
 from bassdiff.appraisal.ablation import ablation
 from bassdiff.appraisal.distances import distances
-from bassdiff.appraisal.longform import longform
+from bassdiff.appraisal.longform import longest, longform
 from bassdiff.appraisal.matching import matching
 from bassdiff.appraisal.music import music
 from bassdiff.appraisal.stage import Progress, Stage
@@ -19,12 +19,17 @@ from bassdiff.bassist import Bassist
 from bassdiff.data.sources import open_source
 from bassdiff.data.stems import Source
 from bassdiff.errors import InputError
-from bassdiff.evaluation.clips import clips
+from bassdiff.evaluation.clips import Chosen, choose, digest
 from bassdiff.evaluation.embedders import Embedder, open_embedder
+from bassdiff.evaluation.pairs import open_pairs
 from bassdiff.evaluation.table import Table
 from bassdiff.evaluation.takes import Takes
 from bassdiff.pretrained.judge import Panel, load_judges
 from bassdiff.pretrained.release import load_weights
+
+# What plays clips anew, as finished pairs cannot be.
+REPLAYED = ("style", "longform", "ablation")
+BANK_SECONDS = 60.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +38,8 @@ class Request:
 
     Attributes:
       out: the folder for clips, takes and tables; an evaluation that is there goes on.
-      data: the songs, as `data/sources.py` names them, none of them trained on.
+      data: the songs, as `data/sources.py` names them, none of them trained on; or, where
+        `finished`, "pairs:" and a folder for `evaluation/pairs.py`.
       finished: `data` holds another system's finished pairs, not songs to play to.
       source: options of `open_source`: split, soundfonts, variants, cache_dir, max_seconds.
       num_clips: how many clips.
@@ -75,62 +81,91 @@ def run(task: str, request: Request, progress: Progress) -> Table:
       progress: wraps what takes long, as `tqdm(items, description)` does.
 
     Raises:
-      InputError: something that was named cannot be used.
+      InputError: something that was named cannot be used; nothing was written then.
     """
+    if request.finished and task in REPLAYED:
+        raise InputError(f"finished pairs cannot be played again; {task} needs --data")
     weights = load_weights(request.weights)
     judge = None if request.judge == "none" else load_judges(request.judge)
-    source = open_source(request.data, **request.source)
-    spare = request.num_clips if task == "distances" else 0
-    chosen, others = clips(source, request.num_clips, request.clip_seconds, request.finished, spare)
-    takes = Takes(
-        request.out,
-        {
-            "bassdiff": importlib.metadata.version("bassdiff"),
-            # Where songs lie on this machine is nobody's business.
-            "data": "+".join(_unplaced(spec) for spec in request.data.split("+")),
-            "split": request.source["split"],
-            "soundfonts": [Path(font).name for font in request.source["soundfonts"]],
-            "variants": request.source["variants"],
-            "finished": request.finished,
-            "max_seconds": request.source["max_seconds"],
-            "requested_clips": request.num_clips,
-            "clip_seconds": request.clip_seconds,
-            "seed": request.seed,
-            "weights": {
-                "name": Path(request.weights).name,
-                "unet": weights.unet.checksum,
-                "mix_codec": weights.mix_codec.fingerprint,
-                "bass_codec": weights.bass_codec.fingerprint,
-            },
-            "sampling": {**weights.unet.bindings["sampling"], **request.knobs},
+    question = _question(task, request, judge)
+    source = _source(request)
+    chosen = _chosen(task, source, request, progress)
+    about = {
+        "bassdiff": importlib.metadata.version("bassdiff"),
+        # Where songs lie on this machine is nobody's business.
+        "data": _unplaced(request.data),
+        "split": request.source["split"],
+        "soundfonts": [Path(font).name for font in request.source["soundfonts"]],
+        "variants": request.source["variants"],
+        "finished": request.finished,
+        "max_seconds": request.source["max_seconds"],
+        "requested_clips": request.num_songs if task == "longform" else request.num_clips,
+        "clip_seconds": None if task == "longform" else request.clip_seconds,
+        "seed": request.seed,
+        "weights": {
+            "name": Path(request.weights).name,
+            "unet": weights.unet.checksum,
+            "mix_codec": weights.mix_codec.fingerprint,
+            "bass_codec": weights.bass_codec.fingerprint,
         },
-    )
-    takes.save_clips(chosen)
+        "sampling": {**weights.unet.bindings["sampling"], **request.knobs},
+        "judge": judge.name if judge else None,
+        "bank": _unplaced(request.bank),
+        # Last, since what is above may explain why it differs.
+        "clips_sha256": digest(chosen.clips),
+    }
     stage = Stage(
-        Bassist(weights), source, chosen, takes, request.seed, request.knobs, judge, progress
+        Bassist(weights),
+        source,
+        chosen.clips,
+        Takes(request.out, about, chosen.clips),
+        request.seed,
+        request.knobs,
+        chosen.spare,
+        chosen.num_skipped,
+        judge,
+        progress,
     )
-    table = _answer(task, request, stage, others, judge)
-    takes.save(table)
+    table = question(stage)
+    stage.takes.save(table)
     return table
 
 
-def _answer(
-    task: str, request: Request, stage: Stage, others: list[Any], judge: Panel | None
-) -> Table:
-    if request.finished and task in ("style", "longform", "ablation"):
-        raise InputError(f"finished pairs cannot be played again; {task} needs --data")
-    if task == "distances":
-        return distances(stage, others, _embedder(request.embedder, judge))
-    if task == "longform":
-        return longform(stage, request.num_songs, request.segment_seconds)
+def _question(task: str, request: Request, judge: Panel | None) -> Callable[[Stage], Table]:
+    """What to ask of a stage, with everything opened that this takes."""
     if task == "music":
-        return music(stage, _bank(request.bank))
-    simple: dict[str, Callable[[Stage], Table]] = {
-        "matching": matching,
-        "style": style,
-        "ablation": ablation,
-    }
-    return simple[task](stage if task == "matching" else stage.first(request.sweep_clips))
+        name = _unplaced(request.bank)
+        bank = _bank(request) if name else None
+        return lambda stage: music(stage, bank, name)
+    if task == "distances":
+        embedder = _embedder(request.embedder, judge)
+        return lambda stage: distances(stage, embedder)
+    if task == "longform":
+        return lambda stage: longform(stage, request.segment_seconds)
+    if task == "matching":
+        return matching
+    swept = {"style": style, "ablation": ablation}[task]
+    return lambda stage: swept(stage.first(request.sweep_clips))
+
+
+def _bank(request: Request) -> Source:
+    seconds = min(BANK_SECONDS, request.source["max_seconds"])
+    cache = request.source["cache_dir"]
+    return open_source(request.bank, "train", cache_dir=cache, max_seconds=seconds)
+
+
+def _source(request: Request) -> Source:
+    if request.finished:
+        return open_pairs(Path(request.data.partition(":")[2]))
+    return open_source(request.data, **request.source)
+
+
+def _chosen(task: str, source: Source, request: Request, progress: Progress) -> Chosen:
+    if task == "longform":
+        songs = longest(source, request.num_songs, request.segment_seconds, progress)
+        return Chosen(songs, [], 0)
+    spare = request.num_clips if task == "distances" else 0
+    return choose(source, request.num_clips, request.clip_seconds, request.finished, spare)
 
 
 def _embedder(which: str, judge: Panel | None) -> Embedder:
@@ -141,10 +176,10 @@ def _embedder(which: str, judge: Panel | None) -> Embedder:
     return judge
 
 
-def _bank(spec: str) -> Source | None:
-    return open_source(spec, "train", max_seconds=60.0) if spec else None
-
-
 def _unplaced(spec: str) -> str:
-    kind, _, where = spec.partition(":")
-    return f"{kind}:{Path(where).name}"
+    """What songs are called without the folder that they lie in."""
+    named = []
+    for one in filter(None, spec.split("+")):
+        kind, _, where = one.partition(":")
+        named.append(f"{kind}:{Path(where).name}")
+    return "+".join(named)

@@ -13,6 +13,7 @@ from bassdiff.audio.io import SAMPLE_RATE_HZ, loudness_lufs, match_loudness
 from bassdiff.bassist import SILENCE_LUFS, Bassist
 from bassdiff.data.mixing import BASS_LUFS
 from bassdiff.data.stems import Source
+from bassdiff.errors import InputError
 from bassdiff.evaluation import anchors
 from bassdiff.evaluation.clips import Clip
 from bassdiff.evaluation.music import HeardMix, derangement, hear_mix
@@ -35,6 +36,8 @@ class Stage:
       takes: where everything is kept.
       seed: the first clip's; the others count up.
       knobs: settings of the bassist that differ from its weights' defaults.
+      spare: other clips, to make a reference set of.
+      num_skipped: songs in which no clip was found.
       judge: the matching models, if there are any.
       progress: wraps what takes long, as `tqdm(items, description)` does.
     """
@@ -45,6 +48,8 @@ class Stage:
     takes: Takes
     seed: int
     knobs: dict[str, Any] = field(default_factory=dict)
+    spare: Sequence[Clip] = ()
+    num_skipped: int = 0
     judge: Panel | None = None
     progress: Progress = lambda items, _: items
 
@@ -53,9 +58,30 @@ class Stage:
         """The song of every clip."""
         return [clip.song for clip in self.clips]
 
+    @property
+    def other_songs(self) -> list[str]:
+        """For every clip the song that `shuffled` takes instead."""
+        return [self.songs[number] for number in derangement(self.songs)]
+
     def first(self, num_clips: int) -> Stage:
-        """The same with fewer clips, for questions that take many basses of each."""
-        return dataclasses.replace(self, clips=self.clips[:num_clips])
+        """The same with fewer clips, for questions that take many basses of each.
+
+        Raises:
+          InputError: they are of one song, with nothing to compare it with.
+        """
+        clips = self.clips[:num_clips]
+        if len({clip.song for clip in clips}) < 2:
+            raise InputError(f"--sweep-clips {num_clips} leaves clips of one song; ask for more")
+        return dataclasses.replace(self, clips=clips)
+
+    def require_true(self) -> None:
+        """Checks, before anything is played, that every clip's true bass is known.
+
+        Raises:
+          InputError: one is not.
+        """
+        for clip in self.clips:
+            _ = clip.true_bass
 
     def heard_mixes(self) -> list[HeardMix]:
         """What the measures need of every clip's mix."""
@@ -161,8 +187,8 @@ class Stage:
         return {
             "num_clips": len(self.clips),
             "num_songs": len(set(self.songs)),
+            "skipped_songs": self.num_skipped,
             "seeds": seeds,
-            "matching_model": self.judge.name if self.judge else None,
             **self.takes.about,
             **more,
         }

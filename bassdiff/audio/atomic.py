@@ -53,6 +53,32 @@ def check_writable(path: str | os.PathLike[str]) -> None:
         raise _write_fault(path, error) from error
 
 
+def check_folder(folder: str | os.PathLike[str]) -> None:
+    """Checks, before hours of work, that `make_folder` and then files in it can be expected.
+
+    Raises:
+      InputError: it, or the folder that it would be made in, is a file or cannot be written.
+    """
+    folder = Path(folder)
+    there = next(p for p in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(p))
+    if not there.is_dir():
+        raise InputError(f"{folder}: cannot be made a folder ({there} is a file); choose another.")
+    check_writable(there / "index.html")
+
+
+def make_folder(folder: str | os.PathLike[str]) -> None:
+    """Makes a folder and those around it, unless it is there.
+
+    Raises:
+      InputError: it cannot be made.
+    """
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise InputError(f"{folder}: cannot be made a folder ({reason}); choose another") from error
+
+
 @contextlib.contextmanager
 def atomic_files() -> Iterator[OpenFile]:
     """Several files that appear together, or none of them.

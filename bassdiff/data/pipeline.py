@@ -87,23 +87,24 @@ class ConfusableCrops(grain.transforms.RandomMap):
     """Song number to `NUM_VIEWS` pairs of one song that only their music tells apart.
 
     `{"bass": [V, T, C], "mix": [V, T, C']}` float32: a crop; the same moment in another key;
-    the first key up to half a second earlier or later; another moment. Every bass belongs to
-    one of the mixes, so that nothing in its sound can betray a wrong one.
+    the first key up to half a second earlier or later; the first key at a moment that has no
+    frame in common with the first crop. Every bass belongs to one of the mixes, so that nothing
+    in its sound can betray a wrong one.
     """
 
     NUM_VIEWS = 4
     # 0.1 s to 0.6 s: half a beat at 180 to 50 beats a minute.
     SHIFT_FRAMES = (2, 13)
-    # Songs must be longer than a crop by as much.
-    MARGIN = 13
 
     def __init__(self, store: Store, num_frames: int, min_active: float = 0.25) -> None:
         self._store = store
         self._num_frames = num_frames
         self._min_active = min_active
+        # Wherever the first crop lies, there is room for one elsewhere and one half a beat off.
+        self.min_frames = max(3 * num_frames, num_frames + self.SHIFT_FRAMES[1])
 
     def random_map(self, song: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """Reads the views of one song.
+        """Reads the views of one song, which has `min_frames` or more.
 
         Raises:
           InputError: If the store has songs in one key only.
@@ -112,17 +113,13 @@ class ConfusableCrops(grain.transforms.RandomMap):
         basses, mixes = self._store.read(song, "bass"), self._store.read(song, "mix")
         if basses.shape[0] < 2:
             raise InputError("the store has its songs in one key; encode them with --keys 2")
-        last = len(active) - self._num_frames
-        here = self._start(active, last, rng)
+        starts = np.arange(len(active) - self._num_frames + 1)
+        here = self._start(active, starts, rng)
+        elsewhere = self._start(active, starts[abs(starts - here) >= self._num_frames], rng)
         shift = int(rng.integers(*self.SHIFT_FRAMES))
-        near = here + shift if here + shift <= last else here - shift
+        near = here + shift if here + shift < len(starts) else here - shift
         first, second = rng.permutation(basses.shape[0])[:2]
-        views = (
-            (first, here),
-            (second, here),
-            (first, near),
-            (second, self._start(active, last, rng)),
-        )
+        views = ((first, here), (second, here), (first, near), (first, elsewhere))
         mixes_per_key = mixes.shape[0] // basses.shape[0]
         pairs = [
             (
@@ -137,9 +134,9 @@ class ConfusableCrops(grain.transforms.RandomMap):
         bass, mix = (np.stack(side).astype(np.float32) for side in zip(*pairs, strict=True))
         return {"bass": bass, "mix": mix}
 
-    def _start(self, active: np.ndarray, last: int, rng: np.random.Generator) -> int:
+    def _start(self, active: np.ndarray, starts: np.ndarray, rng: np.random.Generator) -> int:
         for _ in range(CROP_TRIALS):
-            start = int(rng.integers(last + 1))
+            start = int(rng.choice(starts))
             if active[start : start + self._num_frames].mean() >= self._min_active:
                 break
         return start

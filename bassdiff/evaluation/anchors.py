@@ -73,14 +73,24 @@ def pitch_shifted(bass: np.ndarray, semitones: int) -> np.ndarray:
     )
 
 
-def half_a_beat_late(bass: np.ndarray, clip: Clip, beat_seconds: float = 0.5) -> np.ndarray:
+def half_a_beat_late(bass: np.ndarray, clip: Clip) -> np.ndarray:
     """A bass moved by half a beat; what leaves at the end comes in at the start.
 
-    The beat is the annotation's, where there is one.
+    By 0.25 s where the annotation knows no beat.
     """
+    return np.roll(bass, round(0.5 * (_beat_seconds(clip) or 0.5) * SAMPLE_RATE_HZ))
+
+
+def lateness(clips: Sequence[Clip]) -> str:
+    """By how much `half_a_beat_late` is late, in words."""
+    known = {_beat_seconds(clip) is not None for clip in clips}
+    words = {True: "half a beat", False: "0.25 s"}
+    return " or ".join(words[is_known] for is_known in sorted(known, reverse=True))
+
+
+def _beat_seconds(clip: Clip) -> float | None:
     beats = clip.annotation.beat_seconds
-    beat = float(np.median(np.diff(beats))) if len(beats) > 2 else beat_seconds
-    return np.roll(bass, round(0.5 * beat * SAMPLE_RATE_HZ))
+    return float(np.median(np.diff(beats))) if len(beats) > 2 else None
 
 
 def nearest(

@@ -35,7 +35,7 @@ def known(row: Row, column: str) -> Score | None:
 
 def number(value: float, column: Column) -> str:
     """A value as a page prints it."""
-    return f"{value:.{column.digits}f}".replace("-", "−")
+    return f"{value:z.{column.digits}f}".replace("-", "−")
 
 
 def short_number(value: float | str) -> str:
@@ -152,16 +152,17 @@ def minutes(table: Table) -> list[Markup]:
         curves = [(row, curve) for row, curve in curves if np.isfinite(curve).sum() > 1]
         if not curves:
             continue
-        with chart(230) as (figure, axes):
-            for number, (row, curve) in enumerate(curves):
+        with chart(210 + 20 * len(curves)) as (figure, axes):
+            for place, (row, curve) in enumerate(curves):
                 colour = _look(row)[0]
-                dashes = "-" if row.kind == "system" else ("--", ":", "-.")[number % 3]
+                dashes = "-" if row.kind == "system" else ("--", ":", "-.")[place % 3]
                 places = np.arange(1, len(curve) + 1)
                 axes.plot(places, curve, dashes, color=colour, linewidth=2, label=_short(row.label))
             axes.set_xlabel("minute of the song")
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             head(figure, _title(column))
-            axes.legend(handlelength=2.5)
+            # Below, where no curve runs.
+            figure.legend(loc="outside lower left", handlelength=2.5)
             said = "; ".join(f"{r.label} from {c[0]:.3g} to {c[-1]:.3g}" for r, c in curves)
             charts.append(to_svg(figure, f"{column.label} by minute: {said}."))
     return charts
@@ -257,7 +258,7 @@ def _short(text: str, length: int = _MAX_LABEL) -> str:
 
 
 def _said(score: Score, column: Column) -> str:
-    text = f"{score.value:.{column.digits}f}"
+    text = number(score.value, column)
     if not math.isfinite(score.low):
         return text
-    return f"{text} ({score.low:.{column.digits}f} to {score.high:.{column.digits}f})"
+    return f"{text} ({number(score.low, column)} to {number(score.high, column)})"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,13 +12,13 @@ import numpy as np
 from bassdiff.audio.io import SAMPLE_RATE_HZ
 from bassdiff.data.annotation import Annotation
 from bassdiff.data.latents import active_frames
-from bassdiff.data.stems import Source
+from bassdiff.data.stems import Source, Stems
 from bassdiff.errors import InputError, SilentSong
 
 # What the paper's published examples last.
 CLIP_SECONDS = 23.8
 MIN_ACTIVE = 0.5
-TRUE = "true"
+MIX, TRUE = "mix", "true"
 
 
 @dataclass(frozen=True)
@@ -64,69 +66,59 @@ class Clip:
         return self.bass
 
 
-def clips(
+@dataclass(frozen=True)
+class Chosen:
+    """What `choose` found.
+
+    Attributes:
+      clips: as many as were asked for.
+      spare: more of them, from other songs as far as possible.
+      num_skipped: songs that were looked at and have no clip: they are too short, or silent.
+    """
+
+    clips: list[Clip]
+    spare: list[Clip]
+    num_skipped: int
+
+
+def choose(
     source: Source,
     num_clips: int,
     clip_seconds: float = CLIP_SECONDS,
     finished: bool = False,
     num_spare: int = 0,
-) -> tuple[list[Clip], list[Clip]]:
+) -> Chosen:
     """Takes clips from as many songs as there are, then second clips, and so on.
 
-    Clips in which the bass plays less than half of the time are passed over; so are songs
-    that are too short.
+    Clips in which the true bass plays less than half of the time are passed over, whatever the
+    bass that is judged does there: it is not to choose what it is judged on. Where no true
+    bass is known, all clips with a mix will do.
 
     Args:
       source: Songs not trained on.
       num_clips: How many.
       clip_seconds: Length of each.
-      finished: The source holds finished pairs: `bass.*` is another system's, and the true
-        one, if it is known, is called `true.*`.
+      finished: The source holds finished pairs, as `evaluation/pairs.py` opens them.
       num_spare: How many more to take, if there are so many.
-
-    Returns:
-      The clips, and the spare ones.
 
     Raises:
       InputError: If the songs do not yield that many, or are fewer than two.
     """
     length = round(clip_seconds * SAMPLE_RATE_HZ)
     found: list[list[Clip]] = []
+    num_skipped = 0
     for index in range(len(source)):
-        if sum(map(bool, found)) == num_clips + num_spare:
+        if len(found) == num_clips + num_spare:
             # One clip of each song will do.
             break
         try:
-            stems = source[index]
+            of_song = _clips_of(source[index], index, length, finished)
         except SilentSong:
-            continue
-        others = [name for name in stems.others if name != TRUE] if finished else None
-        mix, bass = stems.mix(others), stems.bass
-        true = stems.others.get(TRUE) if finished else bass
-        drums = stems.others.get("drums")
-        starts = range(0, len(bass) - length + 1, length)
-        # From the middle outwards: intros are the least telling part of a song.
-        ordered = sorted(starts, key=lambda s: abs(s + length / 2 - len(bass) / 2))
-        found.append(
-            [
-                Clip(
-                    name="",
-                    song=stems.name,
-                    index=index,
-                    start_samples=s,
-                    mix=mix[s : s + length],
-                    bass=None if true is None else true[s : s + length],
-                    finished=bass[s : s + length] if finished else None,
-                    drums=None if drums is None else drums[s : s + length],
-                    annotation=stems.annotation.cut(
-                        s / SAMPLE_RATE_HZ, (s + length) / SAMPLE_RATE_HZ
-                    ),
-                )
-                for s in ordered
-                if active_frames(bass[s : s + length]).mean() >= MIN_ACTIVE
-                and np.abs(mix[s : s + length]).max() > 1e-3
-            ]
-        )
+            of_song = []
+        if of_song:
+            found.append(of_song)
+        else:
+            num_skipped += 1
     rounds = max(map(len, found), default=0)
     dealt = [song[turn] for turn in range(rounds) for song in found if len(song) > turn]
     if len(dealt) < num_clips:
@@ -137,7 +129,55 @@ def clips(
     if len({clip.song for clip in dealt[:num_clips]}) < 2:
         raise InputError("all clips are of one song; ask for more clips or name more songs")
     named = [_named(clip, number) for number, clip in enumerate(dealt[: num_clips + num_spare])]
-    return named[:num_clips], named[num_clips:]
+    return Chosen(named[:num_clips], named[num_clips:], num_skipped)
+
+
+def digest(clips: Sequence[Clip]) -> str:
+    """16 hexadecimal digits that tell sets of clips apart by what sounds in them."""
+    hashed = hashlib.sha256()
+    for clip in clips:
+        for signal in (clip.mix, clip.bass, clip.finished):
+            hashed.update(b"unknown" if signal is None else np.ascontiguousarray(signal).tobytes())
+    return hashed.hexdigest()[:16]
+
+
+def _clips_of(stems: Stems, index: int, length: int, finished: bool) -> list[Clip]:
+    """All clips of a song, the middle first: intros are the least telling part."""
+    mix = stems.mix([MIX] if finished else None)
+    whole = Clip(
+        name="",
+        song=stems.name,
+        index=index,
+        start_samples=0,
+        mix=mix,
+        bass=stems.others.get(TRUE) if finished else stems.bass,
+        finished=stems.bass if finished else None,
+        drums=stems.others.get("drums"),
+        annotation=stems.annotation,
+    )
+    starts = range(0, len(mix) - length + 1, length)
+    ordered = sorted(starts, key=lambda start: abs(start + length / 2 - len(mix) / 2))
+    return [clip for start in ordered if _is_playing(clip := _cut(whole, start, length))]
+
+
+def _cut(whole: Clip, start: int, length: int) -> Clip:
+    def part(signal: np.ndarray | None) -> np.ndarray | None:
+        return None if signal is None else signal[start : start + length]
+
+    return dataclasses.replace(
+        whole,
+        start_samples=start,
+        mix=whole.mix[start : start + length],
+        bass=part(whole.bass),
+        finished=part(whole.finished),
+        drums=part(whole.drums),
+        annotation=whole.annotation.cut(start / SAMPLE_RATE_HZ, (start + length) / SAMPLE_RATE_HZ),
+    )
+
+
+def _is_playing(clip: Clip) -> bool:
+    bass_plays = clip.bass is None or active_frames(clip.bass).mean() >= MIN_ACTIVE
+    return bool(bass_plays and np.abs(clip.mix).max() > 1e-3)
 
 
 def _named(clip: Clip, number: int) -> Clip:

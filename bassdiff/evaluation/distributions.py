@@ -13,23 +13,10 @@ import numpy as np
 from scipy.spatial.distance import cdist
 
 # The excess bends away from a line in 1 / N towards small N: sizes from half of the candidates up.
-MIN_EXTRAPOLATED, _SMALLEST_SHARE, _NUM_SIZES, _NUM_DRAWS = 8, 0.5, 15, 4
+_SMALLEST_SHARE, _NUM_SIZES, _NUM_DRAWS = 0.5, 15, 4
+_MIN_ROWS_PER_DIMENSION = 3
 MIN_GROUPS = 4
 _NORMAL_QUANTILE = 1.959964
-
-
-@dataclass(frozen=True)
-class Extrapolation:
-    """A distance extrapolated to infinitely many candidates.
-
-    Attributes:
-      value: the intercept; unlike the distance itself it may be negative.
-      r_squared: of the linear fit, at most 1; low where chance moves the distance more than
-        the number of candidates does.
-    """
-
-    value: float
-    r_squared: float
 
 
 @dataclass(frozen=True)
@@ -72,9 +59,7 @@ def frechet_distance(reference: np.ndarray, candidate: np.ndarray) -> float:
     return _frechet(*_moments(reference), *_moments(candidate))
 
 
-def frechet_distance_infinity(
-    reference: np.ndarray, candidate: np.ndarray, seed: int = 0
-) -> Extrapolation:
+def frechet_distance_infinity(reference: np.ndarray, candidate: np.ndarray, seed: int = 0) -> float:
     """The Fréchet distance that infinitely many candidates would have.
 
     Fits `FD(N) = value + slope / N` to random subsets of N candidates, from half of them to
@@ -82,28 +67,28 @@ def frechet_distance_infinity(
 
     Args:
       reference: `[n, D]` float, n at least 2.
-      candidate: `[m, D]` float, m at least 8 and better above 3 D; with fewer rows the excess
-        is not linear in 1 / N, and the value comes out too low.
+      candidate: `[m, D]` float, m at least 2.
       seed: of the subsets.
 
     Returns:
-      The intercept and how well the line fits.
+      The intercept; unlike the distance itself it may be negative. NaN where m is below 3 D:
+      with so few rows the excess is not linear in 1 / N, and it would come out too low.
 
     Raises:
       ValueError: as `frechet_distance`.
 
     Source: https://arxiv.org/abs/1911.07023, of audio https://arxiv.org/abs/2311.01616.
     """
-    reference, candidate = _checked(reference, candidate, min_candidates=MIN_EXTRAPOLATED)
-    rng, fixed, num_rows = np.random.default_rng(seed), _moments(reference), len(candidate)
+    reference, candidate = _checked(reference, candidate)
+    num_rows, width = candidate.shape
+    if num_rows < _MIN_ROWS_PER_DIMENSION * width:
+        return np.nan
+    rng, fixed = np.random.default_rng(seed), _moments(reference)
     sizes = np.linspace(_SMALLEST_SHARE * num_rows, num_rows, _NUM_SIZES).round().astype(int)
     sizes = np.repeat(sizes, _NUM_DRAWS)
     subsets = (candidate[rng.permutation(num_rows)[:size]] for size in sizes)
     distances = np.array([_frechet(*fixed, *_moments(subset)) for subset in subsets])
-    slope, value = np.polyfit(1 / sizes, distances, 1)
-    residual, spread = np.var(value + slope / sizes - distances), np.var(distances)
-    # Distances that are all equal have no variance to explain, and none is left unexplained.
-    return Extrapolation(float(value), float(1 - residual / spread) if spread > 0 else 1.0)
+    return float(np.polyfit(1 / sizes, distances, 1)[1])
 
 
 def kernel_distance(reference: np.ndarray, candidate: np.ndarray) -> float:

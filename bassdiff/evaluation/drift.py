@@ -25,8 +25,9 @@ class Drift:
         amount to. Halves differ more than wholes, so what stays below it is no drift. NaN
         where a half is silent.
       level_slope_db_per_minute: of the least-squares line through `level_db`, per 60 s
-        whatever the segments; 0 where one minute is known, NaN where none is.
-      max_timbre_db: greatest of `timbre_db`; NaN where no minute is known.
+        whatever the segments; NaN with fewer than two sounding minutes.
+      max_timbre_db: greatest of `timbre_db`; NaN with fewer than two sounding minutes.
+      silent_share: share of the minutes that are silent, 0…1.
     """
 
     level_db: np.ndarray
@@ -34,6 +35,7 @@ class Drift:
     floor_db: float
     level_slope_db_per_minute: float
     max_timbre_db: float
+    silent_share: float
 
 
 def drift(
@@ -60,16 +62,19 @@ def drift(
     numbers = np.flatnonzero(known)
     level_db, timbre_db = np.full((2, num_segments), np.nan)
     if not len(numbers):
-        return Drift(level_db, timbre_db, np.nan, np.nan, np.nan)
+        return Drift(level_db, timbre_db, np.nan, np.nan, np.nan, 1.0)
 
     level_db[known] = 10 * np.log10(powers[known])
     timbres = [timbre(segments[number], sample_rate_hz) for number in numbers]
     timbre_db[known] = [timbre_distance(timbres[0], later) for later in timbres]
     halves = np.array_split(segments[numbers[0]], 2)
     floor_db = timbre_distance(*(timbre(half, sample_rate_hz) for half in halves))
-    minutes = numbers * (segment_seconds / 60)
-    slope = np.polyfit(minutes, level_db[known], 1)[0] if len(numbers) > 1 else 0.0
-    return Drift(level_db, timbre_db, floor_db, float(slope), float(timbre_db[known].max()))
+    slope = furthest = np.nan
+    if len(numbers) > 1:
+        slope = float(np.polyfit(numbers * (segment_seconds / 60), level_db[known], 1)[0])
+        furthest = float(timbre_db[known].max())
+    silent_share = 1 - len(numbers) / num_segments
+    return Drift(level_db, timbre_db, floor_db, slope, furthest, silent_share)
 
 
 def _sounding_power(segment: np.ndarray) -> float:

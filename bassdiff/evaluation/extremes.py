@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from bassdiff.evaluation import charts
-from bassdiff.evaluation.folder import MIX, EvaluationFolder, PlayedClip
+from bassdiff.evaluation.clips import MIX, TRUE
+from bassdiff.evaluation.folder import EvaluationFolder, PlayedClip
 from bassdiff.evaluation.table import Column, Row, Table
 from bassdiff.evaluation.webpage import matching_gains, mixdown, mp3_uri, picture_uri
 
-_TRUE = "true"
 _NUM_EXTREMES = 3
 # Six clips with four sounds each then take less than 10 MB.
 _MAX_SECONDS = 30.0
@@ -101,8 +101,8 @@ def _played(
 ) -> dict[str, Any]:
     mix, bass = clip.read(MIX, _MAX_SECONDS), clip.read(system.name, _MAX_SECONDS)
     mixdowns = {f"mix + {system.label}": mixdown(mix, bass)}
-    if _TRUE in clip.systems():
-        mixdowns["mix + true bass"] = mixdown(mix, clip.read(_TRUE, _MAX_SECONDS))
+    if TRUE in clip.systems():
+        mixdowns["mix + true bass"] = mixdown(mix, clip.read(TRUE, _MAX_SECONDS))
     gains = matching_gains(list(mixdowns.values()))
     sounds = [
         (label, gain * signal)

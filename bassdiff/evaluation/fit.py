@@ -29,6 +29,8 @@ _BASS_ONSET_BANDS, _MIX_ONSET_BANDS = 40, 128
 _CHROMA_GATE_DB = -60.0
 # Of scores in 0…1: a mix of one bare tone would else outweigh all others in a mean of z.
 _MIN_DEVIATION = 0.01
+# A hiss or a click has a pitch now and then.
+_MIN_VOICED_SHARE = 0.1
 # The two windows' onsets differ by a frame or two: aligned means within this many.
 _ALIGNED_FRAMES = 2
 _LAG_SECONDS = 2.0
@@ -40,7 +42,8 @@ class HarmonyScore:
     """How well the bass's pitch classes fit the mix's chroma.
 
     Attributes:
-      rank: of the bass as it is among its 12 transpositions; 1 is best, 6.5 is chance.
+      rank: of the bass as it is among its 12 transpositions; 1 is best, 6.5 is chance, and 12
+        is what no bass gets.
       top1: the bass as it is beats all others.
       z: (score - mean of the 11 others) / their standard deviation, at most 100.
     """
@@ -136,7 +139,8 @@ def harmony(mix: np.ndarray, bass: np.ndarray, sample_rate_hz: int = 44100) -> H
       sample_rate_hz: rate of both.
 
     Returns:
-      The score; rank 6.5 and z 0 for a bass without pitch or a mix without sound.
+      The score; rank 12 and z 0 for a bass that is pitched in less than a tenth of the frames,
+      rank 6.5 and z 0 for a mix without sound.
     """
     return harmony_score(mix_features(mix, sample_rate_hz), bass_features(bass, sample_rate_hz))
 
@@ -157,6 +161,8 @@ def rhythm(mix: np.ndarray, bass: np.ndarray, sample_rate_hz: int = 44100) -> Rh
 
 def harmony_score(mix: MixFeatures, bass: BassFeatures) -> HarmonyScore:
     """As `harmony`, of features."""
+    if bass.pitch.voiced_share < _MIN_VOICED_SHARE:
+        return HarmonyScore(12.0, False, 0.0)
     scores = _transposed_scores(mix, bass)
     own, others = scores[0], scores[1:]
     rank = 1 + float((others > own).sum()) + 0.5 * float((others == own).sum())
@@ -215,7 +221,7 @@ def _transposed_scores(mix: MixFeatures, bass: BassFeatures) -> np.ndarray:
     num_frames = min(len(mix.chroma), len(bass.pitch.voiced))
     classes = bass.pitch.pitch_classes()[:num_frames]
     voiced = np.flatnonzero(classes >= 0)
-    if not len(voiced):
+    if not len(voiced):  # All that sounds comes after the mix.
         return np.zeros(12)
     shifted = (classes[voiced, None] + np.arange(12)) % 12
     return mix.chroma[voiced[:, None], shifted].mean(axis=0)

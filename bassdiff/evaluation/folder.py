@@ -11,11 +11,11 @@ import numpy as np
 
 from bassdiff.audio.io import SAMPLE_RATE_HZ, read_mono
 from bassdiff.errors import InputError
+from bassdiff.evaluation.clips import MIX
 from bassdiff.evaluation.table import Table, parse_table
 
 # In the order in which a reader asks.
 TASKS = ("music", "matching", "distances", "style", "longform", "ablation")
-MIX = "mix"
 _REMEDY = "make it with `bassdiff evaluate music --out DIR`"
 
 
@@ -63,7 +63,8 @@ class EvaluationFolder:
 
     Attributes:
       about: the weights, data, settings and version behind the results.
-      tables: by task, in the order of `TASKS`; at least one.
+      tables: by file name without its suffix, in the order of `TASKS`; at least one. A task
+        done in several ways has several, as `distances` by another embedder.
       clips: in order; empty if none were kept.
     """
 
@@ -83,14 +84,15 @@ def read_folder(folder: Path) -> EvaluationFolder:
     about = _read_json(folder / "about.json")
     if not isinstance(about, dict):
         raise InputError(f"{folder / 'about.json'}: is no JSON object; {_REMEDY}.")
-    paths = {task: folder / f"{task}.json" for task in TASKS}
-    tables = {
-        task: parse_table(_read_text(path), str(path))
-        for task, path in paths.items()
+    paths = [
+        path
+        for task in TASKS
+        for path in (folder / f"{task}.json", *sorted(folder.glob(f"{task}-*.json")))
         if path.is_file()
-    }
+    ]
+    tables = {path.stem: parse_table(_read_text(path), str(path)) for path in paths}
     if not tables:
-        names = ", ".join(path.name for path in paths.values())
+        names = ", ".join(f"{task}.json" for task in TASKS)
         raise InputError(f"{folder}: holds none of the results {names}; {_REMEDY}.")
     has_clips = (folder / "clips.json").is_file()
     return EvaluationFolder(about, tables, read_clips(folder) if has_clips else [])

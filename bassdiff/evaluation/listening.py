@@ -18,10 +18,11 @@ from typing import Any, Literal
 import numpy as np
 import scipy.special
 
+from bassdiff.audio.atomic import check_folder
 from bassdiff.errors import InputError
-from bassdiff.evaluation.folder import MIX, PlayedClip, read_clips
+from bassdiff.evaluation.clips import MIX
+from bassdiff.evaluation.folder import PlayedClip, read_clips
 from bassdiff.evaluation.webpage import (
-    check_page,
     matching_gains,
     mixdown,
     mp3_uri,
@@ -68,7 +69,7 @@ def write_listening_page(
     if kind not in _KINDS:
         raise InputError(f"{kind!r} is no kind of listening test; choose {' or '.join(_KINDS)}.")
     clips = _chosen(read_clips(folder), folder, systems, num_clips, seed)
-    path = check_page(out)
+    check_folder(out)
     rng = np.random.default_rng(seed)
     names: dict[str, str] = {}
     trials = []
@@ -80,8 +81,7 @@ def write_listening_page(
     secret = base64.b64encode(json.dumps(names).encode()).decode()
     study = {"kind": kind, "clips": trials, "names": secret}
     study["page"] = hashlib.sha256(json.dumps(study).encode()).hexdigest()[:12]
-    write_page(path, "listening.html", study=study)
-    return path
+    return write_page(out, "listening.html", study=study)
 
 
 def summarise(results: Sequence[Path]) -> dict[str, Any]:
@@ -97,12 +97,13 @@ def summarise(results: Sequence[Path]) -> dict[str, Any]:
 
     Returns:
       "page", "kind", "listeners", and "systems": by name "mean", "low" and "high" (None if
-      only one value is known) and "n", the number of values. Of a preference test also
+      only one value is known), within the scale and to two digits, and "n", the number of
+      values. Of a preference test also
       "pairs": "systems", "preferred" (shares by name), "no_preference" and "n".
 
     Raises:
-      InputError: a file is unreadable, of another page than the first, or the second of one
-        listener; or there are none.
+      InputError: a file is unreadable, of another page or kind of test than the first, or the
+        second of one listener; or there are none.
     """
     if not results:
         raise InputError("no results to summarise; name the JSON files that listeners sent.")
@@ -114,6 +115,11 @@ def summarise(results: Sequence[Path]) -> dict[str, Any]:
             raise InputError(
                 f"{path}: is of page {answer['page']}, {results[0]} of {first['page']}; "
                 "summarise one page's results at a time."
+            )
+        if answer["kind"] != first["kind"]:
+            raise InputError(
+                f"{path}: is of a test of kind {answer['kind']}, {results[0]} of {first['kind']}; "
+                "summarise one kind at a time."
             )
         listener = answer["listener"]
         if listener in heard:
@@ -129,7 +135,10 @@ def summarise(results: Sequence[Path]) -> dict[str, Any]:
         "page": first["page"],
         "kind": first["kind"],
         "listeners": len(answers),
-        "systems": {system: _mean(list(of.values())) for system, of in sorted(values.items())},
+        "systems": {
+            system: _mean(list(of.values()), 100 if first["kind"] == "mushra" else 1)
+            for system, of in sorted(values.items())
+        },
     }
     if first["kind"] == "ab":
         summary["pairs"] = _pairs(answers)
@@ -183,6 +192,8 @@ def _read_answers(path: Path) -> dict[str, Any]:
             raise TypeError("page and listener are names")
         for trial in answers["trials"]:
             systems = [stimulus["system"] for stimulus in trial["stimuli"]]
+            if not systems or not all(isinstance(system, str) for system in systems):
+                raise TypeError("systems are names")
             if answers["kind"] == "ab":
                 _, _ = systems
                 if trial["preference"] not in (*systems, None):
@@ -209,16 +220,19 @@ def _values(answers: dict[str, Any]) -> Iterable[tuple[str, float]]:
             yield from ((system, float(system == trial["preference"])) for system in systems)
 
 
-def _mean(by_listener: list[list[float]]) -> dict[str, float | int | None]:
-    """Mean and Student's 95 % interval over listeners, or over the only one's values."""
+def _mean(by_listener: list[list[float]], top: float) -> dict[str, float | int | None]:
+    """Mean and Student's 95 % interval over listeners, or over the only one's values.
+
+    Values are of a scale from 0 to `top`, and so are the interval's ends.
+    """
     units = by_listener[0] if len(by_listener) == 1 else [np.mean(of) for of in by_listener]
     mean, num = float(np.mean(units)), len(units)
     low = high = None
     if num > 1:
         quantile = float(scipy.special.stdtrit(num - 1, 0.975))
         half = quantile * float(np.std(units, ddof=1)) / math.sqrt(num)
-        low, high = mean - half, mean + half
-    return {"mean": mean, "low": low, "high": high, "n": sum(map(len, by_listener))}
+        low, high = (round(min(max(end, 0.0), top), 2) for end in (mean - half, mean + half))
+    return {"mean": round(mean, 2), "low": low, "high": high, "n": sum(map(len, by_listener))}
 
 
 def _pairs(answers: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

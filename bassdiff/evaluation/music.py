@@ -22,33 +22,36 @@ from bassdiff.evaluation.fit import (
 )
 from bassdiff.evaluation.table import Column, Score, mean_score, ratio_score
 
+_NO_BASS = "; a bass pitched in less than a tenth of the frames counts as none"
+
 COLUMNS = (
     Column("harmony_top1", "harmony top-1", "share of basses that fit the mix's chroma best as "
-           "they are, among their 12 transpositions", chance=1 / 12),
-    Column("harmony_rank", "harmony rank", "mean rank of the bass among its 12 transpositions",
-           "lower", 6.5),
+           f"they are, among their 12 transpositions{_NO_BASS}, 0", chance=1 / 12),
+    Column("harmony_rank", "harmony rank", "mean rank of the bass among its 12 transpositions"
+           f"{_NO_BASS}, rank 12", "lower", 6.5),
     Column("harmony_z", "harmony z", "how far the bass stands above its transpositions, in their "
-           "standard deviations", chance=0.0),
+           f"standard deviations{_NO_BASS}, 0", chance=0.0),
     Column("harmony_matched", "harmony matched > mismatched", "share of basses of other songs "
-           "whose harmony fits the mix less", chance=0.5),
+           "whose harmony z is less; ties count half", chance=0.5),
     Column("rhythm_correlation", "rhythm correlation", "correlation of the bass's onsets with the "
-           "mix's", chance=0.0),
+           "mix's, the best of five lags: by chance about 0.03 to 0.06, see another song's bass"),
     Column("rhythm_percentile", "rhythm percentile", "share of other lags within 2 s at which the "
            "onsets agree less", chance=0.5),
     Column("rhythm_matched", "rhythm matched > mismatched", "share of basses of other songs whose "
-           "onsets agree with the mix less", chance=0.5),
+           "onsets agree with the mix less; ties count half", chance=0.5),
     Column("fit", "learned fit", "cosine of the matching model's two vectors"),
     Column("fit_matched", "learned fit matched > mismatched", "share of basses of other songs "
-           "that the matching model likes less", chance=0.5),
+           "that the matching model likes less; ties count half", chance=0.5),
     Column("chord_tone_share", "chord tones", "share of the pitched time on a tone of the "
-           "annotated chord"),
+           "annotated chord; 0 without pitch"),
     Column("root_share", "chord roots", "share of the pitched time on the annotated chord's "
-           "lowest note", "none"),
+           "lowest note; 0 without pitch", "none"),
     Column("onset_f1_drums", "onsets with the drums", "F-measure of the bass's onsets against the "
            "drums', within 50 ms"),
     Column("onset_f1_true", "onsets of the true bass", "F-measure of the onsets against the true "
            "bass's, within 50 ms", "none"),
-    Column("beat_f1", "beats", "F-measure of the beats tracked in the bass against the song's"),
+    Column("beat_f1", "beats", "F-measure of the beats tracked in the bass against the song's; 0 "
+           "without beats"),
     Column("tempo_ok", "tempo", "share of basses whose tempo is the song's, or a simple multiple"),
     Column("voiced_share", "pitched", "share of frames with a pitch", "none"),
     Column("active_share", "sounding", "share of the time in which the bass sounds", "none"),
@@ -135,28 +138,27 @@ def score_clips(
     mixes: Sequence[HeardMix],
     basses: Sequence[HeardBass],
     songs: Sequence[Hashable],
-    shuffled: bool = False,
+    bass_songs: Sequence[Hashable] | None = None,
 ) -> dict[str, Score]:
-    """Scores basses against the mixes they were made for.
+    """Scores each bass against the mix of its number.
 
     Args:
       mixes: N mixes.
       basses: N basses.
-      songs: the song each pair is from; pairs of one song are never taken as mismatched and
-        are drawn together in the bootstrap.
-      shuffled: gives every mix the bass of another song instead: the floor of the table.
+      songs: the song of each mix; clips of one song are drawn together in the bootstrap.
+      bass_songs: the song each bass was made for, where that is not its mix's: the floor of the
+        table. Basses made for the mix's own song, or for the same as the bass that is compared
+        with them, are no rivals: the true bass would pull such a row below its chance.
 
     Returns:
       Scores by the names of `COLUMNS`; what is not known is NaN.
 
     Raises:
-      ValueError: the numbers differ or are 0, or `shuffled` with one song only.
+      ValueError: the numbers differ or are 0.
     """
     scores = score_features(
-        [mix.features for mix in mixes], [bass.features for bass in basses], songs, shuffled
+        [mix.features for mix in mixes], [bass.features for bass in basses], songs, bass_songs
     )
-    order, mismatched = _pairing(songs, shuffled)
-    basses = [basses[index] for index in order]
     measured = [_measures(mix, bass) for mix, bass in zip(mixes, basses, strict=True)]
     for name in measured[0]:
         scores[name] = mean_score([values[name] for values in measured], songs)
@@ -165,7 +167,7 @@ def score_clips(
     if len(heard) == len(played) == len(mixes):
         fit = np.array([[fit_of(mix, bass) for bass in played] for mix in heard])
         scores["fit"] = mean_score(np.diagonal(fit), songs)
-        scores["fit_matched"] = ratio_score(*_wins(fit, mismatched), songs)
+        scores["fit_matched"] = ratio_score(*_won(fit, _rivals(songs, bass_songs)), songs)
     return scores
 
 
@@ -173,7 +175,7 @@ def score_features(
     mixes: Sequence[MixFeatures],
     basses: Sequence[BassFeatures],
     songs: Sequence[Hashable] | None = None,
-    shuffled: bool = False,
+    bass_songs: Sequence[Hashable] | None = None,
 ) -> dict[str, Score]:
     """The harmony and rhythm of `score_clips` alone; by default every pair is its own song."""
     songs = list(range(len(mixes))) if songs is None else list(songs)
@@ -182,8 +184,7 @@ def score_features(
             f"{len(mixes)} mixes, {len(basses)} basses and {len(songs)} songs: give as many of "
             "each, and at least one"
         )
-    order, mismatched = _pairing(songs, shuffled)
-    basses = [basses[index] for index in order]
+    rivals = _rivals(songs, bass_songs)
     harmonies = [[harmony_score(mix, bass) for bass in basses] for mix in mixes]
     fit = np.array([[pair.z for pair in row] for row in harmonies])
     sync = np.array([[aligned_correlation(mix, bass) for bass in basses] for mix in mixes])
@@ -193,34 +194,18 @@ def score_features(
         "harmony_top1": mean_score([float(score.top1) for score in own], songs),
         "harmony_rank": mean_score([score.rank for score in own], songs),
         "harmony_z": mean_score([score.z for score in own], songs),
-        "harmony_matched": ratio_score(*_wins(fit, mismatched), songs),
+        "harmony_matched": ratio_score(*_won(fit, rivals), songs),
         "rhythm_correlation": mean_score([score.correlation for score in rhythms], songs),
         "rhythm_percentile": mean_score([score.percentile for score in rhythms], songs),
-        "rhythm_matched": ratio_score(*_wins(sync, mismatched), songs),
+        "rhythm_matched": ratio_score(*_won(sync, rivals), songs),
         "voiced_share": mean_score([bass.pitch.voiced_share for bass in basses], songs),
     }
 
 
-def matched_beats_mismatched(
-    score_matrix: np.ndarray, mismatched: np.ndarray | None = None
-) -> float:
-    """Share of mismatched pairs that score below the matched pair of the same mix.
-
-    Args:
-      score_matrix: `[N, N]`, mix i with bass j; matched pairs are on the diagonal.
-      mismatched: `[N, N]` bool, which pairs to compare; by default all off the diagonal.
-
-    Returns:
-      0…1, ties count half; 0.5 where there is nothing to compare.
-
-    >>> import numpy as np
-    >>> matched_beats_mismatched(np.array([[2.0, 1.0], [3.0, 3.0]]))
-    0.75
-    """
-    if mismatched is None:
-        mismatched = ~np.eye(len(score_matrix), dtype=bool)
-    shares, counts = _wins(score_matrix, mismatched)
-    return float(shares.sum() / counts.sum()) if counts.sum() else 0.5
+def wins(own: np.ndarray, rivals: np.ndarray) -> np.ndarray:
+    """Compares scores: 1 where `own` is greater, 1/2 where both are equal; NaN never wins."""
+    own, rivals = (np.where(np.isnan(side), -np.inf, side) for side in (own, rivals))
+    return ((own > rivals) + 0.5 * (own == rivals)) * (own > -np.inf)
 
 
 def fit_of(mix_vectors: np.ndarray, bass_vectors: np.ndarray) -> float:
@@ -243,13 +228,11 @@ def derangement(songs: Sequence[Hashable]) -> list[int]:
     return max(shifts, key=lambda order: int((song[order] != song).sum())).tolist()
 
 
-def _pairing(songs: Sequence[Hashable], shuffled: bool) -> tuple[list[int], np.ndarray]:
-    """Which bass each mix gets, and `[N, N]` bool: which pairs are of two songs."""
-    order = derangement(songs) if shuffled else list(range(len(songs)))
+def _rivals(songs: Sequence[Hashable], bass_songs: Sequence[Hashable] | None) -> np.ndarray:
+    """`[N, N]` bool: which basses the one of each mix is compared with."""
     mix_song = np.array([hash(song) for song in songs])
-    bass_song = mix_song[order]
-    # In the shuffled row the true bass is no rival: it would pull that row below its chance.
-    return order, (bass_song != bass_song[:, None]) & (bass_song != mix_song[:, None])
+    bass_song = np.array([hash(song) for song in bass_songs or songs])
+    return (bass_song != bass_song[:, None]) & (bass_song != mix_song[:, None])
 
 
 def _measures(mix: HeardMix, bass: HeardBass) -> dict[str, float]:
@@ -277,8 +260,7 @@ def _measures(mix: HeardMix, bass: HeardBass) -> dict[str, float]:
     }
 
 
-def _wins(score_matrix: np.ndarray, mismatched: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _won(score_matrix: np.ndarray, rivals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Won comparisons and comparisons of each mix, `[N]` each."""
-    own = np.diagonal(score_matrix)[:, None]
-    won = (own > score_matrix) + 0.5 * (own == score_matrix)
-    return (won * mismatched).sum(axis=1), mismatched.sum(axis=1).astype(float)
+    won = wins(np.diagonal(score_matrix)[:, None], score_matrix)
+    return (won * rivals).sum(axis=1), rivals.sum(axis=1).astype(float)

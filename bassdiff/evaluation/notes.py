@@ -1,6 +1,7 @@
 """What a bass plays: its notes against known chords, its onsets and beats, how much it plays.
 
-Everywhere NaN means "not known", so that means over songs leave those out.
+Everywhere NaN means "not known", so that means over songs leave those out. What a bass fails to
+play is known: it scores 0.
 """
 
 from __future__ import annotations
@@ -67,12 +68,10 @@ class PitchRange:
     Attributes:
       low_midi: 5th percentile of the voiced frames.
       high_midi: 95th percentile.
-      median_midi: 50th percentile.
     """
 
     low_midi: float
     high_midi: float
-    median_midi: float
 
 
 def chord_tone_share(
@@ -86,8 +85,8 @@ def chord_tone_share(
       offset_seconds: where on the chords' clock the first frame lies.
 
     Returns:
-      0…1; 12 even pitch classes against triads give 0.25. NaN where no voiced frame lies
-      inside a chord.
+      0…1; 12 even pitch classes against triads give 0.25. 0 where there are chords but no voiced
+      frame lies inside one, NaN where no frame does.
     """
     return _share_within(
         pitch, [{*c.pitch_classes, c.bass} for c in chords], chords, offset_seconds
@@ -163,13 +162,16 @@ def beat_agreement(
       beat_seconds: annotated beats, increasing; fewer than two count as not known.
 
     Returns:
-      The agreement; NaN where either has fewer than two beats, as without onsets.
+      The agreement; zeros where only the bass has fewer than two beats, as without onsets, NaN
+      where there are none to compare with.
     """
     known = np.asarray(() if beat_seconds is None else beat_seconds, float)
     reference = known if len(known) > 1 else _beats(mix_onsets)
     beats = _beats(bass_onsets)
-    if min(len(reference), len(beats)) < 2:
+    if len(reference) < 2:
         return BeatAgreement(np.nan, np.nan)
+    if len(beats) < 2:
+        return BeatAgreement(0.0, 0.0)
     ratio = np.diff(reference).mean() / np.diff(beats).mean()
     tempo_ok = any(abs(ratio / allowed - 1) <= _TEMPO_TOLERANCE for allowed in _TEMPO_RATIOS)
     return BeatAgreement(float(mir_eval.beat.f_measure(reference, beats)), float(tempo_ok))
@@ -201,10 +203,10 @@ def activity(bass: np.ndarray) -> Activity:
 def pitch_range(pitch: PitchTrack) -> PitchRange:
     """Measures the range of pitches over the voiced frames."""
     if not pitch.voiced.any():
-        return PitchRange(np.nan, np.nan, np.nan)
+        return PitchRange(np.nan, np.nan)
     midi = librosa.hz_to_midi(pitch.f0_hz[pitch.voiced])
-    low, median, high = np.percentile(midi, [5, 50, 95])
-    return PitchRange(float(low), float(high), float(median))
+    low, high = np.percentile(midi, [5, 95])
+    return PitchRange(float(low), float(high))
 
 
 def _share_within(
@@ -213,13 +215,14 @@ def _share_within(
     """Share of the voiced frames inside a chord whose pitch class its set allows."""
     seconds = np.arange(len(pitch.voiced)) * pitch.hop_seconds + offset_seconds
     classes = pitch.pitch_classes()
-    right = total = 0
+    right = total = annotated = 0
     for chord, members in zip(chords, allowed, strict=True):
         inside = (seconds >= chord.start_seconds) & (seconds < chord.end_seconds)
         played = classes[inside & pitch.voiced]
+        annotated += int(inside.sum())
         total += len(played)
         right += int(np.isin(played, list(members)).sum())
-    return right / total if total else np.nan
+    return right / max(total, 1) if annotated else np.nan
 
 
 def _beats(envelope: np.ndarray) -> np.ndarray:

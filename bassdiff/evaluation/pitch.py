@@ -64,14 +64,10 @@ class PitchAgreement:
     Attributes:
       within_25_cents: share of the reference's voiced frames where the estimate is voiced
         and within 25 cents.
-      within_25_cents_any_octave: the same, octaves apart allowed.
-      median_cents: median absolute error over frames voiced in both; 0 without any.
       num_frames: frames voiced in the reference.
     """
 
     within_25_cents: float
-    within_25_cents_any_octave: float
-    median_cents: float
     num_frames: int
 
 
@@ -136,7 +132,7 @@ def pitch_agreement(
       sample_rate_hz: rate of both.
 
     Returns:
-      The agreement over the frames voiced in the reference; all zeros without any.
+      The agreement over the frames voiced in the reference; both are 0 without any.
 
     Raises:
       ValueError: the lengths differ.
@@ -152,16 +148,8 @@ def compare_tracks(reference: PitchTrack, estimate: PitchTrack) -> PitchAgreemen
     """As `pitch_agreement`, of two tracks with the same frames."""
     num_frames = int(reference.voiced.sum())
     both = reference.voiced & estimate.voiced
-    if not both.any():
-        return PitchAgreement(0.0, 0.0, 0.0, num_frames)
     cents = 1200 * np.log2(estimate.f0_hz[both] / reference.f0_hz[both])
-    folded = (cents + 600) % 1200 - 600
-    return PitchAgreement(
-        within_25_cents=float((np.abs(cents) <= 25).sum() / num_frames),
-        within_25_cents_any_octave=float((np.abs(folded) <= 25).sum() / num_frames),
-        median_cents=float(np.median(np.abs(cents))),
-        num_frames=num_frames,
-    )
+    return PitchAgreement(float((np.abs(cents) <= 25).sum()) / max(num_frames, 1), num_frames)
 
 
 def _normalised_difference(frames: np.ndarray, window: int, max_lag: int) -> np.ndarray:

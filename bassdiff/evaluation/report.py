@@ -11,14 +11,22 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from bassdiff.audio.atomic import check_folder
 from bassdiff.errors import InputError
 from bassdiff.evaluation import charts
 from bassdiff.evaluation.extremes import listen, system_of
 from bassdiff.evaluation.folder import EvaluationFolder, read_folder
 from bassdiff.evaluation.table import Column, Row, Table
-from bassdiff.evaluation.webpage import check_page, write_page
+from bassdiff.evaluation.webpage import write_page
 
-_MAX_CARDS, _MUSIC_CARDS = 6, 3
+# Columns of music, whose bass, and beside which.
+_CARDS = (
+    ("harmony_top1", "system", "true"),
+    ("rhythm_correlation", "system", "true"),
+    ("rhythm_percentile", "system", "true"),
+    ("fit", "system", "true"),
+    ("pitch_kept", "codec", ""),
+)
 _MAX_CURVES, _MAX_POINTS = 12, 400
 
 
@@ -38,21 +46,30 @@ def write_report(folder: Path, out: Path, training_log: Path | None = None) -> P
         written.
     """
     evaluation = read_folder(folder)
+    check_report(out, training_log)
     curves = [] if training_log is None else _training_curves(training_log)
-    path = check_page(out)
-    tables = list(evaluation.tables.values())
-    write_page(
-        path,
+    return write_page(
+        out,
         "report.html",
         name=_name(evaluation.about),
         about=list(_flattened(evaluation.about)),
         facts=_facts(evaluation),
-        cards=_cards(tables),
-        sections=[_section(table) for table in tables],
+        cards=_cards(evaluation.tables.get("music")),
+        sections=[_section(table) for table in evaluation.tables.values()],
         curves=curves,
         listen=listen(evaluation),
     )
-    return path
+
+
+def check_report(out: Path, training_log: Path | None = None) -> None:
+    """Checks, before the work, that `write_report` can be expected to write there.
+
+    Raises:
+      InputError: the folder cannot be made or written, or the log cannot be read.
+    """
+    check_folder(out)
+    if training_log is not None:
+        list(_records(training_log))
 
 
 def _name(about: Mapping[str, Any]) -> str:
@@ -74,7 +91,7 @@ def _flattened(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[st
 def _facts(evaluation: EvaluationFolder) -> str:
     """What was evaluated on, in a line."""
     about, facts = evaluation.about, []
-    if evaluation.clips:
+    if evaluation.clips and set(evaluation.tables) != {"longform"}:
         songs = len({clip.song for clip in evaluation.clips})
         seconds = evaluation.clips[0].seconds
         facts.append(f"{len(evaluation.clips)} clips of {seconds:.3g} s from {songs} songs")
@@ -84,47 +101,57 @@ def _facts(evaluation: EvaluationFolder) -> str:
     return " · ".join(facts)
 
 
-def _cards(tables: list[Table]) -> list[dict[str, Any]]:
-    """The few numbers that matter: the first of each table, more of the first."""
-    cards = []
-    for table in tables:
-        # An ablation's system is the one above again.
-        system = None if table.task == "ablation" else system_of(table)
-        room = _MUSIC_CARDS if table.task == "music" else 1
-        for column in charts.main_columns(table):
-            if system is None or room == 0:
-                break
-            if charts.known(system, column.name) is None:
-                continue
-            room -= 1
-            anchors = [row for row in table.rows if row.kind == "anchor"]
-            beside = [(row.label, _cell(row, column)["value"]) for row in anchors]
-            beside = [(label, value) for label, value in beside if value][:2]
-            if column.chance is not None:
-                beside.append(("chance", charts.number(column.chance, column)))
-            cards.append({"column": column, **_cell(system, column), "beside": beside})
-    return cards[:_MAX_CARDS]
+def _cards(music: Table | None) -> list[dict[str, Any]]:
+    """The few numbers that matter: the system beside the true bass, and what the codec keeps."""
+    cards: list[dict[str, Any]] = []
+    if music is None:
+        return cards
+    rows = {"system": system_of(music), **{row.name: row for row in music.rows}}
+    for name, which, other in _CARDS:
+        column = next((column for column in music.columns if column.name == name), None)
+        row = rows.get(which)
+        if column is None or row is None or charts.known(row, name) is None:
+            continue
+        anchor = rows.get(other)
+        beside = []
+        if anchor is not None and charts.known(anchor, name) is not None:
+            beside.append((anchor.label, _cell(anchor, column)["value"]))
+        if column.chance is not None:
+            beside.append(("chance", charts.number(column.chance, column)))
+        cards.append({"column": column, "label": row.label, **_cell(row, column), "beside": beside})
+    return cards
 
 
 def _section(table: Table) -> dict[str, Any]:
+    columns = [c for c in table.columns if any(charts.known(row, c.name) for row in table.rows)]
     rows = [
-        {
-            "row": row,
-            "detail": _detail(row),
-            "cells": [_cell(row, column) for column in table.columns],
-        }
+        {"row": row, "detail": _detail(row), "cells": [_cell(row, column) for column in columns]}
         for row in table.rows
     ]
     return {
         "table": table,
+        "columns": columns,
+        "played": _played(table.about),
         "about": list(_flattened(table.about)),
         "rows": rows,
         "chances": [
             "" if column.chance is None else charts.number(column.chance, column)
-            for column in table.columns
+            for column in columns
         ],
         "groups": _chart_groups(table),
     }
+
+
+def _played(about: Mapping[str, Any]) -> str:
+    """What a table's systems played to, in a line; nothing where that is not known."""
+    try:
+        clips, songs = int(about["num_clips"]), int(about["num_songs"])
+        if "segment_seconds" not in about:
+            return f"{clips} clips from {songs} songs"
+        longest, segment = max(map(float, about["seconds"])), float(about["segment_seconds"])
+        return f"{clips} songs of up to {longest:.0f} s, in segments of {segment:g} s"
+    except (KeyError, TypeError, ValueError):
+        return ""
 
 
 def _detail(row: Row) -> str:

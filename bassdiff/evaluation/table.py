@@ -7,13 +7,14 @@ import json
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
 from bassdiff.errors import InputError
 
 Kind: TypeAlias = Literal["system", "anchor", "setting"]
+Better: TypeAlias = Literal["higher", "lower", "none"]
 
 _NUM_RESAMPLES = 2000
 _SEED = 0
@@ -35,7 +36,7 @@ class Column:
     name: str
     label: str
     help: str
-    better: Literal["higher", "lower", "none"] = "higher"
+    better: Better = "higher"
     chance: float | None = None
     digits: int = 2
 
@@ -81,7 +82,7 @@ class Table:
     """One task's results, and where they come from.
 
     Attributes:
-      task: "music", "distances", "style", "longform" or "ablation".
+      task: one of `evaluation.folder.TASKS`, with "-" and a word where it was done in two ways.
       title: the question it answers.
       about: numbers of clips and songs, seeds, embedder, reference set, ...
       columns: in order.
@@ -109,22 +110,26 @@ class Table:
         """The table for a file; what is unknown is null."""
         return json.dumps(_without_nan(dataclasses.asdict(self)), indent=1) + "\n"
 
-    def to_text(self) -> str:
-        """The table for a terminal: a line for each measure, intervals for the system alone."""
-        lines = [["", *(row.name for row in self.rows), "chance"]]
-        for column in self.columns:
-            cells = [
-                _cell(row.scores.get(column.name), column.digits, row.kind == "system")
-                for row in self.rows
-            ]
-            chance = "" if column.chance is None else f"{column.chance:.{column.digits}f}"
-            if any(cells):
-                lines.append([column.label, *cells, chance])
-        widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
-        return "\n".join(
-            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-            for line in lines
-        )
+    def to_text(self, width: int = 120) -> str:
+        """The table for a terminal: a line for each measure, intervals for the system alone.
+
+        Args:
+          width: of the terminal; what is wider goes on below, with measures and chance again.
+        """
+        scored = [c for c in self.columns if any(_cell(row, c) for row in self.rows)]
+        chance = ["" if c.chance is None else f"{c.chance:z.{c.digits}f}" for c in scored]
+        upright = [[row.name, *(_cell(row, column) for column in scored)] for row in self.rows]
+        named = _padded(["", *(column.label for column in scored)])
+        expected = _padded(["chance", *chance])
+        labels = [f"{name}  {value}" for name, value in zip(named, expected, strict=True)]
+        blocks = [labels]
+        for cells in map(_padded, upright):
+            wider = [f"{line}  {cell}" for line, cell in zip(blocks[-1], cells, strict=True)]
+            if len(wider[0]) > width and blocks[-1] is not labels:
+                wider = [f"{line}  {cell}" for line, cell in zip(labels, cells, strict=True)]
+                blocks.append(wider)
+            blocks[-1] = wider
+        return "\n\n".join("\n".join(line.rstrip() for line in block) for block in blocks)
 
 
 def parse_table(text: str, name: str) -> Table:
@@ -133,32 +138,15 @@ def parse_table(text: str, name: str) -> Table:
     Raises:
       InputError: it is something else; `name` is named.
     """
-
-    def number(value: float | None) -> float:
-        return math.nan if value is None else float(value)
-
     try:
         values = json.loads(text)
-        rows = tuple(
-            Row(
-                row["name"],
-                row["label"],
-                row["kind"],
-                {
-                    column: Score(
-                        number(score["value"]),
-                        number(score["low"]),
-                        number(score["high"]),
-                        tuple(map(number, score["per_clip"])),
-                    )
-                    for column, score in row["scores"].items()
-                },
-                row["setting"],
-            )
-            for row in values["rows"]
+        return Table(
+            _typed(values["task"], str),
+            _typed(values["title"], str),
+            _typed(values["about"], dict),
+            tuple(_column(**column) for column in values["columns"]),
+            tuple(_row(**row) for row in values["rows"]),
         )
-        columns = tuple(Column(**column) for column in values["columns"])
-        return Table(values["task"], values["title"], values["about"], columns, rows)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(f"{name} is no table of results; make it again") from error
 
@@ -201,12 +189,59 @@ def ratio_score(total: np.ndarray, count: np.ndarray, songs: Sequence[Hashable])
     return Score(value, float(low), float(high), tuple(per_clip.tolist()))
 
 
-def _cell(score: Score | None, digits: int, with_interval: bool) -> str:
+def _cell(row: Row, column: Column) -> str:
+    score, digits = row.scores.get(column.name), column.digits
     if score is None or math.isnan(score.value):
         return ""
-    if math.isnan(score.low) or not with_interval:
-        return f"{score.value:.{digits}f}"
-    return f"{score.value:.{digits}f} [{score.low:.{digits}f}, {score.high:.{digits}f}]"
+    # The "z" leaves no minus before zeros.
+    if math.isnan(score.low) or row.kind != "system":
+        return f"{score.value:z.{digits}f}"
+    return f"{score.value:z.{digits}f} [{score.low:z.{digits}f}, {score.high:z.{digits}f}]"
+
+
+def _padded(cells: Sequence[str]) -> list[str]:
+    """Cells as wide as the widest."""
+    width = max(map(len, cells))
+    return [cell.ljust(width) for cell in cells]
+
+
+def _typed(value: Any, *kinds: type) -> Any:
+    if not isinstance(value, kinds):
+        raise TypeError(value)
+    return value
+
+
+def _one_of(value: Any, choices: Any) -> Any:
+    if value not in get_args(choices):
+        raise ValueError(value)
+    return value
+
+
+def _number(value: Any) -> float:
+    """What was stored as null is not known."""
+    return math.nan if value is None else float(_typed(value, int, float))
+
+
+def _column(name: Any, label: Any, help: Any, better: Any, chance: Any, digits: Any) -> Column:
+    for text in (name, label, help):
+        _typed(text, str)
+    known = None if chance is None else _number(chance)
+    return Column(name, label, help, _one_of(better, Better), known, _typed(digits, int))
+
+
+def _row(name: Any, label: Any, kind: Any, scores: Any, setting: Any) -> Row:
+    read = {
+        column: Score(
+            _number(score["value"]),
+            _number(score["low"]),
+            _number(score["high"]),
+            tuple(map(_number, _typed(score["per_clip"], list))),
+        )
+        for column, score in scores.items()
+    }
+    for value in ({} if setting is None else _typed(setting, dict)).values():
+        _typed(value, str, int, float)
+    return Row(_typed(name, str), _typed(label, str), _one_of(kind, Kind), read, setting)
 
 
 def _without_nan(value: Any) -> Any:

@@ -15,9 +15,8 @@ import numpy as np
 import soundfile
 from PIL import Image
 
-from bassdiff.audio.atomic import atomic_file, check_writable
+from bassdiff.audio.atomic import atomic_file, make_folder
 from bassdiff.audio.io import SAMPLE_RATE_HZ, loudness_lufs
-from bassdiff.errors import InputError
 from bassdiff.evaluation import picture
 
 # About 72 kbit/s for a mono mix: twenty clips with four sounds each stay below 20 MB.
@@ -29,28 +28,16 @@ _MAX_PEAK = 10 ** (-1 / 20)
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
-def check_page(out: Path) -> Path:
-    """Makes the folder and checks, before the work, that a page can be written there.
+def write_page(out: Path, template: str, **values: Any) -> Path:
+    """Fills a template, in which all text is escaped, and writes the page whole or not at all.
+
+    Args:
+      out: the folder of the page, made if it is missing.
+      template: by its file name.
+      **values: what it names.
 
     Returns:
-      The path of the page to be, `out/index.html`.
-
-    Raises:
-      InputError: the folder cannot be made or written.
-    """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"{out}: cannot be made a folder ({(error.strerror or str(error)).lower()}); "
-            "choose another."
-        ) from error
-    check_writable(out / "index.html")
-    return out / "index.html"
-
-
-def write_page(path: Path, template: str, **values: Any) -> None:
-    """Fills a template, in which all text is escaped, and writes the page whole or not at all.
+      The page's path, `out/index.html`.
 
     Raises:
       InputError: the file cannot be written.
@@ -63,9 +50,12 @@ def write_page(path: Path, template: str, **values: Any) -> None:
         lstrip_blocks=True,
     )
     page = environment.get_template(template).render(**values)
+    make_folder(out)
+    path = out / "index.html"
     with atomic_file(path) as file:
         # A lone surrogate, which a file's name may hold, has no bytes.
         file.write(page.encode("utf-8", "replace"))
+    return path
 
 
 def mixdown(mix: np.ndarray, bass: np.ndarray) -> np.ndarray:

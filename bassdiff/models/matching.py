@@ -28,8 +28,10 @@ class AttentionPool(nn.Module):
     The first part is a weighted mean of values, the weights a softmax over real frames, one
     set per head. It does not know where in the window anything happened, and a bass half a
     beat late would score like one in time. The second part therefore correlates other values
-    with oscillations at fixed rates, c_k = sum_t v_t e^(2 pi i f_k t) / sum_t 1: by Parseval's
-    theorem the inner product of two such spectra measures whether two rhythms coincide.
+    with oscillations at fixed rates, c_k = sum_t (v_t - mean v) e^(2 pi i f_k t) / sqrt(n) over
+    the n real frames, as cosines and sines: by Parseval's theorem the inner product of two such
+    spectra measures whether two rhythms coincide. The result is the sum of a linear map of each
+    part.
 
     Attributes:
       num_heads: Softmax heads.

@@ -125,6 +125,7 @@ def test_a_crop_of_a_song_in_two_keys_has_bass_and_mix_in_the_same(keyed):
 
 def test_confusable_crops_are_true_pairs_in_another_key_and_at_other_moments(keyed):
     crop = ConfusableCrops(keyed, 10)
+    assert crop.min_frames == 30
     shifts, mixes = set(), set()
     for seed in range(200):
         example = crop.random_map(3, np.random.default_rng(seed))
@@ -132,7 +133,8 @@ def test_confusable_crops_are_true_pairs_in_another_key_and_at_other_moments(key
         assert bass.shape == (4, 10, 2)
         np.testing.assert_array_equal(mix[..., :2], bass)
         keys, starts = bass[:, 0, 0], bass[:, 0, 1]
-        assert keys[0] == keys[2] != keys[1] == keys[3]
+        assert keys[0] == keys[2] == keys[3] != keys[1]
+        assert abs(starts[3] - starts[0]) >= 10
         assert starts[0] == starts[1]
         shifts.add(abs(int(starts[2] - starts[0])))
         mixes |= set(mix[:, 0, 2])

@@ -1,4 +1,5 @@
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -8,8 +9,9 @@ from bassdiff.data.score import Chord
 from bassdiff.data.stems import Stems
 from bassdiff.errors import InputError, SilentSong
 from bassdiff.evaluation import anchors
-from bassdiff.evaluation.clips import clips
+from bassdiff.evaluation.clips import choose, digest
 from bassdiff.evaluation.fit import harmony, rhythm
+from bassdiff.evaluation.pairs import open_pairs
 from bassdiff.evaluation.takes import Takes
 
 RATE = 44100
@@ -61,12 +63,18 @@ class Songs:
 
 
 @pytest.fixture(scope="module")
-def taken():
-    return clips(Songs(), 3, clip_seconds=2.0, num_spare=2)
+def found():
+    return choose(Songs(), 3, clip_seconds=2.0, num_spare=2)
 
 
-def test_clips_come_from_all_songs_before_second_ones(taken):
-    chosen, spare = taken
+@pytest.fixture(scope="module")
+def taken(found):
+    return found.clips
+
+
+def test_clips_come_from_all_songs_before_second_ones(found):
+    chosen, spare = found.clips, found.spare
+    assert found.num_skipped == 2
     assert [clip.song for clip in chosen] == ["a/ä", "b", "a/ä"]
     assert [clip.song for clip in spare] == ["b", "a/ä"]
     assert [clip.name for clip in chosen] == ["000-a-ä", "001-b", "002-a-ä"]
@@ -76,7 +84,7 @@ def test_clips_come_from_all_songs_before_second_ones(taken):
 
 
 def test_a_clip_is_the_stretch_it_says(taken):
-    for clip in taken[0]:
+    for clip in taken:
         stems = Songs()[clip.index]
         part = slice(clip.start_samples, clip.start_samples + 2 * RATE)
         np.testing.assert_array_equal(clip.mix, stems.mix()[part])
@@ -88,9 +96,9 @@ def test_a_clip_is_the_stretch_it_says(taken):
 
 def test_too_few_clips_or_songs_are_refused():
     with pytest.raises(InputError, match=r"yield 5 clips of 2\.0 s .*, not 9"):
-        clips(Songs(), 9, clip_seconds=2.0)
+        choose(Songs(), 9, clip_seconds=2.0)
     with pytest.raises(InputError, match="all clips are of one song"):
-        clips(Songs(), 1, clip_seconds=2.0)
+        choose(Songs(), 1, clip_seconds=2.0)
 
 
 def test_finished_pairs_may_bring_their_true_bass():
@@ -102,7 +110,7 @@ def test_finished_pairs_may_bring_their_true_bass():
                 others["true"] = 2 * stems.bass
             return dataclasses.replace(stems, others=others)
 
-    first, second = clips(Pairs(), 2, clip_seconds=2.0, finished=True)[0]
+    first, second = choose(Pairs(), 2, clip_seconds=2.0, finished=True).clips
     np.testing.assert_array_equal(first.true_bass, 2 * first.finished)
     np.testing.assert_array_equal(
         first.mix, Songs()[0].mix()[first.start_samples : first.start_samples + 2 * RATE]
@@ -111,8 +119,77 @@ def test_finished_pairs_may_bring_their_true_bass():
         _ = second.true_bass
 
 
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_judged_bass_does_not_choose_its_clips(is_known):
+    class Pairs(Songs):
+        """The judged bass rests where the true one plays, and the reverse."""
+
+        def transposed(self, index, semitones):
+            stems = super().transposed(index, semitones)
+            others = {"mix": stems.mix()}
+            if is_known:
+                others["true"] = stems.bass
+            return dataclasses.replace(
+                stems, bass=stems.bass * 0 + (stems.bass == 0), others=others
+            )
+
+    chosen = choose(Pairs(), 5 if is_known else 6, clip_seconds=2.0, finished=True).clips
+    starts = [clip.start_samples / RATE for clip in chosen if clip.song != "b"]
+    # In the first two seconds the true bass rests, and there alone the judged one plays.
+    assert starts == ([4, 2, 6] if is_known else [4, 2, 6, 0])
+
+
+def test_a_digest_tells_other_sounds_apart(taken):
+    assert len(digest(taken)) == 16 and digest(taken) == digest(list(taken))
+    first, *rest = taken
+    for change in ({"mix": first.mix + 1}, {"bass": None}, {"finished": first.mix}):
+        assert digest([dataclasses.replace(first, **change), *rest]) != digest(taken)
+
+
+@pytest.fixture
+def pairs(tmp_path):
+    for song in ("a", "b"):
+        (tmp_path / song).mkdir()
+        for name in ("mix.wav", "bass.flac", "true.WAV"):
+            (tmp_path / song / name).touch()
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "about.txt").write_text("by hand")
+    return tmp_path
+
+
+def test_pairs_are_a_mix_a_bass_and_perhaps_a_true_one(pairs):
+    (pairs / "b" / "true.WAV").unlink()
+    assert open_pairs(pairs).names == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("missing", "extra", "message"),
+    [
+        ("", "drums.wav", r"drums\.wav: a pair is one mix"),
+        ("", "mixture.wav", r"mixture\.wav: a pair is one mix"),
+        ("", "mix.flac", "mix.*: a pair is one mix"),
+        ("mix.wav", "", r"b: holds no mix\.\*"),
+        ("bass.flac", "", r"b: holds no bass\.\*"),
+    ],
+)
+def test_what_is_no_pair_is_named(pairs, missing, extra, message):
+    if extra:
+        (pairs / "b" / extra).write_bytes(b"")
+    else:
+        (pairs / "b" / missing).unlink()
+    with pytest.raises(InputError, match=message):
+        open_pairs(pairs)
+
+
+def test_a_folder_without_pairs_is_named(tmp_path):
+    with pytest.raises(InputError, match="no such folder of pairs"):
+        open_pairs(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="lay the pairs out"):
+        open_pairs(tmp_path)
+
+
 def test_the_follower_plays_the_roots_in_time(taken):
-    for clip in taken[0]:
+    for clip in taken:
         bass = anchors.follower(clip)
         assert bass.shape == clip.mix.shape
         assert harmony(clip.mix, bass).top1
@@ -121,7 +198,7 @@ def test_the_follower_plays_the_roots_in_time(taken):
 
 
 def test_the_follower_rests_where_nothing_sounds(taken):
-    silent = dataclasses.replace(taken[0][0], mix=np.zeros(2 * RATE, np.float32))
+    silent = dataclasses.replace(taken[0], mix=np.zeros(2 * RATE, np.float32))
     assert not anchors.follower(silent).any()
 
 
@@ -134,7 +211,7 @@ def test_low_chroma_hears_the_bass_range_only():
 
 
 def test_transposed_basses_are_in_another_key_and_nothing_else(taken):
-    clip = taken[0][1]
+    clip = taken[1]
     for number in range(24):
         assert 1 <= abs(anchors.other_key(number)) <= 6
     assert len({anchors.other_key(number) for number in range(12)}) == 12
@@ -149,9 +226,15 @@ def test_transposed_basses_are_in_another_key_and_nothing_else(taken):
 
 
 def test_half_a_beat_late_is_half_of_the_annotated_beat(taken):
-    clip = taken[0][0]
+    clip = taken[0]
     late = anchors.half_a_beat_late(clip.true_bass, clip)
     np.testing.assert_array_equal(late, np.roll(clip.true_bass, RATE // 4))
+    unknown = dataclasses.replace(clip, annotation=Annotation())
+    late_too = anchors.half_a_beat_late(clip.true_bass, unknown)
+    np.testing.assert_array_equal(late_too, np.roll(clip.true_bass, RATE // 4))
+    assert anchors.lateness([clip]) == "half a beat"
+    assert anchors.lateness([unknown]) == "0.25 s"
+    assert anchors.lateness([clip, unknown]) == "half a beat or 0.25 s"
     assert rhythm(clip.mix, late).correlation < 0.5 < rhythm(clip.mix, clip.true_bass).correlation
 
 
@@ -165,23 +248,38 @@ def test_the_nearest_bass_is_the_best_stretch_of_the_best(rng):
 
 
 def test_takes_are_played_once_and_kept(tmp_path, taken):
-    clip = taken[0][0]
-    takes = Takes(tmp_path / "e", {"seed": 1})
+    clip = taken[0]
+    takes = Takes(tmp_path / "e", {"seed": 1}, taken)
+    assert not (tmp_path / "e").exists()
     loud = 3 * np.sin(np.arange(2 * RATE) / 20)
     first = takes.take(clip, "model", lambda: loud)
     np.testing.assert_allclose(first, loud / np.abs(loud).max(), atol=1e-6)
-    again = Takes(tmp_path / "e", {"seed": 1})
+    again = Takes(tmp_path / "e", {"seed": 1}, taken)
     second = again.take(clip, "model", lambda: pytest.fail("played again"))
     np.testing.assert_array_equal(first, second)
-    takes.save_clips(taken[0])
     files = {path.name for path in (tmp_path / "e" / "clips" / clip.name).iterdir()}
     assert files == {"mix.flac", "true.flac", "model.flac"}
+    assert len(json.loads((tmp_path / "e" / "clips.json").read_text())) == len(taken)
 
 
-def test_a_folder_of_another_evaluation_is_refused(tmp_path):
-    Takes(tmp_path / "e", {"seed": 1, "data": "x"})
+def test_a_truncated_take_is_named(tmp_path, taken):
+    takes = Takes(tmp_path, {}, taken[:1])
+    play = np.random.default_rng(0).normal(size=2 * RATE) / 9
+    takes.keep(taken[0], "model", play)
+    path = tmp_path / "clips" / taken[0].name / "model.flac"
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(InputError, match=r"model\.flac: is truncated or damaged; delete it"):
+        takes.take(taken[0], "model", lambda: play)
+
+
+def test_a_folder_of_another_evaluation_is_refused(tmp_path, taken):
+    Takes(tmp_path / "e", {"seed": 1, "data": "x"}).keep(taken[0], "model", np.zeros(9))
     with pytest.raises(InputError, match=r"made with another seed \(1, not 2\); choose another"):
         Takes(tmp_path / "e", {"seed": 2, "data": "x"})
+    for spoilt, message in (("[1]", "is no record of an evaluation"), ("{", "cannot be read")):
+        (tmp_path / "e" / "about.json").write_text(spoilt)
+        with pytest.raises(InputError, match=message):
+            Takes(tmp_path / "e", {})
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(InputError, match="cannot be used as an evaluation folder"):
+    with pytest.raises(InputError, match="cannot be made a folder"):
         Takes(tmp_path / "file", {})

@@ -73,8 +73,16 @@ def test_a_short_bass_is_one_minute_without_slope():
     measured = drift(_bass(1), RATE_HZ)
     assert len(measured.level_db) == 1 and np.isfinite(measured.level_db).all()
     assert measured.timbre_db.tolist() == [0.0]
-    assert (measured.level_slope_db_per_minute, measured.max_timbre_db) == (0.0, 0.0)
-    assert measured.floor_db > 0
+    assert np.isnan([measured.level_slope_db_per_minute, measured.max_timbre_db]).all()
+    assert measured.floor_db > 0 and measured.silent_share == 0
+
+
+def test_a_bass_that_falls_silent_has_no_slope_but_silent_minutes():
+    bass = _bass(4)
+    bass[MINUTE:] = 0
+    measured = _drift(bass)
+    assert measured.silent_share == 0.75
+    assert np.isnan([measured.level_slope_db_per_minute, measured.max_timbre_db]).all()
 
 
 @pytest.mark.parametrize(("num_minutes", "segments"), [(2.25, 2), (2.75, 3), (0.25, 1)])
@@ -99,6 +107,7 @@ def test_a_minute_of_rest_with_hiss_is_not_known_and_changes_nothing():
         assert math.isnan(after[2])
         np.testing.assert_array_equal(np.delete(before, 2), np.delete(after, 2))
     assert abs(measured.level_slope_db_per_minute - whole.level_slope_db_per_minute) < 1
+    assert (whole.silent_share, measured.silent_share) == (0, pytest.approx(0.2))
 
 
 def test_after_a_silent_intro_the_first_sounding_minute_is_the_first():
@@ -113,7 +122,7 @@ def test_silence_is_not_known(num_samples):
     measured = _drift(np.zeros(num_samples, np.float32))
     assert np.isnan(measured.level_db).all() and np.isnan(measured.timbre_db).all()
     assert math.isnan(measured.floor_db) and math.isnan(measured.max_timbre_db)
-    assert math.isnan(measured.level_slope_db_per_minute)
+    assert math.isnan(measured.level_slope_db_per_minute) and measured.silent_share == 1
 
 
 def test_one_sample_has_a_level():

@@ -128,6 +128,13 @@ def test_first_column_stays_while_a_table_scrolls(open_page, report_path):
     assert name.bounding_box()["x"] == pytest.approx(before, abs=1.5)
 
 
+def test_a_glossary_is_as_wide_as_a_phone(open_page, report_path):
+    page = open_page(report_path, 390)
+    for place in range(3):
+        width = page.locator("#music details dd").nth(place).bounding_box()["width"]
+        assert width > 300
+
+
 def test_charts_follow_the_colour_scheme(open_page, report_path):
     page = open_page(report_path)
     colour = "getComputedStyle(document.querySelector('svg text')).fill"

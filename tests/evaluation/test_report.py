@@ -11,7 +11,7 @@ import soundfile
 from bassdiff.audio.io import loudness_lufs
 from bassdiff.errors import InputError
 from bassdiff.evaluation import charts, extremes, report, webpage
-from bassdiff.evaluation.folder import TASKS
+from bassdiff.evaluation.folder import TASKS, read_folder
 from bassdiff.evaluation.table import Column, Row, Score, Table
 
 HOSTILE = "<script>alert('A&B')</script>\"><img src=http://evil.example/x>"
@@ -92,6 +92,61 @@ def test_system_is_emphasised_and_anchors_are_named(page):
 def test_numbers_have_intervals_and_their_column_s_digits(page):
     assert re.search(r"0\.210<small>0\.190 to 0\.230</small>", page)
     assert "−18.0<small>−18.5 to −17.5</small>" in page
+
+
+def test_the_system_stands_beside_the_true_bass(page):
+    cards = page[page.index('<ul class="cards">') : page.index("<nav")]
+    what = re.findall(r'<span class="what">(.*?)</span>', cards)
+    # No more of a table that has no such columns, and nothing of the judge's own.
+    assert what == ["harmony top-1", "rhythm percentile"]
+    assert cards.count("<small>bassdiff</small>") == 2
+    assert cards.count("<dt>true bass</dt>") == cards.count("<dt>chance</dt>") == 2
+
+
+def test_the_codec_s_card_is_not_the_system_s(own_evaluation, tmp_path):
+    keep_only(own_evaluation, "music")
+    table = json.loads((own_evaluation / "music.json").read_text())
+    column = {**table["columns"][0], "name": "pitch_kept", "label": "keeps", "chance": None}
+    table["columns"].append(column)
+    codec = next(row for row in table["rows"] if row["name"] == "codec")
+    codec["scores"]["pitch_kept"] = codec["scores"]["harmony_top1"]
+    (own_evaluation / "music.json").write_text(json.dumps(table))
+    cards = read(report.write_report(own_evaluation, tmp_path / "out")).partition("<nav")[0]
+    assert re.search(r"keeps</span>\s*<b>[\d.]+</b>\s*<small>codec</small>", cards)
+
+
+def test_every_table_says_what_was_played(own_evaluation, tmp_path):
+    keep_only(own_evaluation, "music", "longform")
+    table = json.loads((own_evaluation / "longform.json").read_text())
+    about = {"num_clips": 2, "num_songs": 2, "seconds": [300.4, 280], "segment_seconds": 60}
+    (own_evaluation / "longform.json").write_text(json.dumps({**table, "about": about}))
+    text = read(report.write_report(own_evaluation, tmp_path / "out"))
+    assert "8 clips from 7 songs" in text
+    assert "2 songs of up to 300 s, in segments of 60 s" in text
+
+
+def test_distances_by_two_embedders_are_both_shown(own_evaluation, tmp_path):
+    keep_only(own_evaluation, "distances")
+    table = json.loads((own_evaluation / "distances.json").read_text())
+    other = json.dumps({**table, "task": "distances-log_mel"})
+    (own_evaluation / "distances-log_mel.json").write_text(other)
+    text = read(report.write_report(own_evaluation, tmp_path / "out"))
+    assert 'id="distances"' in text and 'id="distances-log_mel"' in text
+
+
+def test_no_number_has_a_minus_of_its_own():
+    column = Column("a", "a", "", digits=4)
+    assert charts.number(-0.00001, column) == "0.0000" and charts.number(-1, column) == "−1.0000"
+
+
+def test_legends_lie_below_the_curves(evaluation_folder):
+    table = read_folder(evaluation_folder).tables["longform"]
+    for chart in charts.minutes(table):
+        heights = {
+            word: float(re.search(rf' y="([\d.]+)"[^>]*>{word}<', chart)[1])
+            for word in ("minute of the song", "bassdiff", "true bass")
+        }
+        assert heights["minute of the song"] < heights["bassdiff"] < heights["true bass"]
 
 
 def test_what_is_not_known_is_a_dash(page):
@@ -286,8 +341,9 @@ def test_a_folder_without_results_is_named(tmp_path):
 
 def test_a_page_needs_a_folder(evaluation_folder, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="cannot be made a folder"):
-        report.write_report(evaluation_folder, tmp_path / "file")
+    for out in ("file", "file/inside"):
+        with pytest.raises(InputError, match="cannot be made a folder"):
+            report.write_report(evaluation_folder, tmp_path / out)
 
 
 def test_a_spoilt_training_log_is_named(evaluation_folder, tmp_path):

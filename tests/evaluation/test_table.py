@@ -1,3 +1,5 @@
+import dataclasses
+import json
 import math
 
 import numpy as np
@@ -58,12 +60,60 @@ def test_what_is_no_table_is_named(text):
         parse_table(text, "style.json")
 
 
+@pytest.mark.parametrize(
+    ("where", "wrong"),
+    [
+        (["task"], 3),
+        (["title"], None),
+        (["about"], []),
+        (["columns", 0, "help"], ["x"]),
+        (["columns", 0, "better"], "up"),
+        (["columns", 0, "digits"], 2.5),
+        (["columns", 0, "chance"], "half"),
+        (["rows", 0, "kind"], "judge"),
+        (["rows", 0, "name"], 1),
+        (["rows", 0, "scores"], [1]),
+        (["rows", 0, "scores", "fit", "value"], "0.5"),
+        (["rows", 0, "scores", "fit", "per_clip"], "12"),
+        (["rows", 2, "setting"], ["guidance"]),
+        (["rows", 2, "setting", "guidance"], [2]),
+    ],
+)
+def test_a_wrong_type_is_no_table(table, where, wrong):
+    values = json.loads(table.to_json())
+    part = values
+    for key in where[:-1]:
+        part = part[key]
+    part[where[-1]] = wrong
+    with pytest.raises(InputError, match="is no table"):
+        parse_table(json.dumps(values), "x.json")
+
+
 def test_the_text_shows_what_is_known(table):
     lines = table.to_text().splitlines()
-    assert lines[0].split() == ["model", "true", "guidance-2", "chance"]
-    assert lines[1].split() == ["fit", "0.75", "[0.50,", "1.00]", "1.00", "0.50"]
+    assert lines[0].split() == ["chance", "model", "true", "guidance-2"]
+    assert lines[1].split() == ["fit", "0.50", "0.75", "[0.50,", "1.00]", "1.00"]
     assert lines[2].split() == ["drift", "in", "dB", "2.0"]
     assert len(lines) == 3
+
+
+def test_a_wide_text_goes_on_below(table):
+    whole, narrow = table.to_text(), table.to_text(width=40)
+    blocks = narrow.split("\n\n")
+    assert max(map(len, narrow.splitlines())) <= 40 < max(map(len, whole.splitlines()))
+    assert [block.splitlines()[0].split() for block in blocks] == [
+        ["chance", "model"], ["chance", "true", "guidance-2"],
+    ]  # fmt: skip
+    assert all("drift in dB" in block for block in blocks)
+    assert sorted(narrow.split()) == sorted(
+        [*whole.split(), *"chance fit 0.50 drift in dB".split()]
+    )
+
+
+def test_nothing_has_a_minus_of_its_own(table):
+    row = Row("model", "bassdiff", "system", {"fit": Score(-0.001, -0.002, 0.1)})
+    text = dataclasses.replace(table, rows=(row,)).to_text()
+    assert "0.00 [0.00, 0.10]" in text and "-0" not in text
 
 
 def test_a_mean_leaves_out_what_is_not_known():

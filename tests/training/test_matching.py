@@ -123,9 +123,9 @@ def test_validation_tells_each_confusion_apart(objective, tmp_path):
 def config(get_config, tmp_path_factory, named_songs):
     def make(keys):
         def make_features(source, song, rng):
-            fields = {side: rng.normal(size=(keys, 40, 6)) for side in ("mix", "bass")}
+            fields = {side: rng.normal(size=(keys, 48, 6)) for side in ("mix", "bass")}
             fields = {side: values.astype(np.float16) for side, values in fields.items()}
-            return {**fields, "active": np.ones((1, 40), bool)}
+            return {**fields, "active": np.ones((1, 48), bool)}
 
         return make_features
 

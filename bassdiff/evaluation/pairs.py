@@ -1,0 +1,47 @@
+"""Finished pairs of another system: a folder for each song, with its mix and its bass."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bassdiff.data.stems import AUDIO_SUFFIXES, StemFolder
+from bassdiff.errors import InputError
+from bassdiff.evaluation.clips import MIX, TRUE
+
+BASS = "bass"
+
+
+def open_pairs(root: Path) -> StemFolder:
+    """Opens pairs laid out as `SONG/mix.*`, `SONG/bass.*` and, if it is known, `SONG/true.*`.
+
+    `bass.*` is the bass to judge, `true.*` the one that people played.
+
+    Raises:
+      InputError: there are none, a song lacks its mix or its bass, or holds other audio, of
+        which nobody can say whether it belongs to the mix.
+    """
+    if not root.is_dir():
+        raise InputError(f"{root}: there is no such folder of pairs; check the path.")
+    folders = [folder for folder in sorted(root.iterdir()) if folder.is_dir() and _audio(folder)]
+    if not folders:
+        raise InputError(
+            f"{root}: no sub-folder holds audio; lay the pairs out as SONG/mix.wav, SONG/bass.wav."
+        )
+    for folder in folders:
+        seen: set[str] = set()
+        for path in _audio(folder):
+            name = path.stem.lower()
+            if name not in (MIX, BASS, TRUE) or name in seen:
+                raise InputError(
+                    f"{path}: a pair is one mix.*, one bass.* and perhaps one true.*; move this "
+                    "file elsewhere."
+                )
+            seen.add(name)
+        for name in (MIX, BASS):
+            if name not in seen:
+                raise InputError(f"{folder}: holds no {name}.*; add {name}.wav to the pair.")
+    return StemFolder(root, folders)
+
+
+def _audio(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.iterdir()) if path.suffix.lower() in AUDIO_SUFFIXES]
