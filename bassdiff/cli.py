@@ -15,10 +15,11 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
+from bassdiff.arguments import EXIT_INPUT, arguments_of
 from bassdiff.errors import GateFailed, InputError
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ KNOBS = (
     *("guidance", "guidance_kind", "rescale", "steps", "solver", "schedule"),
     *("grounding", "style_strength"),
 )
-EXIT_INPUT = 2
 EXIT_GATE = 3
 EXIT_INTERRUPTED = 130
 
@@ -161,6 +161,14 @@ def evaluate(arguments: argparse.Namespace) -> None:
         check_gap(table, arguments.fail_if_gap_below)
 
 
+def sweep(arguments: argparse.Namespace) -> None:
+    """Plays a set of mixes with every combination of settings, and compares them."""
+    from bassdiff.appraisal.sweep import parse_grid
+
+    arguments.grid = parse_grid(arguments.grid)
+    evaluate(arguments)
+
+
 def _listen(arguments: argparse.Namespace, out: Path) -> None:
     from bassdiff.evaluation.listening import summarise, write_listening_page
 
@@ -182,6 +190,7 @@ def _appraise(arguments: argparse.Namespace, out: Path) -> Table:
     if bool(arguments.data) == bool(arguments.pairs):
         raise InputError("name the songs to play to (--data), or finished pairs (--pairs)")
     _compilation_cache()
+    optional = ("embedder", "bank", "sweep_clips", "num_songs", "segment_seconds", "grid")
     request = Request(
         out=out,
         data=arguments.data or f"pairs:{arguments.pairs}",
@@ -193,17 +202,13 @@ def _appraise(arguments: argparse.Namespace, out: Path) -> Table:
             "cache_dir": arguments.cache,
             "max_seconds": arguments.max_seconds,
         },
-        num_clips=arguments.clips,
+        num_clips=arguments.num_clips,
         clip_seconds=arguments.clip_seconds,
         seed=arguments.seed,
         weights=arguments.weights,
         knobs=_knobs(arguments),
         judge=arguments.judge,
-        embedder=arguments.embedder,
-        bank=arguments.bank,
-        sweep_clips=arguments.sweep_clips,
-        num_songs=arguments.songs,
-        segment_seconds=arguments.segment_seconds,
+        **{name: getattr(arguments, name) for name in optional if hasattr(arguments, name)},
     )
     with contextlib.ExitStack() as bars:
         # An error's sentence begins on a line of its own, not behind a bar.
@@ -317,221 +322,9 @@ def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
     tqdm.write(f"bassdiff: warning: {message}", file=sys.stderr)
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one sentence, as every other error is said."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(EXIT_INPUT, f"bassdiff: {message}; see {self.prog} --help\n")
-
-
 def parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
-    root = _Parser(
-        "bassdiff", description="Listens to a music mix and plays a bass line that belongs to it."
-    )
-    verbs = root.add_subparsers(required=True, metavar="VERB")
-
-    def verb(function: Callable[[argparse.Namespace], None]) -> argparse.ArgumentParser:
-        summary = (function.__doc__ or "").strip()
-        sub = verbs.add_parser(function.__name__, help=summary, description=summary)
-        sub.set_defaults(verb=function)
-        return sub
-
-    _generate_arguments(verb(generate))
-
-    sub = verb(train)
-    sub.add_argument("objective", choices=("autoencoder", "diffusion", "distillation", "matching"))
-    sub.add_argument("--config", required=True, metavar="FILE:SIZE")
-    sub.add_argument("--workdir", required=True, help="checkpoints, logs and weights go here")
-    sub.epilog = "Any key of the config can be set: --config.key=value."
-
-    sub = verb(encode)
-    _data_arguments(sub)
-    sub.add_argument("--weights", default="small", help="name or folder of the codecs")
-    sub.add_argument("--out", required=True, help="folder that receives the latents")
-    sub.add_argument(
-        "--features",
-        default="latents",
-        help="latents of the codecs, or spectrum: for a matching model that needs no codec",
-    )
-    sub.add_argument("--mixes", type=_positive(int), default=4, help="random mixes per song")
-    sub.add_argument(
-        "--keys", type=_positive(int), default=1, help="keys of every song, as matching needs"
-    )
-    sub.add_argument("--seed", type=int, default=0)
-
-    sub = verb(release)
-    sub.add_argument("--codecs", required=True, help="folder with both codecs' weights")
-    sub.add_argument("--unet", required=True, help="the U-Net's unet.safetensors")
-    sub.add_argument(
-        "--matching",
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="a matching model's matching.safetensors; may be repeated",
-    )
-    sub.add_argument("--out", required=True, help="folder that receives the weights")
-
-    _evaluate_arguments(verb(evaluate))
-    return root
-
-
-def _evaluate_arguments(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument(
-        "task",
-        choices=(
-            *("music", "matching", "distances", "style", "longform", "ablation"),
-            *("listen", "report"),
-        ),
-        help="the question; listen makes a blind test of what was played, report a page of it all",
-    )
-    sub.add_argument(
-        "--out", default="evaluation", metavar="DIR", help="clips, basses and tables; resumable"
-    )
-    sub.add_argument("--report", metavar="DIR", help="write index.html there")
-    sub.add_argument("--training-log", metavar="FILE", help="metrics.jsonl to draw in the report")
-    _data_arguments(sub, split="validation", required=False)
-    sub.add_argument(
-        "--pairs", metavar="DIR", help="judge finished pairs instead: SONG/mix.*, bass.*, true.*"
-    )
-    _sampling_arguments(sub)
-    sub.add_argument("--clips", type=_positive(int), default=24)
-    sub.add_argument("--clip-seconds", type=_positive(float), default=23.8)
-    sub.add_argument("--seed", type=int, default=0)
-    sub.add_argument(
-        "--judge",
-        default="small",
-        metavar="NAME_OR_DIR",
-        help="weights whose matching models judge, or none",
-    )
-    sub.add_argument(
-        "--embedder",
-        default="matching",
-        help="distances: matching, log_mel, or vggish:, clap: or mert: with an ONNX file",
-    )
-    sub.add_argument(
-        "--bank", default="composed:40", help="music: songs to find the nearest bass in, or empty"
-    )
-    sub.add_argument(
-        "--sweep-clips",
-        type=_positive(int),
-        default=12,
-        help="style, ablation: how many of the clips to play again for every setting",
-    )
-    sub.add_argument("--songs", type=_positive(int), default=3, help="longform: how many")
-    sub.add_argument("--segment-seconds", type=_positive(float), default=60.0)
-    sub.add_argument(
-        "--fail-if-gap-below",
-        type=_gap,
-        metavar="GAP",
-        help="ablation: exit with 3 unless the true mix wins by so much, between -0.5 and 0.5",
-    )
-    sub.add_argument("--systems", default="model,true,follower", help="listen: by their file names")
-    sub.add_argument("--kind", default="mushra", choices=("mushra", "ab"))
-    sub.add_argument("--page", metavar="DIR", help="listen: where the page goes")
-    sub.add_argument("--results", nargs="+", metavar="FILE", help="listen: sum up these results")
-
-
-def _generate_arguments(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("mix", nargs="?", metavar="MIX", help="audio file; a short example if absent")
-    sub.add_argument("--out", default="bass.wav", help="bass to write (default: %(default)s)")
-    sub.add_argument(
-        "--style",
-        action="append",
-        default=[],
-        metavar="REF",
-        help="bass recording whose sound to take; several are blended",
-    )
-    sub.add_argument(
-        "--style-weight",
-        action="append",
-        default=[],
-        type=float,
-        metavar="W",
-        help="share of each --style in the blend",
-    )
-    sub.add_argument(
-        "--style-from",
-        action="append",
-        default=[],
-        type=float,
-        metavar="SECONDS",
-        help="when each --style takes over, instead of blending",
-    )
-    sub.add_argument("--style-strength", type=float, help="0 (off) upwards; 1 is natural")
-    drafts = sub.add_mutually_exclusive_group()
-    drafts.add_argument("--edit", metavar="BASS", help="play --region of a bass anew")
-    drafts.add_argument(
-        "--continue", dest="continuing", metavar="BASS", help="go on from where a bass ends"
-    )
-    drafts.add_argument("--vary", metavar="BASS", help="play a bass differently, by --strength")
-    drafts.add_argument(
-        "--retimbre", metavar="BASS", help="keep a bass's notes, in another sound (--style)"
-    )
-    sub.add_argument("--region", type=_region, metavar="START:END", help="seconds, as 12.5:20")
-    sub.add_argument("--strength", type=float, help="0 (as it was) to 1 (from scratch)")
-    _sampling_arguments(sub)
-    sub.add_argument("--seed", type=int, default=0, help="the same seed plays the same bass")
-    sub.add_argument("--variations", type=int, default=1, metavar="N", help="basses to play")
-    sub.add_argument(
-        "--mixdown", metavar="FILE", help="mix with bass (default: OUT with -mixdown in its name)"
-    )
-    sub.add_argument(
-        "--plot", action=argparse.BooleanOptionalAction, default=True, help="draw OUT as a picture"
-    )
-
-
-def _sampling_arguments(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--weights", default="small", metavar="NAME_OR_DIR")
-    sub.add_argument("--guidance", type=float, help="how closely to follow the mix; 1 is off")
-    sub.add_argument("--rescale", type=float, help="0 to 1: undo the distortion of strong guidance")
-    sub.add_argument("--steps", type=int, help="2 to 256")
-    sub.add_argument("--solver", help="see README; euler, heun, dpmpp2m, unipc, ...")
-    sub.add_argument("--schedule", help="cosine, karras, log_linear, or fitted to the weights")
-    sub.add_argument("--guidance-kind", help="see README; cfg, interval, cfgpp, apg, ...")
-    sub.add_argument("--grounding", help="mean, moments or replacement")
-
-
-def _region(word: str) -> tuple[float, float]:
-    start, _, end = word.partition(":")
-    return float(start), float(end)
-
-
-# What a bad value is called.
-_region.__name__ = "START:END"
-
-
-def _positive(kind: type[int] | type[float]) -> Callable[[str], int | float]:
-    def convert(word: str) -> int | float:
-        value = kind(word)
-        if not 0 < value < float("inf"):
-            raise argparse.ArgumentTypeError(f"{word} is not positive")
-        return value
-
-    convert.__name__ = kind.__name__
-    return convert
-
-
-def _gap(word: str) -> float:
-    value = float(word)
-    if not -0.5 < value < 0.5:
-        raise argparse.ArgumentTypeError(f"{word} is not between -0.5 and 0.5")
-    return value
-
-
-def _data_arguments(
-    sub: argparse.ArgumentParser, split: str = "train", required: bool = True
-) -> None:
-    sub.add_argument(
-        "--data", required=required, help="midi:DIR, pop909:DIR, composed:N or stems:DIR; + joins"
-    )
-    sub.add_argument("--split", default=split, choices=("train", "validation", "all"))
-    sub.add_argument("--soundfont", action="append", default=[], help=".sf2 file; may be repeated")
-    sub.add_argument("--variants", type=_positive(int), default=1, help="renderings of every song")
-    sub.add_argument("--cache", help="folder that keeps rendered songs")
-    sub.add_argument(
-        "--max-seconds", type=_positive(float), default=120.0, help="songs are cut there"
-    )
+    return arguments_of((generate, train, encode, release, evaluate, sweep))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import bassdiff
 PACKAGE = Path(bassdiff.__file__).parent
 FLOORS = {
     "errors": 0,
+    "arguments": 0,
     "types": 0,
     "audio": 0,
     "models": 1,

@@ -35,6 +35,8 @@ def test_ci_runs_the_first_two_commands():
         assert re.search(rf"^(\(.*&& )?{re.escape(command)}\)?$", script, re.MULTILINE), command
 
 
+# Untrained weights play at any level.
+@pytest.mark.filterwarnings("default:the bass came out")
 def test_python_runs(tmp_path, monkeypatch, tiny_weights):
     (code,) = [text for kind, text in BLOCKS if kind == "python"]
     tone = 0.3 * np.sin(2 * np.pi * 110 * np.arange(2 * 22050) / 22050)

@@ -15,6 +15,7 @@ from bassdiff.appraisal.matching import matching
 from bassdiff.appraisal.music import music
 from bassdiff.appraisal.stage import Progress, Stage
 from bassdiff.appraisal.style import style
+from bassdiff.appraisal.sweep import Grid, combinations, sweep
 from bassdiff.bassist import Bassist
 from bassdiff.data.sources import open_source
 from bassdiff.data.stems import Source
@@ -26,9 +27,10 @@ from bassdiff.evaluation.table import Table
 from bassdiff.evaluation.takes import Takes
 from bassdiff.pretrained.judge import Panel, load_judges
 from bassdiff.pretrained.release import load_weights
+from bassdiff.sampling import Sampling
 
 # What plays clips anew, as finished pairs cannot be.
-REPLAYED = ("style", "longform", "ablation")
+REPLAYED = ("style", "longform", "ablation", "sweep")
 BANK_SECONDS = 60.0
 
 
@@ -53,6 +55,7 @@ class Request:
       sweep_clips: how many of the clips `style` and `ablation` play many times.
       num_songs: whole songs for `longform`.
       segment_seconds: a minute of `longform`.
+      grid: values by setting, for `sweep`.
     """
 
     out: Path
@@ -70,6 +73,7 @@ class Request:
     sweep_clips: int = 12
     num_songs: int = 3
     segment_seconds: float = 60.0
+    grid: Grid = dataclasses.field(default_factory=dict)
 
 
 def run(task: str, request: Request, progress: Progress) -> Table:
@@ -142,6 +146,9 @@ def _question(task: str, request: Request, judge: Panel | None) -> Callable[[Sta
         return lambda stage: distances(stage, embedder)
     if task == "longform":
         return lambda stage: longform(stage, request.segment_seconds)
+    if task == "sweep":
+        combinations(request.grid, Sampling.of_weights(load_weights(request.weights).unet.bindings))
+        return lambda stage: sweep(stage, request.grid)
     if task == "matching":
         return matching
     swept = {"style": style, "ablation": ablation}[task]

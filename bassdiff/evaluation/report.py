@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from bassdiff.audio.atomic import check_folder
 from bassdiff.errors import InputError
-from bassdiff.evaluation import charts
+from bassdiff.evaluation import charts, sweep_charts
 from bassdiff.evaluation.extremes import listen, system_of
 from bassdiff.evaluation.folder import EvaluationFolder, read_folder
 from bassdiff.evaluation.table import Column, Row, Table
@@ -172,9 +172,9 @@ def _chart_groups(table: Table) -> list[dict[str, Any]]:
             groups.append({"title": title, "note": note, "charts": found, "narrow": narrow})
 
     histograms = charts.rank_histograms(table) if table.task == "music" else []
-    is_ablation = table.task == "ablation"
-    # An ablation's settings are many, and have their own charts.
-    rows = [row for row in table.rows if not (is_ablation and row.kind == "setting")]
+    # Where settings are many, they have their own charts.
+    is_swept = table.task in ("ablation", "sweep")
+    rows = [row for row in table.rows if not (is_swept and row.kind == "setting")]
     add(
         "Values with 95 % intervals",
         [charts.dots(rows, column) for column in charts.main_columns(table)],
@@ -184,9 +184,14 @@ def _chart_groups(table: Table) -> list[dict[str, Any]]:
         add("Following the mix against sounding like the reference", [charts.frontier(table)])
     if table.task == "longform":
         add("From minute to minute", charts.minutes(table))
-    if is_ablation:
+    if table.task == "ablation":
         for key, drawn in charts.sweeps(table).items():
             add(f"Over {key}", drawn, "The dashed line is the system with its own settings.")
+    if table.task == "sweep":
+        for key, drawn in sweep_charts.lines(table).items():
+            add(f"Over {key}", drawn, "Dashed: the true basses; dotted: those of other songs.")
+        sounds = charts.frontier(table, up="timbre_wins")
+        add("Following the mix against sounding like the reference", [sounds])
     return groups
 
 

@@ -173,3 +173,18 @@ def test_finished_pairs_of_another_system_are_judged(
             plain,
         )
     assert not (tmp_path / "e3").exists()
+
+
+def test_a_sweep_plays_every_combination_and_says_what_it_costs(folder, request_of):
+    request = request_of(folder, grid={"solver": ("euler", "unipc"), "steps": (2, 3)})
+    table = run("sweep", request, plain)
+    names = [row.name for row in table.rows]
+    assert names[0] == MODEL and names[-2:] == ["true", "shuffled"]
+    assert names[1:-2] == [
+        f"sweep-solver={solver}-steps={steps}" for solver in ("euler", "unipc") for steps in (2, 3)
+    ]
+    assert [row.scores["evaluations"].value for row in table.rows[1:-2]] == [4, 6, 4, 6]
+    assert table.row("sweep-solver=euler-steps=3").setting == {"solver": "euler", "steps": 3}
+    assert table.about["grid"] == {"solver": ["euler", "unipc"], "steps": [2, 3]}
+    with pytest.raises(InputError, match="unknown solver 'magic'"):
+        run("sweep", request_of(folder, grid={"solver": ("magic",)}), plain)
