@@ -200,6 +200,9 @@ def _sampling_arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--schedule", help="cosine, karras, log_linear, or fitted to the weights")
     sub.add_argument("--guidance-kind", help="see README; cfg, interval, cfgpp, apg, ...")
     sub.add_argument("--grounding", help="mean, moments or replacement")
+    sub.add_argument(
+        "--window-seconds", type=float, help="hear songs longer than this through windows of it"
+    )
 
 
 def _region(word: str) -> tuple[float, float]:

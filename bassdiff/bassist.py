@@ -17,7 +17,7 @@ from bassdiff.audio.io import SAMPLE_RATE_HZ, loudness_lufs, resample
 from bassdiff.data.mixing import BASS_LUFS, MIX_LUFS
 from bassdiff.diffusion import sampler
 from bassdiff.diffusion.denoiser import precondition
-from bassdiff.diffusion.editing import Keep, Windowed
+from bassdiff.diffusion.editing import Keep
 from bassdiff.diffusion.grounding import StyleGrounding, StyleReplacement
 from bassdiff.diffusion.guidance import Chain, chain
 from bassdiff.errors import InputError
@@ -28,16 +28,13 @@ from bassdiff.preparation import SILENCE_LUFS, Preparation, Start, mono, whole_r
 from bassdiff.pretrained.codec import Codec
 from bassdiff.pretrained.release import Weights, load_weights
 from bassdiff.sampling import MAX_STEPS, Sampling
-from bassdiff.types import Array, Cond, Denoise, PyTree, Solver
+from bassdiff.types import Array, Cond, Denoise, Guidance, PyTree, Solver
 
 MIN_SECONDS = 1.0
 MAX_SECONDS = 3600.0
 # Lengths, in latent frames, that the sampler is compiled for: 24 s, 71 s, 143 s, ... Few, since
 # compiling one takes longer than the frames that rounding up adds.
 FRAME_BUCKETS = (512, 1536, 3072, 4608, 6144, 9216, 13824, 41472, 77824)
-# Beyond ten minutes a song is heard through windows of 143 s that overlap by 36 s.
-MAX_ONE_PASS_FRAMES = 13824
-WINDOW_FRAMES, HOP_FRAMES = 3072, 2304
 STEPS_PER_CALL = 5
 SILENT_DB = 30.0
 ODD_LEVEL_DB = 10.0
@@ -45,18 +42,17 @@ ODD_LEVEL_DB = 10.0
 Progress = Callable[[int, int], None]
 
 
-def _denoiser(model: UNet, params: PyTree, windowed: bool) -> Denoise:
+def _denoiser(model: UNet, params: PyTree, window: Guidance) -> Denoise:
     def network(x: Array, sigma: Array, cond: Cond) -> Array:
         return model.apply({"params": params}, x, sigma, cond)
 
-    denoise = precondition(network)
-    return Windowed(WINDOW_FRAMES, HOP_FRAMES)(denoise) if windowed else denoise
+    return window(precondition(network))
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1), donate_argnames="trajectory")
+@functools.partial(jax.jit, static_argnums=0, donate_argnames="trajectory")
 def _advance(
     model: UNet,
-    windowed: bool,
+    window: Guidance,
     params: PyTree,
     solver: Solver,
     guidance: Chain,
@@ -71,7 +67,7 @@ def _advance(
 ) -> sampler.Trajectory:
     """Some of the steps; those from level 0 begin with noise, those to the last jump to zero."""
     noise_key, step_key = jax.random.split(jax.random.key(seed))
-    denoise = _denoiser(model, params, windowed)
+    denoise = _denoiser(model, params, window)
 
     def begin(at: sampler.Trajectory) -> sampler.Trajectory:
         return sampler.begin(solver, jax.random.normal(noise_key, at.x.shape), sigmas[0], draft)
@@ -210,7 +206,7 @@ class Bassist:
         for first, last in _calls(sampling.steps):
             trajectory = _advance(
                 self._unet.model,
-                bucket > MAX_ONE_PASS_FRAMES,
+                sampling.window(bucket),
                 self._params,
                 solver,
                 guidance,

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 KNOBS = (
     *("guidance", "guidance_kind", "rescale", "steps", "solver", "schedule"),
-    *("grounding", "style_strength"),
+    *("grounding", "style_strength", "window_seconds"),
 )
 EXIT_GATE = 3
 EXIT_INTERRUPTED = 130

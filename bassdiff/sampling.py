@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from bassdiff.audio.io import SAMPLE_RATE_HZ
+from bassdiff.diffusion.editing import Windowed
 from bassdiff.diffusion.guidance import (
     APG,
     CFG,
@@ -15,13 +17,17 @@ from bassdiff.diffusion.guidance import (
     CFGZeroStar,
     DynamicThresholding,
     Interval,
+    chain,
 )
 from bassdiff.diffusion.schedules import SCHEDULES, SIGMA_MAX, SIGMA_MIN, through
 from bassdiff.diffusion.solvers import SOLVERS
 from bassdiff.errors import InputError
+from bassdiff.models.autoencoder import LATENT_HOP
 from bassdiff.types import Guidance, Solver
 
 MAX_STEPS = 256
+MAX_ONE_PASS_FRAMES = 13824
+WINDOW_FRAMES = 3072
 FITTED = "fitted"
 GROUNDINGS = ("mean", "moments", "replacement")
 # A plain weight that a unit of CFG++ is like (arXiv 2406.08070, table 1).
@@ -46,6 +52,8 @@ class Sampling:
       grounding: `mean` or `moments` (mean and spread) of the estimate, or `replacement` of the
         mean of x.
       style_strength: Weight of style grounding, 0 (off) upwards.
+      window_seconds: Length of the windows through which longer songs are heard, 10 to 600; 0
+        hears songs of up to ten minutes at once, and longer ones through windows of 143 s.
     """
 
     solver: str = "dpmpp2m"
@@ -58,6 +66,7 @@ class Sampling:
     rescale: float = 0.7
     grounding: str = "mean"
     style_strength: float = 1.0
+    window_seconds: float = 0.0
 
     def __post_init__(self) -> None:
         """Checks the values.
@@ -80,6 +89,7 @@ class Sampling:
             ("guidance", 0.0, 100.0),
             ("rescale", 0.0, 1.0),
             ("style_strength", 0.0, 10.0),
+            ("window_seconds", 10.0 if self.window_seconds else 0.0, 600.0),
         ):
             if not low <= getattr(self, name) <= high:
                 raise InputError(
@@ -109,6 +119,16 @@ class Sampling:
     def make_guidance(self, sigmas: np.ndarray) -> tuple[Guidance, ...]:
         """The links that contrast with and without the mix; `sigmas` is the schedule."""
         return GUIDANCES[self.guidance_kind](self, sigmas)
+
+    def window(self, num_frames: int) -> Guidance:
+        """The link that looks at a song of so many latent frames through windows, or at once."""
+        if not self.window_seconds:
+            at_once = num_frames <= MAX_ONE_PASS_FRAMES
+            return chain() if at_once else Windowed(WINDOW_FRAMES, WINDOW_FRAMES * 3 // 4)
+        seconds_per_frame = LATENT_HOP / SAMPLE_RATE_HZ
+        # Halved at every level of the network, and overlapping by a quarter.
+        frames = 64 * round(self.window_seconds / seconds_per_frame / 64)
+        return Windowed(frames, frames * 3 // 4)
 
 
 def _cfg(sampling: Sampling) -> CFG:

@@ -3,6 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from bassdiff.diffusion.editing import Windowed
 from bassdiff.diffusion.guidance import CFG, CFGpp, chain
 from bassdiff.errors import InputError
 from bassdiff.sampling import FITTED, GUIDANCES, Sampling
@@ -40,6 +41,12 @@ def test_a_variation_begins_lower_and_still_descends(schedule, sigma_max):
     sigmas = sampling.sigmas(sigma_max)
     assert sigmas[0] == pytest.approx(sigma_max, rel=1e-3)
     assert np.all(np.diff(sigmas) < 0) and sigmas[-1] > 0
+
+
+def test_songs_are_heard_at_once_until_they_are_long():
+    assert Sampling().window(13824) == chain()
+    assert Sampling().window(41472) == Windowed(3072, 2304)
+    assert Sampling(window_seconds=60.0).window(512) == Windowed(1280, 960)
 
 
 @pytest.mark.parametrize(
