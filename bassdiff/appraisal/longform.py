@@ -12,10 +12,13 @@ from bassdiff.appraisal.stage import MODEL, Progress, Stage
 from bassdiff.audio.io import SAMPLE_RATE_HZ
 from bassdiff.bassist import MAX_SECONDS
 from bassdiff.data.stems import Source
+from bassdiff.diffusion.editing import Windowed
 from bassdiff.errors import InputError, SilentSong
 from bassdiff.evaluation.clips import Clip
 from bassdiff.evaluation.drift import Drift, drift
+from bassdiff.evaluation.seams import Seams, seams, window_borders
 from bassdiff.evaluation.table import Column, Kind, Row, Score, Table, mean_score
+from bassdiff.models.autoencoder import LATENT_HOP
 
 MIN_SEGMENTS = 2
 COLUMNS = (
@@ -26,6 +29,10 @@ COLUMNS = (
            "in dB", "lower"),
     Column("timbre_floor", "timbre floor", "timbre distance of the first minute's halves, in dB: "
            "what notes alone bring about", "none"),
+    Column("seam_level", "level across windows", "mean jump of level in dB where a window begins "
+           "or ends, less that elsewhere", "none"),
+    Column("seam_pitch", "notes across windows", "share of those places where the pitch changes, "
+           "less that elsewhere", "none"),
     Column("level_by_minute", "level by minute", "mean over the songs that sound then, in dB",
            "none", digits=1),
     Column("timbre_by_minute", "timbre by minute", "mean distance to the first minute over the "
@@ -44,9 +51,13 @@ def longform(stage: Stage, segment_seconds: float = 60.0) -> Table:
     players = {MODEL: stage.model, "true": stage.true, "follower": stage.follower}
     for name, play in players.items():
         numbers = stage.progress(range(len(stage.clips)), LABELS[name])
-        drifts = [drift(play(number), SAMPLE_RATE_HZ, segment_seconds) for number in numbers]
+        drifts, across = [], []
+        for number in numbers:
+            bass = play(number)
+            drifts.append(drift(bass, SAMPLE_RATE_HZ, segment_seconds))
+            across.append(seams(bass, _borders_seconds(stage, len(bass))))
         kind: Kind = "system" if name == MODEL else "anchor"
-        rows.append(Row(name, LABELS[name], kind, _scores(drifts, stage.songs)))
+        rows.append(Row(name, LABELS[name], kind, _scores(drifts, across, stage.songs)))
     return Table(
         "longform",
         "Does a long bass stay itself?",
@@ -54,6 +65,16 @@ def longform(stage: Stage, segment_seconds: float = 60.0) -> Table:
         COLUMNS,
         tuple(rows),
     )
+
+
+def _borders_seconds(stage: Stage, num_samples: int) -> np.ndarray:
+    """Where the bassist's windows begin and end; nothing if it hears a song at once."""
+    frames = -(-num_samples // LATENT_HOP)
+    settings = dataclasses.replace(stage.bassist.defaults, **stage.knobs)
+    window = settings.window(frames)
+    if not isinstance(window, Windowed):
+        return np.zeros(0)
+    return window_borders(frames, window.window, window.hop) * LATENT_HOP / SAMPLE_RATE_HZ
 
 
 def longest(
@@ -83,8 +104,10 @@ def longest(
     return [dataclasses.replace(clip, name=f"long-{n}") for n, clip in enumerate(songs)]
 
 
-def _scores(drifts: list[Drift], songs: list[str]) -> dict[str, Score]:
+def _scores(drifts: list[Drift], across: list[Seams], songs: list[str]) -> dict[str, Score]:
     return {
+        "seam_level": mean_score([a.level_db for a in across], songs),
+        "seam_pitch": mean_score([a.pitch_share for a in across], songs),
         "silent_minutes": mean_score([d.silent_share for d in drifts], songs),
         "level_slope": mean_score([abs(d.level_slope_db_per_minute) for d in drifts], songs),
         "timbre_drift": mean_score([d.max_timbre_db for d in drifts], songs),
