@@ -115,8 +115,8 @@ def _sweep(sub: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="SETTING=VALUE,VALUE",
-        help="values of a setting; repeated for others: solver, schedule, steps, guidance, "
-        "guidance_kind, rescale, grounding, style_strength",
+        help="values of a setting; repeated for others: weights, solver, schedule, steps, "
+        "guidance, guidance_kind, rescale, grounding, style_strength",
     )
     _appraisal_arguments(sub, "sweep")
 

@@ -1,4 +1,4 @@
-"""What does every combination of settings play: solver, schedule, steps, guidance, style?"""
+"""What does every combination of settings play: weights, solver, steps, guidance, style?"""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ import numpy as np
 
 from bassdiff.appraisal.music import LABELS
 from bassdiff.appraisal.stage import MODEL, Stage
+from bassdiff.bassist import Bassist
 from bassdiff.errors import InputError
 from bassdiff.evaluation.music import COLUMNS as MUSIC
 from bassdiff.evaluation.music import derangement, hear_bass, score_clips
 from bassdiff.evaluation.table import Column, Row, Score, Table, mean_score
 from bassdiff.evaluation.timbre import timbre, timbre_distance
+from bassdiff.pretrained.release import load_weights
 from bassdiff.sampling import Sampling
 
+WEIGHTS = "weights"
 Grid: TypeAlias = Mapping[str, Sequence[Any]]
 EVALUATIONS = Column(
     "evaluations",
@@ -53,7 +56,8 @@ def parse_grid(words: Sequence[str]) -> dict[str, tuple[Any, ...]]:
     {'solver': ('euler', 'unipc'), 'steps': (4, 8)}
     """
     kinds = {"str": str, "int": int, "float": float}
-    known = {f.name: kinds[str(f.type)] for f in dataclasses.fields(Sampling) if f.type in kinds}
+    fields = dataclasses.fields(Sampling)
+    known = {WEIGHTS: str, **{f.name: kinds[str(f.type)] for f in fields if f.type in kinds}}
     grid: dict[str, tuple[Any, ...]] = {}
     for word in words:
         name, _, values = word.partition("=")
@@ -72,19 +76,23 @@ def parse_grid(words: Sequence[str]) -> dict[str, tuple[Any, ...]]:
 
 
 def combinations(grid: Grid, defaults: Sampling) -> list[dict[str, Any]]:
-    """Every choice of one value per setting; solvers outermost, since each is a program.
+    """Every choice of one value per setting; those that are programs of their own outermost.
+
+    Args:
+      grid: Values by setting; `weights` may be one.
+      defaults: What the others are.
 
     Raises:
       InputError: One of them cannot be sampled with.
     """
-    programs = ("solver", "guidance_kind", "grounding")
+    programs = (WEIGHTS, "solver", "guidance_kind", "grounding")
     names = sorted(grid, key=lambda name: name not in programs)
     found = [
         dict(zip(names, values, strict=True))
         for values in itertools.product(*(grid[name] for name in names))
     ]
     for settings in found:
-        dataclasses.replace(defaults, **settings)
+        dataclasses.replace(defaults, **_sampling(settings))
     return found
 
 
@@ -102,6 +110,11 @@ def sweep(stage: Stage, grid: Grid) -> Table:
     """
     defaults = dataclasses.replace(stage.bassist.defaults, **stage.knobs)
     chosen = combinations(grid, defaults)
+    # The weights that are compared, each opened once.
+    stages = {
+        name: dataclasses.replace(stage, bassist=Bassist(load_weights(name)))
+        for name in grid.get(WEIGHTS, ())
+    }
     others = derangement(stage.songs)
     styled = "style_strength" in grid
     sounds = [timbre(clip.true_bass) for clip in stage.clips] if styled else []
@@ -109,25 +122,28 @@ def sweep(stage: Stage, grid: Grid) -> Table:
 
     def row(name: str, label: str, settings: dict[str, Any]) -> Row:
         style: dict[str, Any] = {}
-        basses = []
+        basses, changes = [], _sampling(settings)
+        player = stages.get(settings.get(WEIGHTS, ""), stage)
         for number in stage.progress(range(len(stage.clips)), label):
             if styled:
                 style = {"style": stage.clips[others[number]].true_bass}
-            basses.append(stage.variation(number, name, **settings, **style))
+            basses.append(player.variation(number, name, **changes, **style))
         heard = [hear_bass(bass, stage.judge) for bass in basses]
         music = score_clips(mixes, heard, stage.songs)
         scores = {column: music[column] for column in MUSIC_COLUMNS if column in music}
         if styled:
             wins = [_is_nearer(timbre(bass), sounds, others[i]) for i, bass in enumerate(basses)]
             scores[TIMBRE.name] = mean_score(wins, stage.songs)
-        cost = float(num_evaluations(dataclasses.replace(defaults, **settings)))
+        own = dataclasses.replace(player.bassist.defaults, **stage.knobs)
+        cost = float(num_evaluations(dataclasses.replace(own, **changes)))
         scores[EVALUATIONS.name] = Score(cost, cost, cost)
         return Row(name, label, "setting" if settings else "system", scores, settings or None)
 
     default_name = f"{MODEL}-styled" if styled else MODEL
     rows = [row(default_name, "defaults", {})]
     for settings in chosen:
-        words = [f"{name}={value}" for name, value in settings.items()]
+        # Weights may be a folder, and the words become a file's name.
+        words = [f"{name}={value}".replace("/", "_") for name, value in settings.items()]
         label = ", ".join(f"{_words(name)} {value}" for name, value in settings.items())
         rows.append(row("-".join(["sweep", *words]), label, settings))
     for name, play in (("true", stage.true), ("shuffled", stage.shuffled)):
@@ -151,6 +167,11 @@ def num_evaluations(sampling: Sampling) -> int:
     per_step = 2 if sampling.solver in ("heun", "churn") else 1
     calls = per_step * (sampling.steps - 1) + 1
     return calls if sampling.guidance_kind == "none" else 2 * calls
+
+
+def _sampling(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that are of sampling."""
+    return {name: value for name, value in settings.items() if name != WEIGHTS}
 
 
 def _is_nearer(own: Any, sounds: Sequence[Any], wanted: int) -> float:
