@@ -42,6 +42,7 @@ setup(
     python_requires=">=3.11",
     packages=find_packages(include=["bassdiff", "bassdiff.*"]),
     package_data={
+        "bassdiff.diffusion": ["*.md"],
         "bassdiff.examples": ["*.ogg"],
         "bassdiff.evaluation": ["templates/*"],
         "bassdiff.pretrained": ["*/*.safetensors", "*/*.md", "*/*.json", "*/scores/*.json"],
