@@ -141,6 +141,12 @@ class Bassist:
             if name not in known_knobs:
                 raise InputError(f"unknown setting {name!r}; choose among {', '.join(known_knobs)}")
         sampling = dataclasses.replace(sampling or self.defaults, **knobs)
+        if "guidance" in knobs and sampling.guidance_kind == "none":
+            warnings.warn(
+                "guidance does nothing here: these settings have none, or it is in the weights; "
+                "choose a guidance_kind to add some",
+                stacklevel=2,
+            )
         check_seed(seed)
         sample_rate_hz = whole_rate(sample_rate_hz)
         given = mono("the mix", mix)

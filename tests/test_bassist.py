@@ -239,6 +239,11 @@ def test_a_bass_of_an_odd_level_is_reported(player, monkeypatch, level, words):
         player.generate(mix(1.0), RATE, steps=2)
 
 
+def test_a_guidance_that_does_nothing_is_reported(player):
+    with pytest.warns(UserWarning, match="guidance does nothing here"):
+        player.generate(mix(1.0), RATE, steps=2, guidance_kind="none", guidance=3.0)
+
+
 def test_a_whole_rate_may_be_a_float(player):
     played = [player.generate(mix(1.0), kind(RATE), steps=2) for kind in (int, float)]
     np.testing.assert_array_equal(*played)

@@ -153,6 +153,17 @@ def ablation():
     return Table("ablation", "What does each setting do?", {}, columns, tuple(rows))
 
 
+def sweep():
+    rows = [_row("model", {"harmony_top1": _score(0.67)})]
+    for solver, best in (("euler", 0.6), ("unipc", 0.7)):
+        for steps in (4, 16):
+            name, setting = f"{solver}-{steps}", {"solver": solver, "steps": steps}
+            rows.append(_row(name, {"harmony_top1": _score(best - 1 / steps)}, setting))
+    rows.append(_row("true", {"harmony_top1": _score(0.7)}))
+    columns = music(4).columns[:1]
+    return Table("sweep", "What do solvers bring and cost?", {}, columns, tuple(rows))
+
+
 def write_evaluation(folder, sounds, song=lambda number: f"Song {number}"):
     """Writes a whole evaluation folder.
 
@@ -184,7 +195,8 @@ def write_evaluation(folder, sounds, song=lambda number: f"Song {number}"):
             path = folder / "clips" / name / f"{system}.flac"
             io.write(path, samples, io.SAMPLE_RATE_HZ)
     (folder / "clips.json").write_text(json.dumps(clips))
-    for table in (music(len(clips)), matching(), distances(), style(), longform(), ablation()):
+    others = (matching(), distances(), style(), longform(), ablation(), sweep())
+    for table in (music(len(clips)), *others):
         (folder / f"{table.task}.json").write_text(table.to_json())
     return folder
 

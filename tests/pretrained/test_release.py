@@ -7,6 +7,7 @@ from bassdiff.models.matching import MatchingModel
 from bassdiff.pretrained import release
 from bassdiff.pretrained.codec import Codec
 from bassdiff.pretrained.weights import load_codec, load_matching, save_codec, save_matching
+from bassdiff.sampling import Sampling
 
 
 @pytest.fixture
@@ -114,3 +115,17 @@ def test_unknown_names_are_refused_with_the_known_ones(folder, monkeypatch):
     assert release.find(folder) == folder
     with pytest.raises(InputError, match=r"nothing is neither .* choose among released"):
         release.find("nothing")
+
+
+@pytest.mark.parametrize("name", release.released())
+def test_what_is_released_loads_and_knows_how_to_sample(name):
+    weights = release.load_weights(name)
+    assert Sampling.of_weights(weights.unet.bindings).sigmas()[0] == pytest.approx(80.0)
+
+
+def test_the_fast_weights_correct_the_small_ones():
+    small, fast = (release.load_weights(name) for name in ("small", "fast"))
+    assert small.unet.checksum != fast.unet.checksum
+    kernels = [weights.unet.params["Conv_0"]["kernel"] for weights in (small, fast)]
+    assert kernels[0].shape == kernels[1].shape and np.any(kernels[0] != kernels[1])
+    assert Sampling.of_weights(fast.unet.bindings).steps == 4
