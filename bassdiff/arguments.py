@@ -116,7 +116,7 @@ def _sweep(sub: argparse.ArgumentParser) -> None:
         default=[],
         metavar="SETTING=VALUE,VALUE",
         help="values of a setting; repeated for others: weights, solver, schedule, steps, "
-        "guidance, guidance_kind, rescale, grounding, style_strength",
+        "guidance, guidance_kind, rescale, sigma_min, grounding, style_strength, window_seconds",
     )
     _appraisal_arguments(sub, "sweep")
 
@@ -201,17 +201,20 @@ def _sampling_arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--guidance-kind", help="see README; cfg, interval, cfgpp, apg, ...")
     sub.add_argument("--grounding", help="mean, moments or replacement")
     sub.add_argument(
-        "--window-seconds", type=float, help="hear songs longer than this through windows of it"
+        "--window-seconds",
+        type=float,
+        help="hear songs longer than this, 10 to 600, through windows of it",
     )
 
 
 def _region(word: str) -> tuple[float, float]:
     start, _, end = word.partition(":")
-    return float(start), float(end)
-
-
-# What a bad value is called.
-_region.__name__ = "START:END"
+    try:
+        return float(start), float(end)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{word!r} is no region; write two times in seconds, as 12.5:20"
+        ) from None
 
 
 def _positive(kind: type[int] | type[float]) -> Callable[[str], int | float]:

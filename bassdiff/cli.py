@@ -236,12 +236,16 @@ def _styles(arguments: argparse.Namespace) -> list[Style]:
     from bassdiff.material import Style
 
     options = {"weight": arguments.style_weight, "start_seconds": arguments.style_from}
-    for name, values in options.items():
+    for name, values in zip(("--style-weight", "--style-from"), options.values(), strict=True):
         if values and len(values) != len(arguments.style):
             raise InputError(
-                f"{len(values)} values of --style-{name.split('_')[0]} and {len(arguments.style)} "
-                "of --style do not pair up; give one for each or none"
+                f"{len(values)} values of {name} and {len(arguments.style)} of --style do not pair "
+                "up; give one for each or none"
             )
+    if arguments.style_weight and len(set(arguments.style_from)) == len(arguments.style) > 1:
+        raise InputError(
+            "--style-weight blends styles that begin together, and these take turns; leave it out"
+        )
     return [
         Style(path, **{name: values[i] for name, values in options.items() if values})
         for i, path in enumerate(arguments.style)

@@ -88,7 +88,7 @@ def continuation(bass: Recording) -> Draft:
     return Draft(bass, free_seconds=(None, float("inf")))
 
 
-def variation(bass: Recording, strength: float) -> Draft:
+def variation(bass: Recording, strength: float = 0.4) -> Draft:
     """Plays a bass differently: 0 not at all, 1 from scratch."""
     return Draft(bass, strength)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -134,6 +135,12 @@ class Preparation:
                 raise InputError(
                     f"what is to be played begins at {start:.1f} s and the mix lasts "
                     f"{seconds:.1f} s; begin earlier"
+                )
+            if length < seconds - 0.1 and end < seconds:
+                warnings.warn(
+                    f"{name} lasts {length:.1f} s and the mix {seconds:.1f} s; beyond it and the "
+                    "region, the bass is silent",
+                    stacklevel=3,
                 )
             times = (np.arange(len(known)) + 0.5) * LATENT_HOP / SAMPLE_RATE_HZ
             keep[(times < start) | (times >= end)] = 1.0

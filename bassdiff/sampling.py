@@ -74,7 +74,12 @@ class Sampling:
         Raises:
           InputError: For an unknown name or a value out of range.
         """
-        schedules = (*SCHEDULES, FITTED) if self.levels else tuple(SCHEDULES)
+        if self.schedule == FITTED and not self.levels:
+            raise InputError(
+                f"these weights have no levels for the schedule {FITTED!r}; choose among "
+                f"{', '.join(SCHEDULES)}"
+            )
+        schedules = (*SCHEDULES, FITTED)
         for kind, name, known in (
             ("solver", self.solver, SOLVERS),
             ("schedule", self.schedule, schedules),

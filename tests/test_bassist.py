@@ -67,7 +67,7 @@ def test_no_setting_compiles_anything(player, compilations):
     )  # fmt: skip
     turns = [Style(mix(1.5)), Style(mix(1.0), 2.0), Style(mix(1.0), 1.0, 1.5)]
     player.generate(mix(2.9), RATE, style=turns, grounding="moments")
-    player.generate(mix(2.9), RATE, draft=edit(mix(2.0), 0.5, 1.5))
+    player.generate(mix(2.9), RATE, draft=edit(mix(2.9), 0.5, 1.5))
     player.generate(mix(2.9), RATE, draft=retimbre(mix(2.0)), style=mix(1.0))
     player.generate(mix(2.0), RATE)
     assert len(compilations) == before
@@ -111,7 +111,11 @@ def test_a_silent_mix_is_played_over(player):
         (mix(1.0), {"guidance_kind": "best"}, "unknown guidance_kind"),
         (mix(1.0), {"window_seconds": 5.0}, "window_seconds is 5.0; choose a value from 10.0"),
         (mix(1.0), {"grounding": "best"}, "unknown grounding"),
-        (mix(1.0), {"schedule": "fitted"}, "unknown schedule 'fitted'; choose among cosine"),
+        (
+            mix(1.0),
+            {"schedule": "fitted"},
+            "no levels for the schedule 'fitted'",
+        ),
         (mix(1.0), {"draft": variation(mix(2.0), 0.5)}, "lasts 2.0 s and the mix 1.0 s"),
         (mix(1.0), {"draft": continuation(mix(1.0))}, "begins at 1.0 s and the mix lasts 1.0"),
         (mix(1.0), {"draft": edit(mix(1.0), 1.5, 2.0)}, "begins at 1.5 s"),
@@ -179,6 +183,11 @@ def test_a_continuation_keeps_the_bass_and_goes_on(player, draft):
     np.testing.assert_allclose(whole[: len(begun)], kept[: len(begun)], rtol=1e-5, atol=1e-6)
     rest = slice(int(1.6 * RATE), None)
     assert np.abs(whole[rest] - kept[rest]).max() > 0.01 * np.abs(kept).max()
+
+
+def test_silence_after_a_short_draft_is_reported(player, draft):
+    with pytest.warns(UserWarning, match=r"lasts 2\.0 s and the mix 3\.0 s; beyond it"):
+        player.generate(mix(3.0), RATE, draft=edit(draft, 0.5, 1.0), steps=2)
 
 
 def test_a_variation_departs_with_its_strength(player, draft):

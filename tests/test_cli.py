@@ -14,6 +14,7 @@ pytestmark = pytest.mark.filterwarnings(
     "default:.* dB softer than it was played",
     "default:the bass came out",
     "default:.* had peaks of",
+    "default:.* and the mix .* the bass is silent",
 )
 RATE = 22050
 
@@ -126,7 +127,14 @@ def bad_inputs(folder):
         (["good.wav", "--out", "x.wav", "--mixdown", "x.wav"], "x.wav is to be two files"),
         (["good.wav", "--out", "folder.wav"], "folder.png: is a folder"),
         (["good.wav", "--style", "text.wav", "--style-weight", "-1"], "choose a positive one"),
-        (["good.wav", "--style-from", "3"], "1 values of --style-start and 0 of --style"),
+        (["good.wav", "--style-from", "3"], "1 values of --style-from and 0 of --style"),
+        (
+            [
+                *("good.wav", "--style", "text.wav", "--style-weight", "2", "--style-from", "0"),
+                *("--style", "text.wav", "--style-weight", "2", "--style-from", "1"),
+            ],
+            "these take turns; leave it out",
+        ),
         (["good.wav", "--edit", "bass.wav"], "need each other"),
         (["good.wav", "--edit", "x.wav", "--region", "3:2"], "a region from 3 to 2 s is none"),
         (["good.wav", "--edit", "bass.wav", "--region", "0:1"], "bass.wav is an input"),
@@ -148,7 +156,9 @@ def test_bad_input_is_one_sentence_and_exit_code_2(inside, tmp_path, capsys, wor
     assert sorted(tmp_path.iterdir()) == before
 
 
-@pytest.mark.parametrize("words", [["--seed", "x"], ["--steps", "3.5"], ["--no-such-thing"]])
+@pytest.mark.parametrize(
+    "words", [["--seed", "x"], ["--steps", "3.5"], ["--no-such-thing"], ["--region", "5"]]
+)
 def test_a_misspelt_command_is_one_sentence_too(inside, capsys, words):
     with pytest.raises(SystemExit) as exit_:
         inside("generate", *words)
@@ -179,6 +189,7 @@ def test_a_bass_can_be_edited_continued_varied_and_given_another_sound(inside, m
     assert inside(*words, "--vary", "draft.wav", "--strength", "0", "--out", "same.wav") == 0
     assert inside(*words, "--edit", "draft.wav", "--region", "0.5:1", "--out", "edit.wav") == 0
     assert inside(*words, "--continue", "draft.wav", "--out", "on.wav") == 0
+    assert inside(*words, "--vary", "draft.wav", "--out", "varied.wav") == 0
     assert inside(*words, "--retimbre", "draft.wav", "--style", mix, "--out", "sound.wav") == 0
     same, edited, on = (
         io.read_mono(tmp_path / name, RATE) for name in ("same.wav", "edit.wav", "on.wav")

@@ -53,7 +53,7 @@ def test_songs_are_heard_at_once_until_they_are_long():
     ("settings", "words"),
     [
         ({"solver": "x"}, "unknown solver 'x'; choose among euler"),
-        ({"schedule": FITTED}, "unknown schedule 'fitted'"),
+        ({"schedule": FITTED}, "no levels for the schedule 'fitted'; choose among cosine"),
         ({"guidance_kind": "x"}, "choose among none, cfg"),
         ({"grounding": "x"}, "choose among mean, moments, replacement"),
         ({"steps": 1}, "choose a value from 2 to 256"),
