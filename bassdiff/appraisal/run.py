@@ -91,7 +91,7 @@ def run(task: str, request: Request, progress: Progress) -> Table:
         raise InputError(f"finished pairs cannot be played again; {task} needs --data")
     weights = load_weights(request.weights)
     judge = None if request.judge == "none" else load_judges(request.judge)
-    question = _question(task, request, judge)
+    question = _question(task, request, judge, Sampling.of_weights(weights.unet.bindings))
     source = _source(request)
     chosen = _chosen(task, source, request, progress)
     about = {
@@ -135,7 +135,9 @@ def run(task: str, request: Request, progress: Progress) -> Table:
     return table
 
 
-def _question(task: str, request: Request, judge: Panel | None) -> Callable[[Stage], Table]:
+def _question(
+    task: str, request: Request, judge: Panel | None, defaults: Sampling
+) -> Callable[[Stage], Table]:
     """What to ask of a stage, with everything opened that this takes."""
     if task == "music":
         name = _unplaced(request.bank)
@@ -147,7 +149,7 @@ def _question(task: str, request: Request, judge: Panel | None) -> Callable[[Sta
     if task == "longform":
         return lambda stage: longform(stage, request.segment_seconds)
     if task == "sweep":
-        combinations(request.grid, Sampling.of_weights(load_weights(request.weights).unet.bindings))
+        combinations(request.grid, dataclasses.replace(defaults, **request.knobs))
         return lambda stage: sweep(stage, request.grid)
     if task == "matching":
         return matching

@@ -39,13 +39,12 @@ def init_adapter(key: Array, params: PyTree, rank: int) -> PyTree:
     return flax.traverse_util.unflatten_dict(adapter)
 
 
-def adapted(params: PyTree, adapter: PyTree, scale: Array | float = 1.0) -> PyTree:
+def adapted(params: PyTree, adapter: PyTree) -> PyTree:
     """The network's parameters, corrected.
 
     Args:
       params: The network's parameters.
       adapter: As `init_adapter` makes it.
-      scale: 0 (the network as it was) to 1.
     """
     flat = dict(flax.traverse_util.flatten_dict(params))
     parts = flax.traverse_util.flatten_dict(adapter)
@@ -53,5 +52,5 @@ def adapted(params: PyTree, adapter: PyTree, scale: Array | float = 1.0) -> PyTr
         if side == DOWN:
             where = tuple(path)
             product = parts[*where, DOWN] @ parts[*where, UP]
-            flat[where] = flat[where] + scale * product.reshape(flat[where].shape)
+            flat[where] = flat[where] + product.reshape(flat[where].shape)
     return flax.traverse_util.unflatten_dict(flat)

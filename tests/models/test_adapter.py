@@ -24,9 +24,9 @@ def test_a_matrix_is_corrected_by_the_product_and_everything_else_is_left():
     assert jax.tree.map(jnp.shape, adapter) == {"conv": {"kernel": {"down": (15, 2), "up": (2, 4)}}}
     up = jnp.arange(8.0).reshape(2, 4)
     adapter["conv"]["kernel"]["up"] = up
-    full = adapted(params, adapter, 0.5)
+    full = adapted(params, adapter)
     product = np.asarray(adapter["conv"]["kernel"]["down"] @ up).reshape(3, 5, 4)
-    np.testing.assert_allclose(full["conv"]["kernel"], 1.0 + 0.5 * product, rtol=1e-6)
+    np.testing.assert_allclose(full["conv"]["kernel"], 1.0 + product, rtol=1e-6)
     np.testing.assert_array_equal(full["conv"]["bias"], 1.0)
     np.testing.assert_array_equal(full["small"]["kernel"], 1.0)
     assert np.linalg.matrix_rank(product.reshape(15, 4)) == 2
