@@ -53,7 +53,16 @@ setup(
         "cuda": ["jax[cuda13]"],
         "midi": ["pretty_midi>=0.2.11", "midirenderer>=0.1.3"],
         "embedders": ["onnxruntime"],
-        "test": ["pytest>=8", "ruff", "mypy", "stempeg", "onnx", "onnxruntime", "playwright"],
+        "test": [
+            "pytest>=8",
+            "pytest-xdist>=3.6",
+            "ruff",
+            "mypy",
+            "stempeg",
+            "onnx",
+            "onnxruntime",
+            "playwright",
+        ],
     },
     entry_points={"console_scripts": ["bassdiff=bassdiff.cli:main"]},
 )
