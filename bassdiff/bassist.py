@@ -161,7 +161,9 @@ class Bassist:
         if draft is not None:
             start = self._preparation.start(draft, sample_rate_hz, len(wave))
         bucket = _bucket(-(-len(wave) // LATENT_HOP))
-        grounding = self._preparation.grounding(style, sample_rate_hz, sampling, bucket)
+        grounding = self._preparation.grounding(
+            style, sample_rate_hz, sampling, bucket, len(wave) / SAMPLE_RATE_HZ
+        )
         # A mix may peak far above its loudness; a codec has no ceiling, so nothing clips.
         mix_latents = self._mix_codec.encode(wave * np.float32(gain))
         latents = self.sample(mix_latents, sampling, seed, grounding, start, progress)

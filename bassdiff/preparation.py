@@ -60,10 +60,21 @@ class Preparation:
         sample_rate_hz: int,
         sampling: Sampling,
         num_frames: int,
+        mix_seconds: float = float("inf"),
     ) -> StyleGrounding | StyleReplacement:
-        """The link that gives a sound; without a style its strength is 0."""
+        """The link that gives a sound; without a style its strength is 0.
+
+        Raises:
+          InputError: If a style cannot be heard, begins after the mix has ended, or is one of too
+            many that take turns.
+        """
         styles = _styles(style)
         starts = sorted({reference.start_seconds for reference in styles})
+        if starts and starts[-1] >= mix_seconds:
+            raise InputError(
+                f"a style takes over at {starts[-1]:g} s and the mix lasts {mix_seconds:.1f} s; "
+                "let it begin earlier"
+            )
         if len(starts) > MAX_SECTIONS:
             raise InputError(f"{len(starts)} styles take turns; name {MAX_SECTIONS} at most")
         strength = np.float32(sampling.style_strength if styles else 0.0)

@@ -42,6 +42,8 @@ from bassdiff.types import Array, Cond, PyTree
 
 COMPILE_EVENT = "/jax/core/compile/backend_compile_duration"
 SONG_SECONDS = (10, 15, 20, 23, 30, 40, 45, 50, 60, 70)
+# Heard in windows, unlike all that are shorter than the first.
+LONG_SONG_MINUTES = (15, 30, 45)
 
 
 def main() -> None:
@@ -124,9 +126,32 @@ def measure(weights_name: str, repeats: int, cache_folder: str) -> dict[str, Any
             bassist.generate(song, SAMPLE_RATE_HZ, steps=2)
     figures["compiles_over_ten_songs"] = len(count)
     figures["song_seconds"] = list(SONG_SECONDS)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    figures["peak_memory_mb"] = peak / (1024 if sys.platform != "darwin" else 1024**2)
+    figures["peak_memory_mb"] = peak_memory_mb()
+    return figures | long_songs(bassist, minute)
+
+
+def long_songs(bassist: Bassist, minute: np.ndarray) -> dict[str, float]:
+    """Seconds per minute of song and peak memory, of songs that are heard in windows.
+
+    In 4 steps, so that what is not sampling counts too. Memory only grows, so the songs do.
+    """
+    figures = {}
+    for minutes in LONG_SONG_MINUTES:
+        song = np.tile(minute, minutes)
+        # The first call compiles; only the second is timed.
+        bassist.generate(song, SAMPLE_RATE_HZ, steps=2)
+        started = time.perf_counter()
+        bassist.generate(song, SAMPLE_RATE_HZ, steps=4)
+        seconds = time.perf_counter() - started
+        figures[f"song_of_{minutes}_min_seconds_per_minute"] = seconds / minutes
+        figures[f"song_of_{minutes}_min_peak_memory_mb"] = peak_memory_mb()
     return figures
+
+
+def peak_memory_mb() -> float:
+    """The most memory that this process has held."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1024 if sys.platform != "darwin" else 1024**2)
 
 
 def guidance_costs(weights: Weights, repeats: int) -> dict[str, float]:

@@ -125,7 +125,8 @@ def test_a_silent_mix_is_played_over(player):
             {"style": [Style(mix(1.0)), Style(mix(1.0), 1.0, 0.5)], "grounding": "replacement"},
             "take turns need",
         ),
-        (mix(1.0), {"style": [Style(mix(1.0), 1.0, float(n)) for n in range(9)]}, "name 8 at"),
+        (mix(1.0), {"style": [Style(mix(1.0), 1.0, n / 10) for n in range(9)]}, "name 8 at"),
+        (mix(1.0), {"style": [Style(mix(1.0), 1.0, 1.5)]}, r"takes over at 1.5 s and .* 1.0 s;"),
     ],
 )
 def test_refusals_are_sentences(player, song, settings, words):
