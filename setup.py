@@ -22,6 +22,7 @@ DATA = [
 TOOLS = [
     "ml_collections>=1.0",
     "absl-py",
+    "filelock",
     "numpy>=2",
     "scipy",
     "matplotlib",

@@ -6,8 +6,9 @@ import argparse
 from collections.abc import Callable, Sequence
 from typing import NoReturn, TypeAlias
 
+from bassdiff.errors import EXIT_INPUT
+
 Verb: TypeAlias = Callable[[argparse.Namespace], None]
-EXIT_INPUT = 2
 
 
 class _Parser(argparse.ArgumentParser):
@@ -35,6 +36,12 @@ def _train(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("objective", choices=("autoencoder", "diffusion", "distillation", "matching"))
     sub.add_argument("--config", required=True, metavar="FILE:SIZE")
     sub.add_argument("--workdir", required=True, help="checkpoints, logs and weights go here")
+    sub.add_argument(
+        "--profile",
+        type=_steps,
+        metavar="steps=A:B",
+        help="write a profiler trace of these steps for TensorBoard",
+    )
     sub.epilog = "Any key of the config can be set: --config.key=value."
 
 
@@ -215,6 +222,13 @@ def _region(word: str) -> tuple[float, float]:
         raise argparse.ArgumentTypeError(
             f"{word!r} is no region; write two times in seconds, as 12.5:20"
         ) from None
+
+
+def _steps(word: str) -> tuple[int, int]:
+    start, _, end = word.removeprefix("steps=").partition(":")
+    if not (start.isdecimal() and end.isdecimal() and 0 < int(start) <= int(end)):
+        raise argparse.ArgumentTypeError(f"{word!r} names no steps; write them as steps=100:105")
+    return int(start), int(end)
 
 
 def _positive(kind: type[int] | type[float]) -> Callable[[str], int | float]:

@@ -1,8 +1,8 @@
 """The command line: one verb per job. `bassdiff VERB --help` tells the rest.
 
 Exit codes: 0 done; 2 bad input, usage or configuration (nothing was written); 3 an evaluation
-fell short of `--fail-if-gap-below`; 130 interrupted; 1 a defect of bassdiff, with a traceback to
-report.
+fell short of `--fail-if-gap-below`; 42 a long job was asked to end, or hung, and the same command
+goes on; 130 interrupted; 1 a defect of bassdiff, with a traceback to report.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bassdiff.arguments import EXIT_INPUT, arguments_of
-from bassdiff.errors import GateFailed, InputError
+from bassdiff.arguments import arguments_of
+from bassdiff.errors import GateFailed, InputError, Preempted, exit_code
+from bassdiff.runtime import distributed_job, resumable_job
 
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
@@ -33,8 +34,6 @@ KNOBS = (
     *("guidance", "guidance_kind", "rescale", "steps", "solver", "schedule"),
     *("grounding", "style_strength", "window_seconds"),
 )
-EXIT_GATE = 3
-EXIT_INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -49,15 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         arguments.verb(arguments)
-    except InputError as error:
-        print(f"bassdiff: {error}", file=sys.stderr)
-        return EXIT_INPUT
-    except GateFailed as error:
-        print(f"bassdiff: {error}", file=sys.stderr)
-        return EXIT_GATE
-    except KeyboardInterrupt:
-        print("bassdiff: interrupted", file=sys.stderr)
-        return EXIT_INTERRUPTED
+    except (InputError, GateFailed, Preempted, KeyboardInterrupt) as error:
+        print(f"bassdiff: {str(error) or 'interrupted'}", file=sys.stderr)
+        return exit_code(error)
     return 0
 
 
@@ -82,6 +75,7 @@ def generate(arguments: argparse.Namespace) -> None:
         print("wrote", *filter(None, dataclasses.astuple(output)), file=sys.stderr)
 
 
+@resumable_job()
 def encode(arguments: argparse.Namespace) -> None:
     """Pre-encodes songs for training a diffusion or a matching model."""
     from tqdm import tqdm
@@ -122,7 +116,8 @@ def train(arguments: argparse.Namespace) -> None:
             f"{arguments.config} configures {config.objective}; run "
             f"`bassdiff train {config.objective}`"
         )
-    recipes.run(config, Path(arguments.workdir))
+    with distributed_job():
+        recipes.run(config, Path(arguments.workdir), arguments.profile)
 
 
 def release(arguments: argparse.Namespace) -> None:
@@ -137,6 +132,7 @@ def release(arguments: argparse.Namespace) -> None:
     )
 
 
+@resumable_job()
 def evaluate(arguments: argparse.Namespace) -> None:
     """Scores basses on songs that were not trained on, beside anchors of known worth."""
     out = Path(arguments.out)

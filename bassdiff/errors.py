@@ -1,4 +1,11 @@
-"""What goes wrong through no fault of the program; apart from the types, which need JAX."""
+"""What goes wrong through no fault of the program, and the exit code that tells a cluster."""
+
+EXIT_DEFECT = 1
+EXIT_INPUT = 2
+EXIT_GATE = 3
+# Clusters restart a job that ends with this code, or that a signal ended (127 to 255).
+EXIT_RETRY = 42
+EXIT_INTERRUPTED = 130
 
 
 class InputError(ValueError):
@@ -15,3 +22,24 @@ class GateFailed(Exception):
 
 class SilentSong(InputError):
     """A song without a bass, or with nothing else: a job over many songs leaves it out."""
+
+
+class Preempted(Exception):
+    """The job was asked to end and has kept its work; the command line exits with 42."""
+
+
+def exit_code(error: BaseException) -> int:
+    """The exit code of a process that ends with `error`.
+
+    >>> exit_code(InputError("no such file")), exit_code(Preempted()), exit_code(KeyError())
+    (2, 42, 1)
+    """
+    for kind, code in (
+        (InputError, EXIT_INPUT),
+        (GateFailed, EXIT_GATE),
+        (Preempted, EXIT_RETRY),
+        (KeyboardInterrupt, EXIT_INTERRUPTED),
+    ):
+        if isinstance(error, kind):
+            return code
+    return EXIT_DEFECT

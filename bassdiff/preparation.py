@@ -15,7 +15,7 @@ from bassdiff.diffusion.grounding import StyleGrounding, StyleReplacement
 from bassdiff.diffusion.schedules import SIGMA_MAX
 from bassdiff.errors import InputError
 from bassdiff.material import SPLICE_SECONDS, Draft, Recording, Style, section_shares
-from bassdiff.models.autoencoder import LATENT_HOP, NUM_PITCH_CHANNELS
+from bassdiff.models.autoencoder import LATENT_HOP
 from bassdiff.pretrained.codec import Codec
 from bassdiff.sampling import Sampling
 
@@ -50,9 +50,7 @@ class Preparation:
     def __init__(self, codec: Codec) -> None:
         self._codec = codec
         # The reference lends its sound, not its notes.
-        self._timbre = np.ones(codec.num_channels, np.float32)
-        if codec.weights.model.has_pitch:
-            self._timbre[:NUM_PITCH_CHANNELS] = 0.0
+        self._timbre = codec.sound_channels
 
     def grounding(
         self,

@@ -23,12 +23,13 @@ from bassdiff.models.matching import MatchingModel
 from bassdiff.models.unet import UNet
 from bassdiff.pretrained.codec import Codec
 from bassdiff.pretrained.release import load_codecs, load_weights
+from bassdiff.runtime import agree
 from bassdiff.sampling import FITTED, Sampling
 from bassdiff.training import partition
 from bassdiff.training.autoencoder import AutoencoderObjective, LossWeights
 from bassdiff.training.diffusion import DiffusionObjective
 from bassdiff.training.distillation import DistillationObjective
-from bassdiff.training.loop import Objective, train
+from bassdiff.training.loop import Objective, Schedule, train
 from bassdiff.training.matching import MatchingObjective
 from bassdiff.training.state import TrainState
 
@@ -37,12 +38,19 @@ NUM_VALIDATION_SONGS = 32
 NUM_STATISTICS_SONGS = 64
 
 
-def run(config: ConfigDict, workdir: Path) -> TrainState:
+def run(config: ConfigDict, workdir: Path, profile: tuple[int, int] | None = None) -> TrainState:
     """Trains what the config describes; resumes if `workdir` holds a checkpoint.
 
+    Args:
+      config: The configuration.
+      workdir: Receives everything.
+      profile: First and last step of a profiler trace.
+
     Raises:
-      InputError: If the config or its data cannot be used.
+      InputError: If the config or its data cannot be used, or the run diverges.
+      Preempted: If the job was asked to end, after saving.
     """
+    agree("configuration", config.to_json_best_effort(sort_keys=True))
     for key in ("num_steps", "batch_size", "checkpoint_every", "validate_every", "log_every"):
         if config[key] < 1:
             raise InputError(f"config.{key} is {config[key]}; choose 1 or more")
@@ -65,13 +73,17 @@ def run(config: ConfigDict, workdir: Path) -> TrainState:
         objective,
         dataset,
         workdir,
+        Schedule(
+            num_steps=config.num_steps,
+            checkpoint_every=config.checkpoint_every,
+            log_every=config.log_every,
+            validate_every=config.validate_every,
+            profile=profile,
+            step_seconds=config.step_seconds,
+        ),
         seed=config.seed,
-        num_steps=config.num_steps,
         batch_size=config.batch_size,
         mesh_shape=(config.mesh.data, config.mesh.fsdp),
-        checkpoint_every=config.checkpoint_every,
-        log_every=config.log_every,
-        validate_every=config.validate_every,
     )
 
 
@@ -163,6 +175,8 @@ def diffusion(config: ConfigDict, workdir: Path) -> tuple[Objective, grain.MapDa
             "bass_codec": bass_codec.fingerprint,
             "sampling": config.sampling.to_dict(),
         },
+        sound_channels=Codec(bass_codec).sound_channels,
+        num_parts=_parts(config),
     )
     return objective, crops("train")
 
@@ -264,6 +278,16 @@ def _stores(config: ConfigDict) -> dict[str, store.Store]:
     if codecs[0] != codecs[1]:
         raise InputError("training and validation latents come from different codecs; encode both")
     return stores
+
+
+def _parts(config: ConfigDict) -> int:
+    """Parts of a batch, each of which is still split over all devices."""
+    if config.num_parts < 1 or config.batch_size % (config.num_parts * jax.device_count()):
+        raise InputError(
+            f"config.batch_size is {config.batch_size}; choose a multiple of config.num_parts "
+            f"({config.num_parts}) times the {jax.device_count()} devices"
+        )
+    return int(config.num_parts)
 
 
 def _dtype(config: ConfigDict) -> jnp.dtype:

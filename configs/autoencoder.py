@@ -64,6 +64,7 @@ def get_config(which: str = "small") -> ConfigDict:
     config.checkpoint_every = {"tiny": 4, "small": 250, "base": 1_000}[size]
     config.validate_every = {"tiny": 8, "small": 250, "base": 5_000}[size]
     config.log_every = {"tiny": 2, "small": 20, "base": 100}[size]
+    config.step_seconds = 600.0
     config.data = ConfigDict(
         dict(source="composed:200", soundfonts=(), variants=1, num_mixes=2, max_seconds=120.0)
     )

@@ -40,11 +40,16 @@ def get_config(size: str = "small") -> ConfigDict:
     config.ema_decay = {"tiny": 0.9, "small": 0.999, "base": 0.9999}[size]
     config.num_steps = {"tiny": 8, "small": 8_000, "base": 400_000}[size]
     config.batch_size = {"tiny": 8, "small": 8, "base": 512}[size]
+    # In how many parts a batch goes through the network, and whether blocks are computed again in
+    # the backward pass: both trade time for memory.
+    config.num_parts = 1
+    config.model.remat = size == "base"
     config.crop_frames = {"tiny": 32, "small": 256, "base": 512}[size]
     config.mesh = ConfigDict(dict(data=-1, fsdp=1))
     config.checkpoint_every = {"tiny": 4, "small": 250, "base": 1_000}[size]
     config.validate_every = {"tiny": 8, "small": 500, "base": 5_000}[size]
     config.log_every = {"tiny": 2, "small": 20, "base": 100}[size]
+    config.step_seconds = 600.0
     config.sampling = ConfigDict(
         dict(
             solver="dpmpp2m", schedule="cosine", steps=20, sigma_min=0.3, guidance=4.0, rescale=0.7

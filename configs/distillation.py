@@ -38,5 +38,6 @@ def get_config(size: str = "small") -> ConfigDict:
     config.checkpoint_every = {"tiny": 4, "small": 100}[size]
     config.validate_every = {"tiny": 4, "small": 250}[size]
     config.log_every = {"tiny": 2, "small": 20}[size]
+    config.step_seconds = 600.0
     config.data = ConfigDict(dict(latents="", validation_latents=""))
     return config

@@ -45,5 +45,6 @@ def get_config(size: str = "small") -> ConfigDict:
     config.checkpoint_every = {"tiny": 4, "small": 500}[size]
     config.validate_every = {"tiny": 8, "small": 500}[size]
     config.log_every = {"tiny": 2, "small": 50}[size]
+    config.step_seconds = 600.0
     config.data = ConfigDict(dict(latents="", validation_latents=""))
     return config

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
-import librosa
 import numpy as np
 
+from bassdiff.audio.compiled_librosa import librosa
 from bassdiff.audio.io import SAMPLE_RATE_HZ, read_mono
 from bassdiff.data.annotation import FILE_NAME, Annotation, parse_annotation
 from bassdiff.errors import InputError

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import librosa
 import numpy as np
 
+from bassdiff.audio.compiled_librosa import librosa
 from bassdiff.audio.io import resample
 from bassdiff.evaluation.pitch import PitchTrack, track_pitch
 

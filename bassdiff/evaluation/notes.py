@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import librosa
 import mir_eval.beat
 import mir_eval.onset
 import numpy as np
 import scipy.ndimage
 
+from bassdiff.audio.compiled_librosa import librosa
 from bassdiff.audio.io import SAMPLE_RATE_HZ
 from bassdiff.data.latents import ACTIVE_RATIO, active_frames
 from bassdiff.data.score import Chord

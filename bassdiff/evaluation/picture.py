@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 
-import librosa
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -13,6 +12,7 @@ from matplotlib.patheffects import Normal, Stroke
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from bassdiff.audio.atomic import OpenFile, atomic_file
+from bassdiff.audio.compiled_librosa import librosa
 from bassdiff.audio.io import resample
 from bassdiff.evaluation.fit import bass_features, mix_onsets, power_blocks
 from bassdiff.evaluation.pitch import HOP_SECONDS, PitchTrack

@@ -8,10 +8,10 @@ ten synthesised sounds are nearest to themselves (chance is a tenth); the median
 
 from __future__ import annotations
 
-import librosa
 import numpy as np
 import scipy.fft
 
+from bassdiff.audio.compiled_librosa import librosa
 from bassdiff.audio.io import resample
 from bassdiff.data.latents import active_frames
 from bassdiff.evaluation.fit import power_blocks

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import flax.linen as nn
 import jax.numpy as jnp
 
@@ -24,6 +26,7 @@ class UNet(nn.Module):
       num_heads: Attention heads.
       bias_reach_frames: Offsets, in latent frames, that positional bias distinguishes.
       dtype: Compute type; parameters and output stay float32.
+      remat: Compute blocks again in the backward pass instead of keeping what is inside them.
     """
 
     num_channels: int
@@ -33,6 +36,7 @@ class UNet(nn.Module):
     num_heads: int = 4
     bias_reach_frames: int = 512
     dtype: jnp.dtype = jnp.float32
+    remat: bool = False
 
     @property
     def stride(self) -> int:
@@ -54,20 +58,27 @@ class UNet(nn.Module):
             masks.append(jnp.maximum(masks[-1][:, 0::2], masks[-1][:, 1::2]))
         embedding = NoiseEmbedding(2 * self.widths[0], self.dtype)(sigma)
 
-        def attend(h: Array, level: int) -> Array:
+        again = nn.remat if self.remat else lambda kind: kind
+        numbers, attention_numbers = itertools.count(), itertools.count()
+
+        def block(h: Array, level: int) -> Array:
+            # Named here: flax would call what is computed again otherwise, and not find weights.
+            name, width = f"ResidualBlock_{next(numbers)}", self.widths[level]
+            h = again(ResidualBlock)(width, self.dtype, name=name)(h, embedding, masks[level])
             if level not in self.attention_levels:
                 return h
             reach = max(1, self.bias_reach_frames >> level)
-            return SelfAttention(self.num_heads, reach, self.dtype)(h, masks[level])
+            name = f"SelfAttention_{next(attention_numbers)}"
+            attention = again(SelfAttention)(self.num_heads, reach, self.dtype, name=name)
+            return attention(h, masks[level])
 
         mix = cond.mix * cond.keep[:, None, None]
         h = jnp.concatenate([x, mix], axis=-1) * masks[0]
         h = nn.Conv(self.widths[0], (3,), dtype=self.dtype)(h)
         skips = []
-        for level, width in enumerate(self.widths):
+        for level in range(len(self.widths)):
             for _ in range(self.num_blocks):
-                h = ResidualBlock(width, self.dtype)(h, embedding, masks[level])
-                h = attend(h, level)
+                h = block(h, level)
                 skips.append(h)
             if level + 1 < len(self.widths):
                 h = Downsample(self.widths[level + 1], self.dtype)(
@@ -76,8 +87,7 @@ class UNet(nn.Module):
         for level in reversed(range(len(self.widths))):
             for _ in range(self.num_blocks):
                 h = jnp.concatenate([h, skips.pop()], axis=-1)
-                h = ResidualBlock(self.widths[level], self.dtype)(h, embedding, masks[level])
-                h = attend(h, level)
+                h = block(h, level)
             if level:
                 h = Upsample(self.widths[level - 1], self.dtype)(h)
         h = nn.silu(ChannelNorm(self.dtype)(h)) * masks[0].astype(self.dtype)

@@ -7,7 +7,13 @@ import functools
 import jax
 import numpy as np
 
-from bassdiff.models.autoencoder import HALO_FRAMES, LATENT_HOP, NOISE_FRAMES, Autoencoder
+from bassdiff.models.autoencoder import (
+    HALO_FRAMES,
+    LATENT_HOP,
+    NOISE_FRAMES,
+    NUM_PITCH_CHANNELS,
+    Autoencoder,
+)
 from bassdiff.models.chunked import CHUNK_FRAMES, chunked
 from bassdiff.pretrained.weights import CodecWeights
 from bassdiff.types import Array, PyTree
@@ -42,6 +48,14 @@ class Codec:
     def num_channels(self) -> int:
         """C."""
         return self.weights.model.num_channels
+
+    @property
+    def sound_channels(self) -> np.ndarray:
+        """`[C]` float32, 1 for channels that hold sound and 0 for those that hold notes."""
+        channels = np.ones(self.num_channels, np.float32)
+        if self.weights.model.has_pitch:
+            channels[:NUM_PITCH_CHANNELS] = 0.0
+        return channels
 
     def encode(self, audio: np.ndarray) -> np.ndarray:
         """`[N]` at 44.1 kHz to `[T, C]` float32, T = ceil(N / 2048), zeros after the end."""

@@ -16,8 +16,9 @@ from bassdiff.audio.stft import stft
 from bassdiff.models.autoencoder import STFT_HOP, STFT_LENGTH, Autoencoder
 from bassdiff.models.discriminator import Discriminator
 from bassdiff.training.floor import linear_floor, overwrite
+from bassdiff.training.guard import guard
 from bassdiff.training.log import RunLog
-from bassdiff.training.state import TrainState, keep_if_finite, update_ema
+from bassdiff.training.state import TrainState, update_ema
 from bassdiff.types import Array, PyTree
 
 MULTI_SCALE_LENGTHS = (256, 512, 1024, 2048, 4096, 8192)
@@ -141,6 +142,7 @@ class AutoencoderObjective:
                 "generator": self.optimizer.init(generator),
                 "critic": self.discriminator_optimizer.init(critic),
             },
+            log_norms=jnp.full(2, jnp.nan),
         )
 
     def prepare(self, state: TrainState) -> TrainState:
@@ -208,12 +210,12 @@ class AutoencoderObjective:
             grads, state.opt_state["generator"], generator
         )
         generator = optax.apply_updates(generator, updates)
-        critic_opt, critic_loss = state.opt_state["critic"], jnp.zeros(())
+        critic_opt, critic_loss, critic_norm = state.opt_state["critic"], *jnp.zeros(2)
         if self.weights.adversarial:
-            critic, critic_opt, critic_loss = jax.lax.cond(
+            critic, critic_opt, critic_loss, critic_norm = jax.lax.cond(
                 adversarial,
                 self.critic_step,
-                lambda critic, opt_state, *_: (critic, opt_state, jnp.zeros(())),
+                lambda critic, opt_state, *_: (critic, opt_state, *jnp.zeros(2)),
                 *(critic, critic_opt, audio, jax.lax.stop_gradient(estimate)),
             )
             metrics["critic"] = critic_loss
@@ -223,16 +225,18 @@ class AutoencoderObjective:
             ema=update_ema(state.ema, generator, state.step, self.ema_decay),
             opt_state={"generator": generator_opt, "critic": critic_opt},
         )
-        new, skipped = keep_if_finite(loss + critic_loss, new, state)
-        return new, {"loss": loss, **metrics, "skipped": skipped}
+        losses, norms = [loss, critic_loss], [optax.tree.norm(grads), critic_norm]
+        new, guarded = guard(new, state, jnp.stack(losses), jnp.stack(norms))
+        return new, {"loss": loss, **metrics, **guarded}
 
     def critic_step(
         self, critic: PyTree, opt_state: PyTree, real: Array, fake: Array
-    ) -> tuple[PyTree, PyTree, Array]:
-        """One optimiser step of the discriminator."""
+    ) -> tuple[PyTree, PyTree, Array, Array]:
+        """One optimiser step of the discriminator; its loss and gradient norm come last."""
         loss, grads = jax.value_and_grad(self.critic_loss)(critic, real, fake)
         updates, opt_state = self.discriminator_optimizer.update(grads, opt_state, critic)
-        return optax.apply_updates(critic, updates), opt_state, loss.astype(jnp.float32)
+        critic = optax.apply_updates(critic, updates)
+        return critic, opt_state, loss.astype(jnp.float32), optax.tree.norm(grads)
 
     def critic_loss(self, critic: PyTree, real: Array, fake: Array) -> Array:
         """The discriminator's hinge loss."""
@@ -242,7 +246,7 @@ class AutoencoderObjective:
         ]
         return hinge_discriminator_loss(*scores)
 
-    def validate(self, state: TrainState, log: RunLog) -> None:
+    def validate(self, state: TrainState, log: RunLog) -> float:
         """Distances on held-out clips, and what two of them sound and look like."""
         clips = self.validation_clips
         estimate, distances = self._judge_round_trip(state.ema, clips)
@@ -250,6 +254,7 @@ class AutoencoderObjective:
         log.scalars(step, {f"validation/{name}": float(x) for name, x in distances.items()})
         for name, signal in (("original", clips[0]), ("decoded", np.asarray(estimate)[0])):
             log.sound(step, name, signal)
+        return float(distances["multi_scale"])
 
     # Compiled once per objective, not once per validation.
     @functools.cached_property

@@ -14,13 +14,16 @@ import numpy as np
 import optax
 
 from bassdiff.diffusion.denoiser import precondition, velocity_loss
+from bassdiff.diffusion.grounding import StyleGrounding
 from bassdiff.diffusion.guidance import CFG, chain
 from bassdiff.diffusion.sampler import sample
 from bassdiff.diffusion.schedules import SCHEDULES
 from bassdiff.diffusion.solvers import SOLVERS
 from bassdiff.models.unet import UNet
+from bassdiff.training.accumulation import accumulated_gradient
+from bassdiff.training.guard import gradient_step
 from bassdiff.training.log import RunLog
-from bassdiff.training.state import TrainState, fresh_state, gradient_step
+from bassdiff.training.state import TrainState, fresh_state
 from bassdiff.types import Array, Cond, PyTree
 
 NUM_PLAYED = 2
@@ -41,6 +44,9 @@ class DiffusionObjective:
       validation: `{"bass": [n, T, C], "mix": [n, T, C']}`, normalised, from unseen songs.
       decode: The bass codec, normalised latents `[T, C]` to `[N]`, to hear what is learnt.
       bindings: Recorded with the weights: codec fingerprints and sampling defaults.
+      sound_channels: `[C]`, 1 where a channel of the bass's latents holds sound, 0 where it holds
+        notes, which a reference does not lend.
+      num_parts: A batch goes through the network in so many parts, for its memory.
     """
 
     model: UNet
@@ -53,6 +59,8 @@ class DiffusionObjective:
     validation: dict[str, np.ndarray]
     decode: Callable[[np.ndarray], np.ndarray]
     bindings: dict[str, Any]
+    sound_channels: np.ndarray
+    num_parts: int = 1
 
     def init(self, key: Array) -> TrainState:
         """A fresh network; its output layer is zero, so its first loss is the data's variance."""
@@ -83,22 +91,25 @@ class DiffusionObjective:
     ) -> tuple[TrainState, dict[str, Array]]:
         """One optimiser step with conditional dropout."""
         level_key, noise_key, keep_key = jax.random.split(key, 3)
-        rows = batch["bass"].shape[0]
-        sigma = self.levels(level_key, rows)
+        num_rows = batch["bass"].shape[0]
+        sigma = self.levels(level_key, num_rows)
         noise = jax.random.normal(noise_key, batch["bass"].shape)
-        keep = (jax.random.uniform(keep_key, (rows,)) >= self.drop_mix).astype(jnp.float32)
+        keep = (jax.random.uniform(keep_key, (num_rows,)) >= self.drop_mix).astype(jnp.float32)
 
-        def mean_loss(params: PyTree) -> Array:
-            return jnp.mean(self.loss(params, batch, sigma, keep, noise))
+        def mean_loss(params: PyTree, rows: tuple[Any, ...]) -> Array:
+            return jnp.mean(self.loss(params, *rows))
 
-        loss, grads = jax.value_and_grad(mean_loss)(state.params)
+        rows = ({name: batch[name] for name in ("bass", "mix")}, sigma, keep, noise)
+        loss, grads = accumulated_gradient(mean_loss, state.params, rows, self.num_parts)
         return gradient_step(state, loss, grads, self.optimizer, self.ema_decay)
 
-    def validate(self, state: TrainState, log: RunLog) -> None:
-        """Loss on unseen songs with their own mix, with another's, and with none; two basses.
+    def validate(self, state: TrainState, log: RunLog) -> float:
+        """Loss on unseen songs with their own mix, with another's, and with none; some basses.
 
         The noise and levels are the same at every validation. That the loss is lower with
-        the right mix than with a wrong one is the first proof that the mix is used.
+        the right mix than with a wrong one is the first proof that the mix is used. To the same
+        mixes and from the same noise, basses are played with the default guidance, without any,
+        and in the sound of the other song's bass.
         """
         batch = jax.tree.map(jnp.asarray, self.validation)
         rows = batch["bass"].shape[0]
@@ -118,10 +129,19 @@ class DiffusionObjective:
         }
         step = int(state.step)
         log.scalars(step, losses)
-        played = np.asarray(self._play(state.ema, batch["mix"][:NUM_PLAYED]))
-        for number in range(NUM_PLAYED):
-            log.sound(step, f"played_{number}", self.decode(played[number]))
-            log.sound(step, f"original_{number}", self.decode(self.validation["bass"][number]))
+        mix, bass = batch["mix"][:NUM_PLAYED], batch["bass"][:NUM_PLAYED]
+        others = jnp.roll(bass, 1, axis=0).mean(axis=1, keepdims=True)
+        guidance = self.bindings["sampling"]["guidance"]
+        heard = {
+            "original": bass,
+            "played": self._play(state.ema, mix, guidance, others, 0.0),
+            "unguided": self._play(state.ema, mix, 1.0, others, 0.0),
+            "grounded": self._play(state.ema, mix, guidance, others, 1.0),
+        }
+        for name, latents in heard.items():
+            for number, row in enumerate(np.asarray(latents)):
+                log.sound(step, f"{name}_{number}", self.decode(row))
+        return losses["validation/own_mix"]
 
     # Compiled once per objective, not once per validation.
     @functools.cached_property
@@ -132,8 +152,18 @@ class DiffusionObjective:
     def _play(self) -> Callable[..., Array]:
         return jax.jit(self.play)
 
-    def play(self, params: PyTree, mix: Array) -> Array:
-        """Basses `[B, T, C]` to mixes `[B, T, C']`, sampled with the weights' defaults."""
+    def play(
+        self, params: PyTree, mix: Array, guidance: Array, style: Array, strength: Array
+    ) -> Array:
+        """Basses `[B, T, C]` to mixes `[B, T, C']`, sampled with the weights' defaults.
+
+        Args:
+          params: Of the network.
+          mix: `[B, T, C']`.
+          guidance: Its scale; 1 is off.
+          style: `[B, 1, C]` mean latents to be grounded in.
+          strength: Of the grounding; 0 is off.
+        """
         settings = self.bindings["sampling"]
         rows, frames = mix.shape[:2]
         cond = Cond(mix, jnp.ones(rows), jnp.full(rows, frames, jnp.int32))
@@ -141,6 +171,7 @@ class DiffusionObjective:
             SCHEDULES[settings["schedule"]](settings["steps"], settings["sigma_min"])
         )
         key = jax.random.key(0)
+        grounding = StyleGrounding(style, strength, self.sound_channels)
 
         def network(x: Array, sigma: Array, cond: Cond) -> Array:
             return self.model.apply({"params": params}, x, sigma, cond)
@@ -148,7 +179,7 @@ class DiffusionObjective:
         return sample(
             precondition(network),
             SOLVERS[settings["solver"]](),
-            chain(CFG(settings["guidance"], settings["rescale"])),
+            chain(CFG(guidance, settings["rescale"]), grounding),
             sigmas,
             cond,
             jax.random.normal(key, (rows, frames, self.model.num_channels)),

@@ -30,8 +30,9 @@ from bassdiff.diffusion.schedules import cosine
 from bassdiff.diffusion.solvers import DPMpp2M, Euler
 from bassdiff.models.adapter import adapted, init_adapter
 from bassdiff.models.unet import UNet
+from bassdiff.training.guard import gradient_step
 from bassdiff.training.log import RunLog
-from bassdiff.training.state import TrainState, fresh_state, gradient_step
+from bassdiff.training.state import TrainState, fresh_state
 from bassdiff.types import Array, Cond, Denoise, PyTree
 
 # What the teacher's answer is measured by in validation.
@@ -153,7 +154,7 @@ class DistillationObjective:
         loss, grads = jax.value_and_grad(self.loss)(state.params, batch["mix"], level, noise)
         return gradient_step(state, loss, grads, self.optimizer, self.ema_decay)
 
-    def validate(self, state: TrainState, log: RunLog) -> None:
+    def validate(self, state: TrainState, log: RunLog) -> float:
         """How far basses of a few evaluations end from the teacher's of many, on unseen songs.
 
         All start from the same noise. `undistilled` is the teacher on the student's levels, with
@@ -165,6 +166,7 @@ class DistillationObjective:
         log.scalars(
             int(state.step), {f"validation/{name}": float(d) for name, d in distances.items()}
         )
+        return float(distances["distilled"])
 
     @functools.cached_property
     def _distances(self) -> Callable[[PyTree, Cond, Array], dict[str, Array]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from types import TracebackType
@@ -27,10 +28,11 @@ class RunLog:
 
     def __init__(self, folder: Path, enabled: bool = True) -> None:
         self._enabled = enabled
+        self._path = folder / "metrics.jsonl"
         if enabled:
             folder.mkdir(parents=True, exist_ok=True)
             self._events = SummaryWriter(str(folder))
-            self._lines = (folder / "metrics.jsonl").open("a", encoding="utf-8")
+            self._lines = self._path.open("a", encoding="utf-8")
 
     def __enter__(self) -> RunLog:
         return self
@@ -44,6 +46,16 @@ class RunLog:
         if self._enabled:
             self._events.close()
             self._lines.close()
+
+    def last_step(self) -> int:
+        """The last step that this run, or an earlier process of it, has recorded; 0 if none."""
+        last = 0
+        if self._enabled:
+            for line in self._path.read_text(encoding="utf-8").splitlines():
+                # A process that was killed may have left half a line.
+                with contextlib.suppress(json.JSONDecodeError):
+                    last = json.loads(line)["step"]
+        return last
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
         """Records numbers by name."""

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, TypeAlias
 
 import grain
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 from tqdm import tqdm
 
-from bassdiff.errors import InputError
+from bassdiff.errors import InputError, Preempted
+from bassdiff.runtime import Watchdog
 from bassdiff.training import partition
 from bassdiff.training.checkpoint import Checkpoints
+from bassdiff.training.goodput import Goodput
 from bassdiff.training.log import RunLog
 from bassdiff.training.state import TrainState
+from bassdiff.training.utilisation import peak_flops, program_flops
 from bassdiff.types import Array, PyTree
+
+Metrics: TypeAlias = dict[str, Array]
 
 
 class Objective(Protocol):
@@ -34,17 +42,53 @@ class Objective(Protocol):
 
     def train_step(
         self, state: TrainState, batch: PyTree, key: Array
-    ) -> tuple[TrainState, dict[str, Array]]:
-        """One optimiser step and its scalar metrics."""
+    ) -> tuple[TrainState, Metrics]:
+        """One optimiser step and its scalar metrics, among them `loss` and `skipped`."""
         ...
 
-    def validate(self, state: TrainState, log: RunLog) -> None:
-        """Writes validation scalars, audio and pictures of the averaged parameters."""
+    def validate(self, state: TrainState, log: RunLog) -> float:
+        """Writes validation scalars, audio and pictures of the averaged parameters.
+
+        Returns the number by which checkpoints are compared; lower is better.
+        """
         ...
 
     def export(self, state: TrainState, folder: Path) -> None:
         """Writes the averaged parameters as weights that `load` understands."""
         ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+    """When a run does what, in optimiser steps.
+
+    Attributes:
+      num_steps: All steps of the run, those of earlier processes included.
+      checkpoint_every: Between checkpoints; every validation makes one too.
+      log_every: Between log records.
+      validate_every: Between validations and exports of weights.
+      evaluate_every: Between evaluations, if there is one; a multiple of `validate_every`.
+      profile: The first and last step of a profiler trace, or None.
+      max_skips: So many skipped steps in a row roll the run back to its last checkpoint.
+      max_rollbacks: A run that needs more of them stops.
+      step_seconds: A step that takes longer has hung, and ends the process.
+      start_seconds: Likewise for starting, compiling and validating, which may take minutes.
+    """
+
+    num_steps: int
+    checkpoint_every: int = 500
+    log_every: int = 20
+    validate_every: int = 1000
+    evaluate_every: int = 0
+    profile: tuple[int, int] | None = None
+    max_skips: int = 50
+    max_rollbacks: int = 2
+    step_seconds: float = 600.0
+    start_seconds: float = 3600.0
+
+    def is_due(self, every: int, step: int) -> bool:
+        """Whether something of that interval comes after `step`; all of it does at the end."""
+        return bool(every) and (step % every == 0 or step == self.num_steps)
 
 
 def local_batches(
@@ -67,39 +111,36 @@ def train(
     objective: Objective,
     dataset: grain.MapDataset,
     workdir: Path,
+    schedule: Schedule,
     *,
     seed: int,
-    num_steps: int,
     batch_size: int,
     mesh_shape: tuple[int, int] = (-1, 1),
-    checkpoint_every: int = 500,
-    log_every: int = 20,
-    validate_every: int = 1000,
     num_read_threads: int = 2,
+    evaluate: Callable[[TrainState, RunLog], None] | None = None,
     progress: bool = True,
 ) -> TrainState:
-    """Trains `objective` to `num_steps`, resuming from `workdir` if it holds a checkpoint.
+    """Trains `objective`, resuming from `workdir` if it holds a checkpoint.
 
     Args:
       objective: What to train.
       dataset: Global examples by index: shuffled, repeated, augmented, not yet batched.
       workdir: Receives checkpoints/, logs/ and weights/.
+      schedule: When to do what.
       seed: Root of all random numbers.
-      num_steps: Total optimiser steps, those of earlier runs included.
       batch_size: Global batch size, a multiple of the number of devices.
       mesh_shape: Devices along (data, fsdp); -1 means all that are left.
-      checkpoint_every: Steps between checkpoints.
-      log_every: Steps between log records.
-      validate_every: Steps between validations and exports of weights.
       num_read_threads: Threads that read and augment examples.
+      evaluate: Scores the averaged parameters at `schedule.evaluate_every`.
       progress: Show a progress line with time left.
 
     Returns:
       The final state.
 
     Raises:
-      InputError: If the batch does not divide, the data is too small, or a checkpoint misfits.
-      FloatingPointError: If 50 steps in a row had to be skipped.
+      InputError: If the batch does not divide, the data is too small, a checkpoint misfits, or
+        the run diverges.
+      Preempted: After saving, if any process was asked to end.
     """
     mesh = partition.make_mesh(*mesh_shape)
     if batch_size % mesh.size:
@@ -107,68 +148,181 @@ def train(
     if batch_size > len(dataset):
         raise InputError(f"{len(dataset)} examples do not fill one batch of {batch_size}")
     root_key = jax.random.key(seed)
+    is_main = jax.process_index() == 0
+    # Before there is a mesh: what is measured is one device.
+    meter = Meter(batch_size, peak_flops(jax.local_devices()[0]))
     # Closed in any case: a save that is under way when a run dies is finished.
-    checkpoints = Checkpoints(workdir / "checkpoints", checkpoint_every)
-    with jax.set_mesh(mesh), contextlib.closing(checkpoints):
+    checkpoints = Checkpoints(workdir / "checkpoints", schedule.checkpoint_every, best_by="score")
+    with (
+        jax.set_mesh(mesh),
+        Watchdog() as watchdog,
+        contextlib.closing(checkpoints),
+        RunLog(workdir / "logs", enabled=is_main) as log,
+        tqdm(total=schedule.num_steps, unit="step", disable=not (progress and is_main)) as bar,
+    ):
+        watchdog.expect("the start", schedule.start_seconds)
         shapes = jax.eval_shape(objective.init, root_key)
         shardings = partition.parameter_sharding(shapes, mesh)
         if checkpoints.latest_step() is None:
             state = jax.jit(objective.init, out_shardings=shardings)(root_key)
             state = jax.device_put(objective.prepare(state), shardings)
-            data = {"next_index": 0}
+            position = {"next_index": 0, "rollbacks": 0}
         else:
-            state, data = checkpoints.restore(shapes, shardings)
-
+            state, position = checkpoints.restore(shapes, shardings)
+        step = int(state.step)
+        bar.update(step)
         gather = jax.jit(lambda tree: tree, out_shardings=partition.replicated(mesh))
 
         @functools.partial(jax.jit, donate_argnums=0, out_shardings=(shardings, None))
-        def step_fn(state: TrainState, batch: PyTree) -> tuple[TrainState, dict[str, Array]]:
+        def step_fn(state: TrainState, batch: PyTree) -> tuple[TrainState, Metrics]:
             return objective.train_step(state, batch, jax.random.fold_in(root_key, state.step))
 
-        first_step = int(state.step)
-        batches = local_batches(dataset, batch_size, data["next_index"], num_read_threads)
-        main = jax.process_index() == 0
-        with RunLog(workdir / "logs", enabled=main) as log:
-            bar = tqdm(
-                total=num_steps, initial=first_step, unit="step", disable=not (progress and main)
-            )
-            pending: list[dict[str, Array]] = []
-            started, waited, skipped_in_a_row = time.perf_counter(), 0.0, 0
-            for step in range(first_step + 1, num_steps + 1):
-                fetching = time.perf_counter()
+        batches = local_batches(dataset, batch_size, position["next_index"], num_read_threads)
+        goodput = Goodput(lost_steps=max(0, log.last_step() - step))
+        program: jax.stages.Compiled | None = None
+        skips = 0
+        while step < schedule.num_steps:
+            watchdog.expect(f"reading the batch of step {step + 1}", schedule.step_seconds)
+            with goodput.spent("data_wait"):
                 batch = partition.to_global(next(batches), mesh)
-                waited += time.perf_counter() - fetching
-                state, metrics = step_fn(state, batch)
-                pending.append(metrics)
-                bar.update()
-                data = {"next_index": data["next_index"] + batch_size}
-                if step % log_every == 0 or step == num_steps:
-                    records = jax.device_get(pending)
-                    elapsed = time.perf_counter() - started
-                    means = {k: float(np.mean([r[k] for r in records])) for k in records[0]}
-                    for record in records:
-                        skipped_in_a_row = skipped_in_a_row + 1 if record["skipped"] else 0
-                    if skipped_in_a_row >= 50:
-                        raise FloatingPointError(
-                            f"50 steps up to step {step} had a non-finite loss; the last good "
-                            f"checkpoint is step {checkpoints.latest_step()} in {workdir}"
+            if program is None:
+                watchdog.expect("compiling", schedule.start_seconds)
+                with goodput.spent("compile"):
+                    program = step_fn.lower(state, batch).compile()
+                    meter.start(program)
+            watchdog.expect(f"step {step + 1}", schedule.step_seconds)
+            if schedule.profile and step + 1 == schedule.profile[0]:
+                jax.profiler.start_trace(workdir / "logs")
+            state, metrics = program(state, batch)
+            step += 1
+            position = {**position, "next_index": position["next_index"] + batch_size}
+            meter.add(metrics)
+            bar.update()
+            if schedule.profile and step == schedule.profile[1]:
+                jax.block_until_ready(state)
+                jax.profiler.stop_trace()
+
+            is_preempted = multihost_utils.reached_preemption_sync_point(step)
+            is_validated = schedule.is_due(schedule.validate_every, step)
+            is_saved = is_validated or schedule.is_due(schedule.checkpoint_every, step)
+            if is_saved or is_preempted or schedule.is_due(schedule.log_every, step):
+                records = meter.read()
+                skips = _skips_in_a_row(skips, records)
+                log.scalars(step, meter.summary(records, goodput) | goodput.record())
+                bar.set_postfix(loss=f"{records[-1]['loss']:.4f}")
+                if skips >= schedule.max_skips:
+                    with goodput.spent("rollback"):
+                        state, position = _roll_back(
+                            checkpoints, shapes, shardings, position, schedule, step, records[-1]
                         )
-                    means["seconds_per_step"] = elapsed / len(records)
-                    means["examples_per_second"] = batch_size * len(records) / elapsed
-                    means["data_wait_share"] = waited / elapsed
-                    log.scalars(step, means)
-                    bar.set_postfix(
-                        loss=f"{means['loss']:.4f}", s=f"{means['seconds_per_step']:.2f}"
-                    )
-                    pending, started, waited = [], time.perf_counter(), 0.0
-                if step % validate_every == 0 or step == num_steps:
-                    paused = time.perf_counter()
+                    goodput.lost_steps += step - int(state.step)
+                    step, skips = int(state.step), 0
+                    bar.n = step
+                    continue
+            score = {}
+            if is_validated:
+                watchdog.expect(f"the validation of step {step}", schedule.start_seconds)
+                with goodput.spent("validation"):
                     # All processes take part in gathering the average; one of them uses it.
                     average = state.replace(ema=jax.device_get(gather(state.ema)))
-                    if main:
-                        objective.validate(average, log)
+                    found = np.float32(np.nan)
+                    if is_main:
+                        found = np.float32(objective.validate(average, log))
                         objective.export(average, workdir / "weights")
-                    started += time.perf_counter() - paused
-                checkpoints.save(step, state, data, force=step == num_steps)
-            bar.close()
+                        if evaluate and schedule.is_due(schedule.evaluate_every, step):
+                            evaluate(average, log)
+                    # Also where the others wait.
+                    score = {"score": float(multihost_utils.broadcast_one_to_all(found))}
+            # What a run in trouble would save it could not be rolled back to.
+            if (is_saved and not skips) or is_preempted or step == schedule.num_steps:
+                watchdog.expect(f"the checkpoint of step {step}", schedule.step_seconds)
+                with goodput.spent("checkpoint"):
+                    checkpoints.save(step, state, position, force=True, metrics=score)
+            meter.restart()
+            if is_preempted:
+                with goodput.spent("checkpoint"):
+                    checkpoints.close()
+                raise Preempted(
+                    f"asked to end, and saved at step {step} in {workdir}; the same command goes on"
+                )
     return state
+
+
+class Meter:
+    """What steps reported since the last look, and how fast they were.
+
+    Args:
+      batch_size: Examples per step.
+      peak: Floating-point operations that one device can do in a second.
+    """
+
+    def __init__(self, batch_size: int, peak: float) -> None:
+        self._batch_size, self._peak = batch_size, peak
+        self._pending: list[Metrics] = []
+        self._flops = self._waited = 0.0
+        self.restart()
+
+    def start(self, program: jax.stages.Compiled) -> None:
+        """Learns what a step costs."""
+        self._flops = program_flops(program)
+        self.restart()
+
+    def restart(self) -> None:
+        """Leaves out the time until now."""
+        self._started = time.perf_counter()
+
+    def add(self, metrics: Metrics) -> None:
+        """Takes in what a step that may still be running will report."""
+        self._pending.append(metrics)
+
+    def read(self) -> list[dict[str, float]]:
+        """Waits for all steps and empties what they reported."""
+        records = jax.device_get(self._pending)
+        self._pending = []
+        return [{name: float(value) for name, value in record.items()} for record in records]
+
+    def summary(self, records: list[dict[str, float]], goodput: Goodput) -> dict[str, float]:
+        """Means of what steps reported, and their speed."""
+        elapsed = time.perf_counter() - self._started
+        waited, self._waited = goodput["data_wait"] - self._waited, goodput["data_wait"]
+        seconds = elapsed / len(records)
+        return {
+            **{name: float(np.mean([r[name] for r in records])) for name in records[0]},
+            "seconds_per_step": seconds,
+            "examples_per_second": self._batch_size / seconds,
+            "data_wait_share": waited / elapsed,
+            "model_flops_utilisation": self._flops / seconds / self._peak,
+        }
+
+
+def _skips_in_a_row(before: int, records: list[dict[str, float]]) -> int:
+    for record in records:
+        before = before + 1 if record["skipped"] else 0
+    return before
+
+
+def _roll_back(
+    checkpoints: Checkpoints,
+    shapes: TrainState,
+    shardings: PyTree,
+    position: dict[str, Any],
+    schedule: Schedule,
+    step: int,
+    record: dict[str, float],
+) -> tuple[TrainState, dict[str, Any]]:
+    """The last good state, to go on from with data that has not been seen yet.
+
+    Raises:
+      InputError: If there is none, or this has happened too often.
+    """
+    good, rollbacks = checkpoints.latest_step(), position["rollbacks"] + 1
+    if good is None or rollbacks > schedule.max_rollbacks:
+        where = "there is no checkpoint" if good is None else f"the last good one is step {good}"
+        raise InputError(
+            f"the run diverged: {schedule.max_skips} steps in a row up to step {step} had a loss "
+            f"or a gradient that is not finite or far too large (loss {record['loss']:.4g}, "
+            f"{rollbacks - 1} roll-backs before; {where}); lower config.learning_rate or look at "
+            "the data"
+        )
+    state, _ = checkpoints.restore(shapes, shardings)
+    return state, {**position, "rollbacks": rollbacks}

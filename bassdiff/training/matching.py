@@ -14,8 +14,9 @@ import numpy as np
 import optax
 
 from bassdiff.models.matching import MatchingModel
+from bassdiff.training.guard import gradient_step
 from bassdiff.training.log import RunLog
-from bassdiff.training.state import TrainState, fresh_state, gradient_step
+from bassdiff.training.state import TrainState, fresh_state
 from bassdiff.types import Array, PyTree
 
 
@@ -109,7 +110,7 @@ class MatchingObjective:
         new, metrics = gradient_step(state, loss, grads, self.optimizer, self.ema_decay)
         return new, {**metrics, "picked": picked}
 
-    def validate(self, state: TrainState, log: RunLog) -> None:
+    def validate(self, state: TrainState, log: RunLog) -> float:
         """Picks among unseen songs, and each kind of confusion on its own, window by window."""
         vectors = self._embed(state.ema, self.validation)
         loss, picked = info_nce(*vectors)
@@ -123,6 +124,7 @@ class MatchingObjective:
         scalars = {"loss": float(loss), "picked": float(picked), "scale": float(scale)}
         scalars |= dict(zip(("not_another_key", "not_shifted", "not_elsewhere"), won, strict=True))
         log.scalars(int(state.step), {f"validation/{k}": float(v) for k, v in scalars.items()})
+        return scalars["loss"]
 
     # Compiled once per objective, not once per validation.
     @functools.cached_property

@@ -20,12 +20,15 @@ class TrainState(struct.PyTreeNode):
       params: Trained parameters (one tree; adversarial objectives nest two).
       ema: Exponential moving average of the parameters that are released.
       opt_state: Optimiser state.
+      log_norms: `[n]` running means of the logarithm of gradient norms, one per network that is
+        trained; NaN before the first. See `guard.py`.
     """
 
     step: Array
     params: PyTree
     ema: PyTree
     opt_state: PyTree
+    log_norms: Array
 
 
 def fresh_state(params: PyTree, optimizer: optax.GradientTransformation) -> TrainState:
@@ -36,31 +39,8 @@ def fresh_state(params: PyTree, optimizer: optax.GradientTransformation) -> Trai
         # A copy: what aliases the parameters could not be donated with them.
         ema=jax.tree.map(jnp.copy, params),
         opt_state=optimizer.init(params),
+        log_norms=jnp.full(1, jnp.nan),
     )
-
-
-def gradient_step(
-    state: TrainState,
-    loss: Array,
-    grads: PyTree,
-    optimizer: optax.GradientTransformation,
-    ema_decay: float,
-) -> tuple[TrainState, dict[str, Array]]:
-    """One guarded optimiser step; see `keep_if_finite`.
-
-    Returns:
-      The new state, and what every objective reports of its step.
-    """
-    updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
-    params = optax.apply_updates(state.params, updates)
-    new = state.replace(
-        step=state.step + 1,
-        params=params,
-        ema=update_ema(state.ema, params, state.step, ema_decay),
-        opt_state=opt_state,
-    )
-    new, skipped = keep_if_finite(loss, new, state)
-    return new, {"loss": loss, "gradient_norm": optax.tree.norm(grads), "skipped": skipped}
 
 
 def update_ema(ema: PyTree, params: PyTree, step: Array, decay: float) -> PyTree:
@@ -70,18 +50,3 @@ def update_ema(ema: PyTree, params: PyTree, step: Array, decay: float) -> PyTree
     """
     rate = jnp.minimum(decay, (1.0 + step) / (10.0 + step))
     return jax.tree.map(lambda e, p: e + (1.0 - rate) * (p - e), ema, params)
-
-
-def keep_if_finite(loss: Array, new: TrainState, old: TrainState) -> tuple[TrainState, Array]:
-    """All-or-nothing guard: a step whose loss or update is not finite changes nothing but `step`.
-
-    Returns:
-      The guarded state, and 1.0 if the step was skipped, else 0.0.
-    """
-    # The optimiser's too: a gradient whose square overflows leaves parameters that are finite
-    # and moments that are infinite for ever.
-    leaves = [leaf for leaf in jax.tree.leaves(new) if jnp.issubdtype(leaf.dtype, jnp.floating)]
-    sums = [jnp.sum(leaf.astype(jnp.float32)) for leaf in leaves]
-    finite = jnp.isfinite(loss) & jnp.all(jnp.isfinite(jnp.stack(sums)))
-    kept = jax.tree.map(lambda n, o: jnp.where(finite, n, o), new, old)
-    return kept.replace(step=new.step), 1.0 - finite.astype(jnp.float32)

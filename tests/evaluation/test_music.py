@@ -1,7 +1,7 @@
-import librosa
 import numpy as np
 import pytest
 
+from bassdiff.audio.compiled_librosa import librosa
 from bassdiff.data.annotation import Annotation
 from bassdiff.data.score import Chord
 from bassdiff.evaluation import fit, music

@@ -9,7 +9,8 @@ from bassdiff.data.stems import Stems
 from bassdiff.data.store import build
 from bassdiff.pretrained.release import load_codecs
 from bassdiff.training import partition
-from bassdiff.training.state import TrainState, keep_if_finite, update_ema
+from bassdiff.training.guard import gradient_step
+from bassdiff.training.state import fresh_state
 
 NUM_EXAMPLES = 4096
 
@@ -29,8 +30,7 @@ class Regression:
 
     def init(self, key):
         params = {"w": 0.1 * jax.random.normal(key, (256, 300)), "b": jnp.zeros(300)}
-        ema = jax.tree.map(jnp.copy, params)
-        return TrainState(jnp.zeros((), jnp.int32), params, ema, self.optimizer.init(params))
+        return fresh_state(params, self.optimizer)
 
     def prepare(self, state):
         self.prepared += 1
@@ -43,19 +43,14 @@ class Regression:
             return jnp.mean(jnp.square(x @ params["w"] + params["b"][None]))
 
         loss, grads = jax.value_and_grad(mean_loss)(state.params)
-        updates, opt_state = self.optimizer.update(grads, state.opt_state)
-        params = optax.apply_updates(state.params, updates)
-        ema = update_ema(state.ema, params, state.step, 0.9)
-        new, skipped = keep_if_finite(
-            loss, TrainState(state.step + 1, params, ema, opt_state), state
-        )
-        return new, {"loss": loss, "skipped": skipped}
+        return gradient_step(state, loss, grads, self.optimizer, ema_decay=0.9)
 
     def validate(self, state, log):
         self.validated.append(int(state.step))
         log.scalars(int(state.step), {"validation/b": float(state.ema["b"].mean())})
         if self._on_validate is not None:
             self._on_validate(int(state.step))
+        return float(jnp.abs(state.ema["b"]).mean())
 
     def export(self, state, folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -73,6 +68,13 @@ class Noise(grain.transforms.RandomMap):
         return {"x": x if index not in self._spoilt else x * np.nan, "index": np.int32(index)}
 
 
+def make_rows(spoilt=(), shuffled=True):
+    """The regression's dataset; the rows `spoilt` are not numbers."""
+    dataset = grain.MapDataset.range(NUM_EXAMPLES).seed(0)
+    dataset = dataset.shuffle() if shuffled else dataset
+    return dataset.repeat(10).random_map(Noise(frozenset(spoilt)))
+
+
 @pytest.fixture(scope="session")
 def regression():
     """The class of a minimal objective."""
@@ -81,14 +83,8 @@ def regression():
 
 @pytest.fixture(scope="session")
 def rows():
-    """Makes the regression's dataset; the rows `spoilt` are not numbers."""
-
-    def make(spoilt=(), shuffled=True):
-        dataset = grain.MapDataset.range(NUM_EXAMPLES).seed(0)
-        dataset = dataset.shuffle() if shuffled else dataset
-        return dataset.repeat(10).random_map(Noise(frozenset(spoilt)))
-
-    return make
+    """Makes the regression's dataset."""
+    return make_rows
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from bassdiff.pretrained.weights import CodecWeights, load_unet
 from bassdiff.training.diffusion import DiffusionObjective
 from bassdiff.training.log import RunLog
 from bassdiff.training.partition import batch_sharding, make_mesh, replicated
+from bassdiff.training.utilisation import program_collectives
 
 CHANNELS, FRAMES = 4, 8
 SAMPLING = dict(
@@ -45,6 +46,7 @@ def objective():
         validation=pair(np.random.default_rng(9), 16),
         decode=lambda latents: np.repeat(latents.sum(axis=1), 256),
         bindings={"mix_codec": "m", "bass_codec": "b", "sampling": SAMPLING},
+        sound_channels=np.ones(CHANNELS, np.float32),
     )
 
 
@@ -104,7 +106,8 @@ def test_validation_shows_that_the_mix_is_used(objective, trained, tmp_path):
 def test_what_is_played_follows_the_mix(objective, trained):
     """The basses of this set are their mixes' first channels."""
     mix = jnp.asarray(objective.validation["mix"])
-    played = np.asarray(jax.jit(objective.play)(trained[0].ema, mix))
+    style = jnp.zeros((len(mix), 1, objective.model.num_channels))
+    played = np.asarray(jax.jit(objective.play)(trained[0].ema, mix, 2.5, style, 0.0))
     assert played.shape == objective.validation["bass"].shape
     assert np.corrcoef(played.ravel(), objective.validation["bass"].ravel())[0, 1] > 0.7
 
@@ -116,6 +119,30 @@ def test_the_average_follows_the_parameters(trained, fresh):
         return float(optax.tree.norm(jax.tree.map(jnp.subtract, a, b)))
 
     assert 0 < distance(state.ema, state.params) < 0.3 * distance(state.params, fresh.params)
+
+
+@pytest.mark.parametrize("num_parts", [2, 4])
+def test_a_batch_in_parts_teaches_what_a_whole_one_does(objective, step, fresh, batch, num_parts):
+    in_parts = dataclasses.replace(objective, num_parts=num_parts)
+    whole, metrics = step(fresh, batch, jax.random.key(3))
+    parts, same = jax.jit(in_parts.train_step)(fresh, batch, jax.random.key(3))
+    np.testing.assert_allclose(same["loss"], metrics["loss"], rtol=1e-5)
+    np.testing.assert_allclose(same["gradient_norm"], metrics["gradient_norm"], rtol=1e-4)
+    for a, b in zip(jax.tree.leaves(parts.params), jax.tree.leaves(whole.params), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_splitting_a_sharded_batch_moves_no_rows(objective, fresh, batch):
+    """The collectives of a step are those of its gradients, however many parts there are."""
+    mesh = make_mesh()
+    rows = jax.device_put(batch, batch_sharding(mesh))
+    state = jax.device_put(fresh, replicated(mesh))
+    kinds = []
+    for num_parts in (1, 2):
+        in_parts = dataclasses.replace(objective, num_parts=num_parts)
+        run = jax.jit(in_parts.train_step).lower(state, rows, jax.random.key(0)).compile()
+        kinds.append(set(program_collectives(run)))
+    assert kinds[0] == kinds[1] == {"all-reduce"}
 
 
 @pytest.mark.parametrize(("drop", "is_used"), [(1.0, False), (0.0, True)])
@@ -193,7 +220,12 @@ def test_a_config_trains_from_stores_to_weights(config, codecs, tmp_path, one_de
     assert unet.model == UNet(codecs[1].model.num_channels, **config.model)
     assert unet.bindings["sampling"] == config.sampling.to_dict()
     events = b"".join(file.read_bytes() for file in (tmp_path / "logs").glob("events*"))
-    for tag in (b"audio/played_0", b"spectrogram/played_1", b"audio/original_0"):
+    for tag in (
+        b"audio/played_0",
+        b"spectrogram/grounded_1",
+        b"audio/unguided_0",
+        b"audio/original_0",
+    ):
         assert tag in events
 
 

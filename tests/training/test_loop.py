@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import jax
@@ -5,11 +6,10 @@ import numpy as np
 import pytest
 
 from bassdiff.errors import InputError
-from bassdiff.training.loop import local_batches, train
+from bassdiff.training.loop import Schedule, local_batches, train
 
-SETTINGS = dict(
-    seed=5, batch_size=16, checkpoint_every=2, log_every=2, validate_every=4, progress=False
-)
+SCHEDULE = dict(num_steps=7, checkpoint_every=2, log_every=2, validate_every=4)
+SETTINGS = dict(seed=5, batch_size=16, progress=False)
 
 
 def assert_equal(a, b, **tolerance):
@@ -23,12 +23,15 @@ def assert_equal(a, b, **tolerance):
 @pytest.fixture
 def run(regression, rows, tmp_path):
     def run(workdir="run", num_steps=7, objective=None, dataset=None, **changes):
+        fields = {field.name for field in dataclasses.fields(Schedule)}
+        when = {name: value for name, value in changes.items() if name in fields}
+        how = {name: value for name, value in changes.items() if name not in fields}
         return train(
             objective or regression(),
             rows() if dataset is None else dataset,
             tmp_path / workdir,
-            num_steps=num_steps,
-            **{**SETTINGS, **changes},
+            Schedule(**{**SCHEDULE, "num_steps": num_steps, **when}),
+            **{**SETTINGS, **how},
         )
 
     return run
@@ -38,7 +41,7 @@ def run(regression, rows, tmp_path):
 def whole(regression, rows, tmp_path_factory):
     """What an uninterrupted run of seven steps ends with."""
     workdir = tmp_path_factory.mktemp("whole")
-    return jax.device_get(train(regression(), rows(), workdir, num_steps=7, **SETTINGS))
+    return jax.device_get(train(regression(), rows(), workdir, Schedule(**SCHEDULE), **SETTINGS))
 
 
 def records(workdir):
@@ -133,10 +136,37 @@ def test_a_batch_that_is_not_finite_is_skipped(run, rows, tmp_path):
     assert np.all(np.isfinite(later.params["w"]))
 
 
-def test_a_run_that_only_skips_stops_and_says_so(run, rows, tmp_path):
+def test_a_streak_of_bad_batches_rolls_back_and_goes_on_behind_it(run, rows, whole, tmp_path):
+    """Rows 64 to 127 are batches 5 to 8; after four skips step 4's state meets batch 9."""
+    dataset = rows(spoilt=range(64, 128), shuffled=False)
+    state = run(num_steps=8, dataset=dataset, max_skips=4, log_every=1, checkpoint_every=2)
+    assert int(state.step) == 8
+    steps = [r["step"] for r in records(tmp_path / "run") if "loss" in r]
+    assert steps == [1, 2, 3, 4, 5, 6, 7, 8, 5, 6, 7, 8]
+    assert records(tmp_path / "run")[-2]["goodput/lost_steps"] == 4.0
+    # As good as if the bad batches had never been there.
+    before = jax.device_get(run("before", 4, dataset=dataset, checkpoint_every=2))
+    position = tmp_path / "before" / "checkpoints" / "4" / "data" / "metadata"
+    assert json.loads(position.read_text())["next_index"] == 64
+    position.write_text(json.dumps({"next_index": 128, "rollbacks": 0}))
+    assert_equal(run("before", 8, dataset=dataset).params, state.params)
+    assert np.abs(before.params["w"] - state.params["w"]).max() > 1e-4
+
+
+def test_a_run_that_diverges_stops_and_says_so(run, rows, tmp_path):
     dataset = rows(spoilt=range(40, 4096), shuffled=False)
-    with pytest.raises(FloatingPointError, match="50 steps up to step 60 had a non-finite loss"):
-        run(num_steps=200, dataset=dataset, log_every=20, validate_every=1000, checkpoint_every=50)
+    words = (
+        r"diverged: 10 steps in a row up to step 12 .*loss nan, 1 roll-backs before; .* step 2\)"
+    )
+    with pytest.raises(InputError, match=words):
+        run(num_steps=200, dataset=dataset, log_every=2, max_skips=10, max_rollbacks=1)
+    # What it was rolled back to is still there.
+    assert (tmp_path / "run" / "checkpoints" / "2").is_dir()
+
+
+def test_a_run_that_diverges_at_once_has_nothing_to_go_back_to(run, rows):
+    with pytest.raises(InputError, match="there is no checkpoint"):
+        run(num_steps=20, dataset=rows(spoilt=range(4096)), max_skips=4)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,195 @@
+"""Where a long job meets its machines: other hosts, signals, deadlines and how it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import hashlib
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from types import FrameType, TracebackType
+from typing import Any
+
+from bassdiff.errors import EXIT_DEFECT, EXIT_RETRY, InputError, Preempted, exit_code
+
+# The names that jax itself reads where a cluster is not detected.
+COORDINATOR, NUM_PROCESSES, PROCESS_ID = (
+    *("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID"),
+)
+
+
+@contextlib.contextmanager
+def resumable_job() -> Iterator[None]:
+    """A job of one process that keeps what is done: SIGTERM ends it with `Preempted`."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        raise Preempted("asked to end; the same command goes on where this one stopped")
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def distributed_job(
+    start_seconds: int = 300, heartbeat_seconds: int = 30, shutdown_seconds: int = 60
+) -> Iterator[None]:
+    """A job of one or many processes, which ends on all of them when it ends on one.
+
+    Where a TPU pod or another cluster is found, or the variables `JAX_COORDINATOR_ADDRESS`,
+    `JAX_NUM_PROCESSES` and `JAX_PROCESS_ID` are set, processes find each other; otherwise this is
+    a job of one. That is initialised too: without it a SIGTERM would not be noticed
+    (`multihost_utils.reached_preemption_sync_point`).
+
+    An error on one of several processes would leave the others waiting for ever, and its own
+    interpreter too. So it ends the process at once, with its exit code.
+
+    Args:
+      start_seconds: For the processes to find each other.
+      heartbeat_seconds: A process that was not heard of for so long is dead, and ends the others.
+      shutdown_seconds: For the others to finish.
+
+    Raises:
+      InputError: The variables do not describe a job.
+    """
+    import jax
+
+    _initialize(
+        initialization_timeout=start_seconds,
+        heartbeat_timeout_seconds=heartbeat_seconds,
+        shutdown_timeout_seconds=shutdown_seconds,
+    )
+    try:
+        yield
+    except BaseException as error:
+        if jax.process_count() > 1:
+            _end(error)
+        # What is left of the service would wait for a partner that never comes.
+        jax.distributed.shutdown()
+        raise
+    jax.distributed.shutdown()
+
+
+def _initialize(**limits: Any) -> None:
+    import jax
+
+    if COORDINATOR in os.environ:
+        try:
+            count, number = (int(os.environ[name]) for name in (NUM_PROCESSES, PROCESS_ID))
+        except (KeyError, ValueError) as error:
+            raise InputError(
+                f"{COORDINATOR} is set, so {NUM_PROCESSES} and {PROCESS_ID} must be whole numbers; "
+                "set all three or none"
+            ) from error
+        if not 0 <= number < count:
+            raise InputError(f"{PROCESS_ID} is {number}; choose a number from 0 to {count - 1}")
+        jax.distributed.initialize(os.environ[COORDINATOR], count, number, **limits)
+        return
+    try:
+        jax.distributed.initialize(**limits)
+    except ValueError:
+        # No cluster was detected.
+        address = f"127.0.0.1:{_free_port()}"
+        jax.distributed.initialize(address, 1, 0, coordinator_bind_address=address, **limits)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _end(error: BaseException) -> None:
+    code = exit_code(error)
+    if code == EXIT_DEFECT:
+        traceback.print_exception(error)
+    else:
+        print(f"bassdiff: {str(error) or 'interrupted'}", file=sys.stderr)
+    sys.stderr.flush()
+    sys.stdout.flush()
+    os._exit(code)
+
+
+def agree(what: str, text: str) -> None:
+    """Checks that all processes were given the same text, such as their configuration.
+
+    Raises:
+      InputError: On all of them, if one was not.
+    """
+    import jax
+    import numpy as np
+    from jax.experimental import multihost_utils
+
+    if jax.process_count() == 1:
+        return
+    digest = np.frombuffer(hashlib.sha256(text.encode()).digest(), np.uint8)
+    digests = np.asarray(multihost_utils.process_allgather(digest))
+    other = np.flatnonzero(np.any(digests != digests[0], axis=1))
+    if other.size:
+        raise InputError(
+            f"process {other[0]} has another {what} than process 0; start all processes with the "
+            "same command and files"
+        )
+
+
+class Watchdog:
+    """Ends the process when what is expected does not happen in time.
+
+    On a pod a process that waits for another one waits for ever, and so does whoever pays for it.
+    Ended with 42, the job is restarted from its last checkpoint. The tracebacks of all threads
+    say where it hung.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._what, self._deadline = "", float("inf")
+        self._is_over = False
+
+    def __enter__(self) -> Watchdog:
+        self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with self._changed:
+            self._is_over = True
+            self._changed.notify()
+        self._thread.join()
+
+    def expect(self, what: str, seconds: float) -> None:
+        """The end of `what` within so many seconds, instead of what was expected before."""
+        with self._changed:
+            self._what, self._deadline = what, time.monotonic() + seconds
+            self._changed.notify()
+
+    def _watch(self) -> None:
+        with self._changed:
+            while not self._is_over:
+                left = self._deadline - time.monotonic()
+                if left <= 0.0:
+                    self._bite()
+                self._changed.wait(None if left == float("inf") else left)
+
+    def _bite(self) -> None:
+        print(
+            f"bassdiff: {self._what} did not end in time; stopping, so that the job can go on from "
+            "its last checkpoint",
+            file=sys.stderr,
+            flush=True,
+        )
+        faulthandler.dump_traceback(file=sys.stderr, all_threads=True)
+        os._exit(EXIT_RETRY)

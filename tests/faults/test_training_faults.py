@@ -1,0 +1,139 @@
+"""What a job on many hosts meets, on two processes of this machine: it goes on, or ends fast."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[2]
+WORKER = Path(__file__).with_name("worker.py")
+pytestmark = pytest.mark.faults
+
+
+def environment(devices):
+    flags = f"--xla_force_host_platform_device_count={devices} --xla_backend_optimization_level=0"
+    return {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
+
+
+def launch(workdir, *options, processes=2, devices=4, restarts=6, grace=5.0):
+    """Starts a gang of workers."""
+    gang = ["launch.gang", "--processes", processes, "--restarts", restarts]
+    command = [*gang, "--grace-seconds", grace, "--", sys.executable, WORKER, workdir, *options]
+    return subprocess.Popen(
+        [sys.executable, "-m", *map(str, command)],
+        env=environment(devices),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run(workdir, *options, **how):
+    """What a gang wrote to stderr, and its exit code."""
+    process = launch(workdir, *options, **how)
+    _, errors = process.communicate(timeout=240)
+    return errors, process.returncode
+
+
+def final(workdir):
+    with np.load(workdir / "final.npz") as arrays:
+        return [arrays[name] for name in arrays.files]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """What an uninterrupted run on 2 x 4 devices ends with."""
+    workdir = tmp_path_factory.mktemp("whole")
+    errors, code = run(workdir)
+    assert code == 0, errors
+    return final(workdir)
+
+
+def assert_identical(workdir, whole):
+    for ours, theirs in zip(final(workdir), whole, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("fault", ["kill@3:0", "kill@7:1", "term@5:0", "term@6:1"])
+def test_a_process_that_is_ended_costs_nothing_but_time(tmp_path, whole, fault):
+    errors, code = run(tmp_path, "--fault", fault)
+    assert code == 0, errors
+    assert "attempt 2 ended with 0" in errors
+    assert_identical(tmp_path, whole)
+
+
+def test_preempted_again_and_again_a_run_ends_as_if_it_had_not_been(tmp_path, whole):
+    faults = ["term@2:1", "kill@6:0", "kill@7:1", "term@8:0"]
+    errors, code = run(tmp_path, *[word for fault in faults for word in ("--fault", fault)])
+    assert code == 0, errors
+    assert len(list(tmp_path.glob("fault-*"))) == len(faults)
+    assert errors.count("ended with 42") == 2
+    assert "attempt 5 ended with 0" in errors
+    assert_identical(tmp_path, whole)
+
+
+def test_asked_to_end_all_processes_save_at_one_step(tmp_path, whole):
+    errors, code = run(tmp_path, "--fault", "term@5:1", restarts=0)
+    assert code == 42
+    saved = int(errors.split("saved at step ")[1].split()[0])
+    assert (tmp_path / "checkpoints" / str(saved)).is_dir()
+    errors, code = run(tmp_path)
+    assert code == 0, errors
+    assert_identical(tmp_path, whole)
+
+
+@pytest.mark.parametrize(
+    ("options", "codes", "words"),
+    [
+        (["--fault", "raise@3:1"], {1}, "this process has a defect"),
+        (["--fault", "hang@3:1"], {42}, "did not end in time"),
+        # Whoever notices first: the heart that no longer beats, or the step that does not end.
+        (["--fault", "stop@3:0"], {42, 134}, ""),
+        (["--fault", "skip:1"], {42, 134}, ""),
+        (["--config", "{process}"], {2}, "process 1 has another configuration than process 0"),
+    ],
+)
+def test_what_goes_wrong_on_one_process_ends_all_soon(tmp_path, options, codes, words):
+    process = launch(tmp_path, *options, restarts=0, grace=0.5)
+    started = time.monotonic()
+    # Starting up takes its time on a small machine; what counts is from the fault on.
+    marks = tmp_path / "checkpoints"
+    while process.poll() is None:
+        if not list(tmp_path.glob("fault-*")) and not marks.exists():
+            started = time.monotonic()
+        time.sleep(0.1)
+    _, errors = process.communicate()
+    assert process.returncode in codes, errors
+    assert words in errors
+    assert time.monotonic() - started < 15.0
+
+
+@pytest.mark.parametrize(
+    ("processes", "devices", "fsdp"), [(1, 8, 1), (1, 8, 2), (1, 4, 1), (1, 1, 1), (1, 16, 1)]
+)
+def test_another_shape_takes_the_run_over(tmp_path, whole, processes, devices, fsdp):
+    """Half on 2 x 4 devices, half elsewhere: the same numbers, but for the order of sums."""
+    errors, code = run(tmp_path, "--steps", "4")
+    assert code == 0, errors
+    errors, code = run(tmp_path, "--fsdp", fsdp, processes=processes, devices=devices)
+    assert code == 0, errors
+    for ours, theirs in zip(final(tmp_path), whole, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
+def test_a_gang_that_is_asked_to_end_saves_and_goes_on_later(tmp_path, whole):
+    process = launch(tmp_path, "--steps", "400", restarts=3)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("checkpoints/[0-9]*")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 42, errors
+    assert "saved at step" in errors
+    assert errors.count("ended with") == 1
