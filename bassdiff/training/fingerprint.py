@@ -20,8 +20,8 @@ _GOLDEN = np.uint32(0x9E3779B9)  # odd, so that multiples of it by position are 
 def fingerprints(tree: PyTree) -> dict[str, str]:
     """A fingerprint of every array of `tree`: 16 hexadecimal digits by path of the leaf.
 
-    With w_i the bits of element i (a 32-bit word) in row-major order and `mix` a bijection of 32-bit integers,
-    the two halves are, modulo 2^32,
+    With w_i the bits of element i in row-major order, a word of 32 bits, and `mix` a bijection
+    of such words, the two halves are, modulo 2^32,
 
         sum_i h_i    and    sum_i (2i + 1) h_i,    where h_i = mix(w_i xor i * golden).
 

@@ -16,7 +16,7 @@ def noise(dtype, shape=(16, 8, 24), seed=0):
     """Any bits at all, so also NaNs with payloads, infinities and denormals."""
     dtype = jnp.dtype(dtype)
     raw = np.random.default_rng(seed).integers(0, 256, (*shape, dtype.itemsize), np.uint8)
-    return (raw & 1).astype(bool)[..., 0] if dtype == bool else raw.view(dtype)[..., 0]
+    return (raw & 1).astype(bool)[..., 0] if dtype.kind == "b" else raw.view(dtype)[..., 0]
 
 
 def one(x):
