@@ -1,20 +1,14 @@
 """Saving and restoring runs with Orbax; what comes back is what was saved, or an error says so.
 
-A checkpoint is the folder STEP with two items: `state`, the arrays, and `record`, a JSON file:
-
-  sizes, fingerprints   of every array, by its path
-  data                  the position of the data iterator
-  metrics               what the run reported of this state
-  checksum              of all the above
+A checkpoint is the folder STEP with two items: `state`, the arrays, and `record`, which holds
+the position of the data iterator and all that is needed to tell damage to either.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import itertools
-import json
 import math
 import shutil
 import warnings
@@ -23,17 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 import orbax.checkpoint as ocp
-from jax.experimental import multihost_utils
 
 from bassdiff.errors import InputError
-from bassdiff.training.fingerprint import fingerprints, leaf_path
+from bassdiff.training.agreement import attempt, on_all_processes
+from bassdiff.training.record import changed_leaves, fits, make_record, read_record
 from bassdiff.training.state import TrainState
 from bassdiff.types import PyTree
-
-# A process that waits longer than this for the others fails instead of waiting for ever.
-_PATIENCE_SECONDS = 600
 
 
 class Checkpoints:
@@ -70,7 +60,7 @@ class Checkpoints:
         self._scores: dict[int, float] = {}
         for step in self._manager.all_steps():
             with contextlib.suppress(Exception):  # A damaged one has no score.
-                self._note_score(step, _read_record(self._folder / str(step))["metrics"])
+                self._note_score(step, read_record(self._folder / str(step))["metrics"])
 
     def latest_step(self) -> int | None:
         """The newest complete checkpoint, or None."""
@@ -103,23 +93,21 @@ class Checkpoints:
         """
         if step == self.latest_step() or not (force or self._manager.should_save(step)):
             return False
-        metrics = {name: float(value) for name, value in (metrics or {}).items()}
-        record = {"sizes": _sizes(state), "fingerprints": fingerprints(state)}
-        record |= {"data": data, "metrics": metrics}
+        record = make_record(state, data, metrics or {})
         self._num_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
         with self._full_disk_named():
             # Until then it is not known how much room the one before takes.
             self._manager.wait_until_finished()
             # Compression may help, but a half-trained network hardly compresses.
             room = shutil.disk_usage(self._folder).free > 1.05 * self._num_bytes + 2**20
-            if not _on_all_processes(room):
+            if not on_all_processes(room):
                 raise self._full_disk()
-            self._note_score(step, metrics)
+            self._note_score(step, record["metrics"])
             return self._manager.save(
                 step,
                 args=ocp.args.Composite(
                     state=ocp.args.StandardSave(state),
-                    record=ocp.args.JsonSave({**record, "checksum": _checksum(record)}),
+                    record=ocp.args.JsonSave(record),
                 ),
                 force=True,
             )
@@ -141,6 +129,8 @@ class Checkpoints:
             shapes,
             shardings,
         )
+        with self._full_disk_named():
+            self._manager.wait_until_finished()
         damages: dict[int, str] = {}
         for step in sorted(self._manager.all_steps(), reverse=True):
             restored, damage = self._restore_step(step, target)
@@ -182,33 +172,30 @@ class Checkpoints:
     ) -> tuple[tuple[TrainState, dict[str, Any]] | None, str]:
         """One checkpoint's state and data, or None and what is wrong, the same on all processes."""
         folder = self._folder / str(step)
-        record, damage = _attempt(lambda: _read_record(folder))
+        record, damage = attempt(lambda: read_record(folder))
         if record is None:
             return None, damage
         # By the record, whose checksum is right: Orbax's own sizes may be what is damaged.
-        if not _fits(record, target):
+        if not fits(record, target):
             raise InputError(
                 f"the checkpoint of step {step} in {self._folder} does not fit this "
                 "configuration; use another --workdir or the configuration it was made with"
             )
         # Not the manager's restore, where a process that succeeds waits for one that failed.
-        state, damage = _attempt(
+        state, damage = attempt(
             lambda: ocp.StandardCheckpointHandler().restore(
                 folder / "state", args=ocp.args.StandardRestore(target)
             )
         )
         if state is None:
             return None, damage
-        saved = record["fingerprints"]
-        if saved is None:
+        if record["fingerprints"] is None:
             _warn(
                 f"the checkpoint of step {step} in {self._folder} was saved without fingerprints, "
                 "so nobody can tell whether it is damaged; the next one will have them"
             )
-            return (state, record["data"]), ""
-        wrong = [path for path, value in fingerprints(state).items() if value != saved[path]]
-        if wrong:
-            return None, f"{wrong[0]} is not what was saved"
+        elif changed := changed_leaves(record, state):
+            return None, f"{changed[0]} is not what was saved"
         return (state, record["data"]), ""
 
     def _set_aside(self, damages: dict[int, str], used: int) -> None:
@@ -224,7 +211,7 @@ class Checkpoints:
                 f"the checkpoint of step {step} is damaged ({damage}) and was moved to {place}; "
                 f"the run goes on from step {used}, but check the disk"
             )
-        _on_all_processes(True)
+        on_all_processes(True)
         self._manager.reload()
 
     @contextlib.contextmanager
@@ -261,63 +248,6 @@ class _NewestAndBest:
         return [step in kept for step in steps]
 
 
-def _read_record(folder: Path) -> dict[str, Any]:
-    """The record of one checkpoint; raises whatever is wrong with it."""
-    if (folder / "data").exists() and not (folder / "record").exists():
-        sizes = _sizes(ocp.StandardCheckpointHandler().metadata(folder / "state"))
-        data = json.loads((folder / "data" / "metadata").read_text())
-        return {"sizes": sizes, "fingerprints": None, "data": data, "metrics": {}}
-    record = json.loads((folder / "record" / "metadata").read_text())
-    if record.pop("checksum") != _checksum(record):
-        raise ValueError("its record is not what was saved")
-    return record
-
-
-def _checksum(record: dict[str, Any]) -> str:
-    # Through JSON and back, as the file's content goes: keys become text, tuples lists.
-    canonical = json.loads(json.dumps(record))
-    return hashlib.sha256(json.dumps(canonical, sort_keys=True).encode()).hexdigest()
-
-
-def _sizes(tree: PyTree) -> dict[str, str]:
-    """Type and shape of every array, such as `float32[512, 256]`, by its path."""
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return {leaf_path(path): f"{leaf.dtype}{list(leaf.shape)}" for path, leaf in leaves}
-
-
-def _fits(record: dict[str, Any], target: TrainState) -> bool:
-    saved, wanted = record["sizes"], _sizes(target)
-    if record["fingerprints"] is None:
-        # Orbax's own description names the leaves in another way.
-        return sorted(saved.values()) == sorted(wanted.values())
-    return saved == wanted
-
-
-def _attempt(read: Callable[[], Any]) -> tuple[Any, str]:
-    """What `read` gives, or None and what is wrong; None on all processes if on one."""
-    try:
-        value, damage = read(), ""
-    except Exception as error:  # What a damaged file makes Orbax raise can be of any type.
-        value, damage = None, f"{type(error).__name__}: {error}".split("\n")[0][:200]
-    if _on_all_processes(value is not None):
-        return value, ""
-    return None, damage or "another process cannot read it"
-
-
-def _on_all_processes(holds: bool) -> bool:
-    """Whether `holds` is true on all processes; none leaves before all have come."""
-    if jax.process_count() == 1:
-        return holds
-    everyone = set(range(jax.process_count()))
-    name = f"checkpoints_{next(_meetings)}"
-    ocp.multihost.sync_global_processes(name, timeout=_PATIENCE_SECONDS, processes=everyone)
-    return bool(np.all(multihost_utils.process_allgather(np.int32(holds))))
-
-
-# All processes make the same calls, so they count alike; a barrier's name is good for once.
-_meetings = itertools.count()
-
-
 def _hide_damaged_metadata(folder: Path) -> None:
     """Renames those of Orbax's notes that would stop it from listing the folder at all.
 
@@ -330,7 +260,7 @@ def _hide_damaged_metadata(folder: Path) -> None:
         except Exception:  # Of any type, as damage is.
             if jax.process_index() == 0:
                 path.rename(path.with_suffix(".damaged"))
-    _on_all_processes(True)
+    on_all_processes(True)
 
 
 def _free_name(path: Path) -> Path:
