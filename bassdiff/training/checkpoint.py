@@ -47,7 +47,7 @@ class Checkpoints:
         """
         self._folder = Path(folder).absolute()
         self._best_by = best_by
-        self._num_bytes = 0
+        self._needed_bytes = 0
         options = ocp.CheckpointManagerOptions(
             save_interval_steps=every_steps,
             cleanup_tmp_directories=True,
@@ -94,13 +94,14 @@ class Checkpoints:
         if step == self.latest_step() or not (force or self._manager.should_save(step)):
             return False
         record = make_record(state, data, metrics or {})
-        self._num_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+        # Compression may help, but weights hardly compress; some room goes to what describes them.
+        num_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+        self._needed_bytes = int(1.05 * num_bytes) + 2**20
         with self._full_disk_named():
             # Until then it is not known how much room the one before takes.
             self._manager.wait_until_finished()
-            # Compression may help, but a half-trained network hardly compresses.
-            room = shutil.disk_usage(self._folder).free > 1.05 * self._num_bytes + 2**20
-            if not on_all_processes(room):
+            room = shutil.disk_usage(self._folder).free
+            if not on_all_processes(room >= self._needed_bytes):
                 raise self._full_disk()
             self._note_score(step, record["metrics"])
             return self._manager.save(
@@ -229,7 +230,7 @@ class Checkpoints:
         last, free = self.latest_step(), shutil.disk_usage(self._folder).free
         good = "there is no checkpoint yet" if last is None else f"the last good one is step {last}"
         return InputError(
-            f"the disk of {self._folder} is full: a checkpoint takes {self._num_bytes / 1e6:.0f} "
+            f"the disk of {self._folder} is full: a checkpoint takes {self._needed_bytes / 1e6:.0f} "
             f"MB and {free / 1e6:.0f} MB are free; free some and run again, {good}"
         )
 
