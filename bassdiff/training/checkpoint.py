@@ -227,11 +227,12 @@ class Checkpoints:
 
     def _full_disk(self) -> InputError:
         self._manager.reload()
-        last, free = self.latest_step(), shutil.disk_usage(self._folder).free
+        last = self.latest_step()
         good = "there is no checkpoint yet" if last is None else f"the last good one is step {last}"
+        needed, free = self._needed_bytes / 1e6, shutil.disk_usage(self._folder).free / 1e6
         return InputError(
-            f"the disk of {self._folder} is full: a checkpoint takes {self._needed_bytes / 1e6:.0f} "
-            f"MB and {free / 1e6:.0f} MB are free; free some and run again, {good}"
+            f"the disk of {self._folder} is full: a checkpoint takes {needed:.0f} MB and "
+            f"{free:.0f} MB are free; free some and run again, {good}"
         )
 
 
