@@ -7,7 +7,6 @@ the position of the data iterator and all that is needed to tell damage to eithe
 from __future__ import annotations
 
 import contextlib
-import errno
 import itertools
 import math
 import shutil
@@ -274,8 +273,7 @@ def _free_name(path: Path) -> Path:
 
 def _is_full_disk(error: BaseException | None) -> bool:
     while error is not None:
-        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
-            return True
+        # By its text, which outlives the passage through Orbax's threads and other types.
         if "No space left on device" in str(error) or "Disk quota exceeded" in str(error):
             return True
         error = error.__cause__ or error.__context__

@@ -252,6 +252,14 @@ def test_damage_to_the_saved_shapes_is_not_taken_for_another_model(two_steps, tm
         restored(tmp_path / "run", make_mesh())
 
 
+def test_notes_that_orbax_cannot_read_do_not_keep_the_folder_from_being_opened(two_steps, tmp_path):
+    shutil.copytree(two_steps, tmp_path / "run")
+    path = tmp_path / "run" / "2" / "_CHECKPOINT_METADATA"
+    for text in ("[]", '{"commit_timestamp_nsecs": "soon"}', '{"item_handlers": 5}'):
+        path.write_text(text)
+        assert_equal(restored(tmp_path / "run", make_mesh())[0], make_state(2))
+
+
 def test_the_position_of_the_data_is_guarded_too(two_steps, tmp_path):
     shutil.copytree(two_steps, tmp_path / "run")
     path = tmp_path / "run" / "2" / "record" / "metadata"
@@ -418,16 +426,20 @@ def test_killed_in_the_middle_of_a_save_the_newest_whole_one_restores(tmp_path):
     folders = [tmp_path / f"{number}" for number in range(4)]
     delays = dict(zip(folders, (0.0, 0.01, 0.03, 0.1), strict=True))
     processes = {folder: start(f"save_for_ever({str(folder)!r})", 8) for folder in folders}
-    waiting = list(folders)
-    while waiting:
-        for folder in list(waiting):
-            assert processes[folder].poll() is None
-            if list(folder.glob("[3-9]*tmp*")):
+    waiting, deadline = set(folders), time.monotonic() + 100
+    try:
+        while waiting:
+            assert time.monotonic() < deadline
+            # It is there from the first byte of the third save.
+            for folder in [folder for folder in waiting if list(folder.glob("[3-9]*"))]:
                 time.sleep(delays[folder])
                 processes[folder].send_signal(signal.SIGKILL)
-                processes[folder].communicate()
                 waiting.remove(folder)
-        time.sleep(0.001)
+            time.sleep(0.001)
+    finally:
+        for process in processes.values():
+            process.kill()
+            process.communicate()
     assert any(list(folder.glob("*tmp*")) for folder in folders)
     for folder in folders:
         newest = max(steps_on_disk(folder))
