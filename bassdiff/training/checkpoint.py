@@ -1,7 +1,17 @@
-"""Saving and restoring runs with Orbax: the state's arrays and the data iterator's position."""
+"""Saving and restoring runs with Orbax; what comes back is what was saved, or an error says so.
+
+A checkpoint is the folder STEP with two items: `state`, the arrays, and `record`, which holds
+the position of the data iterator and all that is needed to tell damage to either.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import math
+import shutil
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +19,8 @@ import jax
 import orbax.checkpoint as ocp
 
 from bassdiff.errors import InputError
+from bassdiff.training.agreement import attempt, on_all_processes
+from bassdiff.training.record import changed_leaves, fits, make_record, read_record
 from bassdiff.training.state import TrainState
 from bassdiff.types import PyTree
 
@@ -17,78 +29,257 @@ class Checkpoints:
     """Numbered checkpoints of one run.
 
     Saves are asynchronous and atomic; a checkpoint restores onto any mesh, because the
-    target's shardings, not the saved ones, say where arrays go.
+    target's shardings, not the saved ones, say where arrays go. A damaged checkpoint is never
+    restored and never deleted. All processes of a job make the same calls.
     """
 
-    def __init__(self, folder: Path, every_steps: int, keep: int = 3) -> None:
+    def __init__(
+        self, folder: Path, every_steps: int, keep: int = 3, best_by: str | None = None
+    ) -> None:
+        """Opens the checkpoints in `folder`, which is made if there is none.
+
+        Args:
+          folder: Where the run's checkpoints are.
+          every_steps: Steps between saves.
+          keep: How many of the newest to keep.
+          best_by: Name of the metric, lower is better, whose best checkpoint is kept as well.
+        """
+        self._folder = Path(folder).absolute()
+        self._best_by = best_by
+        self._needed_bytes = 0
         options = ocp.CheckpointManagerOptions(
-            max_to_keep=keep, save_interval_steps=every_steps, cleanup_tmp_directories=True
+            save_interval_steps=every_steps,
+            cleanup_tmp_directories=True,
+            preservation_policy=_NewestAndBest(keep, self._best_of),
         )
-        handlers = {"state": ocp.StandardCheckpointHandler(), "data": ocp.JsonCheckpointHandler()}
-        self._manager = ocp.CheckpointManager(
-            Path(folder).absolute(), options=options, item_handlers=handlers
-        )
+        handlers = {"state": ocp.StandardCheckpointHandler(), "record": ocp.JsonCheckpointHandler()}
+        _hide_damaged_metadata(self._folder)
+        self._manager = ocp.CheckpointManager(self._folder, options=options, item_handlers=handlers)
+        # From the records: a score must outlive the process that measured it.
+        self._scores: dict[int, float] = {}
+        for step in self._manager.all_steps():
+            with contextlib.suppress(Exception):  # A damaged one has no score.
+                self._note_score(step, read_record(self._folder / str(step))["metrics"])
 
     def latest_step(self) -> int | None:
         """The newest complete checkpoint, or None."""
         return self._manager.latest_step()
 
-    def save(self, step: int, state: TrainState, data: dict[str, Any], force: bool = False) -> bool:
+    def best_step(self) -> int | None:
+        """The checkpoint with the lowest `best_by` that is still there, or None."""
+        return self._best_of(self._manager.all_steps())
+
+    def save(
+        self,
+        step: int,
+        state: TrainState,
+        data: dict[str, Any],
+        force: bool = False,
+        metrics: dict[str, float] | None = None,
+    ) -> bool:
         """Saves if the interval has come round (or `force`); returns whether it did.
 
         Args:
           step: `state.step`, known to the host: reading it from the state would wait for the
             device at every step.
-          state: The state to save.
+          state: The state to save; may be donated as soon as this returns.
           data: JSON-able position of the data iterator.
           force: Save although the interval has not come round.
-        """
-        if step == self.latest_step():
-            return False
-        return self._manager.save(
-            step,
-            args=ocp.args.Composite(
-                state=ocp.args.StandardSave(state), data=ocp.args.JsonSave(data)
-            ),
-            force=force,
-        )
-
-    def restore(self, shapes: TrainState, shardings: PyTree) -> tuple[TrainState, dict[str, Any]]:
-        """Restores the newest checkpoint onto `shardings`.
+          metrics: What is known of this state, such as its validation loss.
 
         Raises:
-          InputError: If the checkpoint does not fit the configured model.
+          InputError: If the disk is full, or was when the checkpoint before was written.
+        """
+        if step == self.latest_step() or not (force or self._manager.should_save(step)):
+            return False
+        record = make_record(state, data, metrics or {})
+        # Compression may help, but weights hardly compress; some room goes to what describes them.
+        num_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+        self._needed_bytes = int(1.05 * num_bytes) + 2**20
+        with self._full_disk_named():
+            # Until then it is not known how much room the one before takes.
+            self._manager.wait_until_finished()
+            room = shutil.disk_usage(self._folder).free
+            if not on_all_processes(room >= self._needed_bytes):
+                raise self._full_disk()
+            self._note_score(step, record["metrics"])
+            return self._manager.save(
+                step,
+                args=ocp.args.Composite(
+                    state=ocp.args.StandardSave(state),
+                    record=ocp.args.JsonSave(record),
+                ),
+                force=True,
+            )
+
+    def restore(self, shapes: TrainState, shardings: PyTree) -> tuple[TrainState, dict[str, Any]]:
+        """Restores the newest checkpoint that is whole onto `shardings`.
+
+        Damaged ones that are newer are moved to the folder `quarantine`, with a warning each.
+
+        Returns:
+          The state, bit for bit as it was saved, and the position of the data iterator.
+
+        Raises:
+          InputError: If no checkpoint is whole, or it does not fit the configured model; then
+            none is moved.
         """
         target = jax.tree.map(
             lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place),
             shapes,
             shardings,
         )
-        step = self.latest_step()
-        misfit = InputError(
-            f"the checkpoint of step {step} in {self._manager.directory} does not fit this "
-            "configuration; use another --workdir or the configuration it was made with"
+        with self._full_disk_named():
+            self._manager.wait_until_finished()
+        damages: dict[int, str] = {}
+        for step in sorted(self._manager.all_steps(), reverse=True):
+            restored, damage = self._restore_step(step, target)
+            if restored is not None:
+                self._set_aside(damages, step)
+                return restored
+            damages[step] = damage
+        # They stay where they are: in an empty folder the next run would start afresh.
+        what = "; ".join(f"step {step}: {damage}" for step, damage in damages.items())
+        raise InputError(
+            f"no checkpoint in {self._folder} is whole ({what or 'there is none'}); copy a good "
+            "one there, or move the folder away to start afresh"
         )
-        # Asked first: a restore that fails half way leaves errors behind in background threads.
-        if _sizes(self._manager.item_metadata(step)["state"]) != _sizes(shapes):
-            raise misfit
-        try:
-            restored = self._manager.restore(
-                step,
-                args=ocp.args.Composite(
-                    state=ocp.args.StandardRestore(target), data=ocp.args.JsonRestore()
-                ),
-            )
-        except ValueError as error:
-            raise misfit from error
-        return restored.state, restored.data
 
     def close(self) -> None:
-        """Waits for saves under way and ends the background threads."""
-        self._manager.wait_until_finished()
-        self._manager.close()
+        """Waits for saves under way and ends the background threads.
+
+        Raises:
+          InputError: If the disk was full when the last checkpoint was written.
+        """
+        with self._full_disk_named():
+            try:
+                self._manager.wait_until_finished()
+            finally:
+                self._manager.close()
+
+    def _best_of(self, steps: Sequence[int]) -> int | None:
+        scored = [step for step in steps if step in self._scores]
+        return min(scored, key=lambda step: (self._scores[step], -step), default=None)
+
+    def _note_score(self, step: int, metrics: dict[str, float]) -> None:
+        score = metrics.get(self._best_by or "", math.nan)
+        self._scores.pop(step, None)
+        if math.isfinite(score):
+            self._scores[step] = score
+
+    def _restore_step(
+        self, step: int, target: TrainState
+    ) -> tuple[tuple[TrainState, dict[str, Any]] | None, str]:
+        """One checkpoint's state and data, or None and what is wrong, the same on all processes."""
+        folder = self._folder / str(step)
+        record, damage = attempt(lambda: read_record(folder))
+        if record is None:
+            return None, damage
+        # By the record, whose checksum is right: Orbax's own sizes may be what is damaged.
+        if not fits(record, target):
+            raise InputError(
+                f"the checkpoint of step {step} in {self._folder} does not fit this "
+                "configuration; use another --workdir or the configuration it was made with"
+            )
+        # Not the manager's restore, where a process that succeeds waits for one that failed.
+        state, damage = attempt(
+            lambda: ocp.StandardCheckpointHandler().restore(
+                folder / "state", args=ocp.args.StandardRestore(target)
+            )
+        )
+        if state is None:
+            return None, damage
+        if record["fingerprints"] is None:
+            _warn(
+                f"the checkpoint of step {step} in {self._folder} was saved without fingerprints, "
+                "so nobody can tell whether it is damaged; the next one will have them"
+            )
+        elif changed := changed_leaves(record, state):
+            return None, f"{changed[0]} is not what was saved"
+        return (state, record["data"]), ""
+
+    def _set_aside(self, damages: dict[int, str], used: int) -> None:
+        """Moves damaged checkpoints to the folder `quarantine`."""
+        if not damages:
+            return
+        for step, damage in damages.items():
+            place = _free_name(self._folder / "quarantine" / str(step))
+            if jax.process_index() == 0:
+                place.parent.mkdir(exist_ok=True)
+                (self._folder / str(step)).rename(place)
+            _warn(
+                f"the checkpoint of step {step} is damaged ({damage}) and was moved to {place}; "
+                f"the run goes on from step {used}, but check the disk"
+            )
+        on_all_processes(True)
+        self._manager.reload()
+
+    @contextlib.contextmanager
+    def _full_disk_named(self) -> Iterator[None]:
+        """Turns whatever a full disk makes Orbax raise into one sentence."""
+        try:
+            yield
+        except Exception as error:
+            if not _is_full_disk(error):
+                raise
+            raise self._full_disk() from error
+
+    def _full_disk(self) -> InputError:
+        self._manager.reload()
+        last = self.latest_step()
+        good = "there is no checkpoint yet" if last is None else f"the last good one is step {last}"
+        needed, free = self._needed_bytes / 1e6, shutil.disk_usage(self._folder).free / 1e6
+        return InputError(
+            f"the disk of {self._folder} is full: a checkpoint takes {needed:.0f} MB and "
+            f"{free:.0f} MB are free; free some and run again, {good}"
+        )
 
 
-def _sizes(tree: PyTree) -> list[tuple[tuple[int, ...], str]]:
-    """Shapes and types of all arrays, in an order that does not depend on the tree."""
-    return sorted((tuple(leaf.shape), str(leaf.dtype)) for leaf in jax.tree.leaves(tree))
+class _NewestAndBest:
+    """Which checkpoints Orbax keeps: the newest few, and the best of all."""
+
+    def __init__(self, keep: int, best_of: Callable[[Sequence[int]], int | None]) -> None:
+        self._keep = keep
+        self._best_of = best_of
+
+    def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
+        del context
+        steps = [info.step for info in checkpoints]
+        kept = {*sorted(steps)[-self._keep :], self._best_of(steps)}
+        return [step in kept for step in steps]
+
+
+def _hide_damaged_metadata(folder: Path) -> None:
+    """Renames those of Orbax's notes that would stop it from listing the folder at all.
+
+    All they hold is times and names of classes, which nothing here depends on.
+    """
+    for path in sorted(folder.glob("[0-9]*/_CHECKPOINT_METADATA")):
+        try:
+            names = ocp.path.step.standard_name_format()
+            names.find_step(folder, int(path.parent.name)).commit_timestamp  # noqa: B018
+        except Exception:  # Of any type, as damage is.
+            if jax.process_index() == 0:
+                path.rename(path.with_suffix(".damaged"))
+    on_all_processes(True)
+
+
+def _free_name(path: Path) -> Path:
+    names = itertools.chain(
+        [path], (path.with_name(f"{path.name}-{n}") for n in itertools.count(2))
+    )
+    return next(name for name in names if not name.exists())
+
+
+def _is_full_disk(error: BaseException | None) -> bool:
+    while error is not None:
+        # By its text, which outlives the passage through Orbax's threads and other types.
+        if "No space left on device" in str(error) or "Disk quota exceeded" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _warn(message: str) -> None:
+    if jax.process_index() == 0:
+        warnings.warn(message, stacklevel=4)
