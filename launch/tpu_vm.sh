@@ -72,11 +72,14 @@ run() {
     on_all_hosts "bash bassdiff/launch/tpu_worker.sh start $(quoted "$@")"
 }
 
+# Preempted, hung or killed; all else ends the same way every time.
+is_worth_a_retry() { (($1 == EXIT_RETRY || $1 >= 127)); }
+
 # What the hosts' exit codes come to: a code that must not be retried, or else one that must (or
 # `none` if a host has no job), or else `running`, or else 0. A host that does not answer may
 # well be running.
 job_code() {
-  local answers answer retry='' verdict=0
+  local answers answer failure='' verdict=0
   answers=$(on_all_hosts 'bash bassdiff/launch/tpu_worker.sh code || echo exit_code=none') ||
     verdict=running
   answers=$(sed -n 's/^exit_code=//p' <<< "$answers")
@@ -84,17 +87,15 @@ job_code() {
     case $answer in
       0) ;;
       running) verdict=running ;;
-      none) retry=none ;;
+      none) failure=none ;;
       *)
-        if ((answer != EXIT_RETRY && answer < 127)); then
-          printf '%s\n' "$answer"
-          return
-        fi
-        retry=$answer
+        # Nothing outweighs a code that must not be retried.
+        failure=$answer
+        is_worth_a_retry "$answer" || break
         ;;
     esac
   done
-  printf '%s\n' "${retry:-$verdict}"
+  printf '%s\n' "${failure:-$verdict}"
 }
 
 recreate() { delete && create; }
@@ -126,12 +127,9 @@ babysit() {
             attempt run "$@"
             ;;
           *)
-            if ((code != EXIT_RETRY && code < 127)); then
-              say "the job has ended with exit code $code"
-              return "$code"
-            fi
+            say "the job has ended with exit code $code"
+            is_worth_a_retry "$code" || return "$code"
             restarts=$((restarts + 1))
-            say "the job has ended with exit code $code; starting it again"
             attempt run "$@"
             ;;
         esac
