@@ -76,17 +76,17 @@ run() {
 is_worth_a_retry() { (($1 == EXIT_RETRY || $1 >= 127)); }
 
 # What the hosts' exit codes come to: a code that must not be retried, or else one that must (or
-# `none` if a host has no job), or else `running`, or else 0. A host that does not answer may
-# well be running.
+# `none` if a host has no job), or else `running`, or else 0; `unknown` if that depends on a host
+# that did not answer.
 job_code() {
   local answers answer failure='' verdict=0
   answers=$(on_all_hosts 'bash bassdiff/launch/tpu_worker.sh code || echo exit_code=none') ||
-    verdict=running
+    verdict=unknown
   answers=$(sed -n 's/^exit_code=//p' <<< "$answers")
-  for answer in ${answers:-running}; do
+  for answer in ${answers:-unknown}; do
     case $answer in
       0) ;;
-      running) verdict=running ;;
+      running | unknown) verdict=$answer ;;
       none) failure=none ;;
       *)
         # Nothing outweighs a code that must not be retried.
@@ -102,34 +102,39 @@ recreate() { delete && create; }
 
 # Whatever has come to an end that it should not have is begun again, until the job has ended.
 babysit() {
-  local state code restarts=0
+  local state code begun=0 restarts=0
   # Asked once without forgiveness, since what is wrong from the start stays wrong.
   resource_state > /dev/null
   if ((DRY_RUN)); then
     create && job_code > /dev/null && run "$@" && job_code > /dev/null
     return
   fi
-  while ((restarts <= MAX_RESTARTS)); do
+  while true; do
     state=$(resource_state) || state=UNKNOWN
     case $state in
       '') if ((restarts)); then attempt create; else create; fi ;;
       SUSPENDED | FAILED)
-        restarts=$((restarts + 1))
         say "$NAME is $state; creating it again"
+        count_restarts 1
+        begun=0
         attempt recreate
         ;;
       ACTIVE)
         code=$(job_code)
+        # What ended before anyone watched says nothing of this job, and may be another's.
+        if [[ $code == running ]]; then begun=1; elif ((! begun)); then code=none; fi
         case $code in
-          running) ;;
+          running | unknown) ;;
           none)
             say 'starting the job'
+            # Begun and gone without a code: its host was rebooted.
+            count_restarts "$begun"
             attempt run "$@"
             ;;
           *)
             say "the job has ended with exit code $code"
             is_worth_a_retry "$code" || return "$code"
-            restarts=$((restarts + 1))
+            count_restarts 1
             attempt run "$@"
             ;;
         esac
@@ -138,16 +143,25 @@ babysit() {
     esac
     sleep "$POLL_SECONDS"
   done
-  say "gave up after $MAX_RESTARTS restarts; see \`launch/tpu_vm.sh logs\`, and babysit again to go on"
-  return "$EXIT_RETRY"
 }
 
-# What fails is met again at the next poll; `restarts` is babysit's.
+# `begun` and `restarts` are babysit's.
+count_restarts() {
+  restarts=$((restarts + $1))
+  if ((restarts > MAX_RESTARTS)); then
+    say "gave up after $MAX_RESTARTS restarts; see the logs, and babysit again to go on"
+    exit "$EXIT_RETRY"
+  fi
+}
+
+# What fails is met again at the next poll.
 attempt() {
-  "$@" || {
-    restarts=$((restarts + 1))
+  if "$@"; then
+    if [[ $1 == run ]]; then begun=1; fi
+  else
     say "$1 failed; trying again"
-  }
+    count_restarts 1
+  fi
 }
 
 [[ $PROJECT ]] || die 'PROJECT is not set; export the Google Cloud project that pays, as PROJECT'
