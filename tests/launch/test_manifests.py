@@ -1,6 +1,7 @@
 """The JobSets are what Kubernetes and JobSet take, and mean what the exit codes mean."""
 
 import math
+import re
 import string
 from pathlib import Path
 
@@ -235,3 +236,15 @@ def test_a_fault_is_found(mutated, check, old, new, complaint):
     path = mutated("launch/gke/v5e-16.yaml", old, new)
     with pytest.raises(FAULTS, match=complaint):
         check(path)
+
+
+def test_exit_codes_are_those_of_the_readme():
+    text = (ROOT / "launch" / "README.md").read_text(encoding="utf-8")
+    table = re.findall(r"^\| ([\d–]+) \| .* \| (yes|no) \|$", text, re.MULTILINE)
+    assert [codes for codes, _ in table] == ["0", "1", "2", "42", "130", "127–255"]
+    for path in MANIFESTS:
+        jobset = read(path)
+        for codes, again in table[1:]:
+            first, _, last = codes.partition("–")
+            for code in range(int(first), int(last or first) + 1):
+                assert (fate(jobset, code) == "RestartJobSet") == (again == "yes"), code
