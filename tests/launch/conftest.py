@@ -11,11 +11,6 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
-def root():
-    return ROOT
-
-
-@pytest.fixture(scope="session")
 def lint():
     """What a tool of the `test` extra has to say, and its exit status."""
 
@@ -48,7 +43,7 @@ def programs(tmp_path):
     """A folder to be the whole PATH: what scripts may need, and stubs that a test adds."""
     folder = tmp_path / "programs"
     folder.mkdir()
-    for name in ("bash", "dirname", "env", "id", "python3", "sed", "sleep"):
+    for name in ("bash", "dirname", "id", "sed", "sleep"):
         (folder / name).symlink_to(shutil.which(name))
 
     def add(name, text):

@@ -27,10 +27,8 @@ if words[0] == "lsb_release":
 def host(tmp_path, programs, run_script):
     """Runs the script on a host that records what is asked of it."""
     folder, add = programs
-    for name in ("sudo", "curl", "lsb_release", "gcsfuse"):
+    for name in ("sudo", "curl", "lsb_release", "gcsfuse", "python3"):
         add(name, RECORD)
-    (folder / "python3").unlink()
-    add("python3", RECORD)
     (tmp_path / ".local" / "bin").mkdir(parents=True)
     (tmp_path / ".local" / "bin" / "uv").symlink_to(add("uv", RECORD))
 
@@ -87,6 +85,7 @@ def test_install_of_gcsfuse(host, programs):
     (programs[0] / "gcsfuse").unlink()
     done, calls = host("install", "songs")
     assert (done.returncode, done.stderr) == (0, "")
+    assert (programs[0] / "fstab").read_text().startswith("songs /bucket ")
     (line,) = (programs[0] / "gcsfuse.list").read_text().splitlines()
     assert line.endswith("https://packages.cloud.google.com/apt gcsfuse-jammy main")
     apt = [words[-2:] for words in calls if "apt-get" in words]
