@@ -73,10 +73,10 @@ def distributed_job(
     except BaseException as error:
         if jax.process_count() > 1:
             _end(error)
-        # What is left of the service would wait for a partner that never comes.
-        jax.distributed.shutdown()
         raise
-    jax.distributed.shutdown()
+    finally:
+        if jax.distributed.is_initialized():
+            jax.distributed.shutdown()
 
 
 def _initialize(**limits: Any) -> None:
@@ -92,7 +92,12 @@ def _initialize(**limits: Any) -> None:
             ) from error
         if not 0 <= number < count:
             raise InputError(f"{PROCESS_ID} is {number}; choose a number from 0 to {count - 1}")
-        jax.distributed.initialize(os.environ[COORDINATOR], count, number, **limits)
+        try:
+            jax.distributed.initialize(os.environ[COORDINATOR], count, number, **limits)
+        except RuntimeError as error:
+            raise Preempted(
+                f"the {count} processes did not find each other at {os.environ[COORDINATOR]}"
+            ) from error
         return
     try:
         jax.distributed.initialize(**limits)
@@ -100,6 +105,10 @@ def _initialize(**limits: Any) -> None:
         # No cluster was detected.
         address = f"127.0.0.1:{_free_port()}"
         jax.distributed.initialize(address, 1, 0, coordinator_bind_address=address, **limits)
+    except RuntimeError as error:
+        # Where JAX was used before, as in a notebook, this is a job of the one process.
+        if "before any JAX" not in str(error):
+            raise
 
 
 def _free_port() -> int:

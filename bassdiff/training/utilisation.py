@@ -80,7 +80,9 @@ def program_collectives(program: jax.stages.Compiled) -> dict[str, tuple[int, in
     # `%x = f32[8,4]{1,0} all-reduce(`, or a tuple of such shapes before the name; of the two
     # halves of an asynchronous one, the first.
     pattern = re.compile(rf"= (\([^=]*?\)|\S+) ({kinds})(?:-start)?\(")
-    for shapes, kind in pattern.findall(program.as_text()):
+    # Long tuples are numbered in comments.
+    text = re.sub(r"/\*.*?\*/", "", program.as_text() or "")
+    for shapes, kind in pattern.findall(text):
         size = sum(
             _BYTES.get(dtype, 0) * int(np.prod([int(n) for n in dims.split(",") if n]))
             for dtype, dims in re.findall(r"(\w+)\[([\d,]*)\]", shapes)

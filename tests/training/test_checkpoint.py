@@ -28,7 +28,11 @@ def make_state(step, width=256):
     rng = np.random.default_rng(step)
     w = rng.normal(size=(512, width)).astype(np.float32)
     return TrainState(
-        step=np.int32(step), params={"w": w}, ema={"w": -w}, opt_state=(np.int32(step), {"w": w**2})
+        step=np.int32(step),
+        params={"w": w},
+        ema={"w": -w},
+        opt_state=(np.int32(step), {"w": w**2}),
+        log_norms=np.zeros(1, np.float32),
     )
 
 
