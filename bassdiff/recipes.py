@@ -22,9 +22,10 @@ from bassdiff.models.discriminator import Discriminator
 from bassdiff.models.matching import MatchingModel
 from bassdiff.models.unet import UNet
 from bassdiff.pretrained.codec import Codec
-from bassdiff.pretrained.release import load_codecs, load_weights
+from bassdiff.pretrained.release import UNET, find, has_adapter_only, load_codecs, load_weights
+from bassdiff.pretrained.weights import CodecWeights, UNetWeights, load_codec, load_unet
 from bassdiff.sampling import FITTED, Sampling
-from bassdiff.training import partition
+from bassdiff.training import partition, start
 from bassdiff.training.autoencoder import AutoencoderObjective, LossWeights
 from bassdiff.training.diffusion import DiffusionObjective
 from bassdiff.training.distillation import DistillationObjective
@@ -61,6 +62,8 @@ def run(config: ConfigDict, workdir: Path) -> TrainState:
         raise InputError(
             f"{workdir} cannot be created ({error.strerror}); choose another --workdir"
         ) from error
+    if isinstance(objective, AutoencoderObjective | DiffusionObjective):
+        start.remember(workdir, objective.origin)
     return train(
         objective,
         dataset,
@@ -79,6 +82,8 @@ def autoencoder(config: ConfigDict, workdir: Path) -> tuple[Objective, grain.Map
     """The autoencoder's objective and its crops; stores waveforms under `workdir/data`."""
     if config.kind not in ("bass", "mix"):
         raise InputError(f"config.kind={config.kind!r} is not a codec; use bass or mix")
+    model = Autoencoder(**config.model, dtype=_dtype(config))
+    codec, origin = start.start(workdir, config.init, functools.partial(_codec, config))
     stores = {}
     for split in ("train", "validation"):
         source = open_source(
@@ -106,7 +111,7 @@ def autoencoder(config: ConfigDict, workdir: Path) -> tuple[Objective, grain.Map
         return np.stack([dataset[i]["audio"] for i in range(count)])
 
     objective = AutoencoderObjective(
-        model=Autoencoder(**config.model, dtype=_dtype(config)),
+        model=model,
         discriminator=Discriminator(**config.discriminator, dtype=_dtype(config)),
         weights=LossWeights(**config.loss),
         optimizer=_adam(config, b1=0.8, b2=0.99),
@@ -118,21 +123,58 @@ def autoencoder(config: ConfigDict, workdir: Path) -> tuple[Objective, grain.Map
         fit_clips=clips("train", config.num_fit_clips, 2 * config.crop_samples),
         validation_clips=clips("validation", NUM_VALIDATION_CLIPS, 2 * config.crop_samples),
         kind=config.kind,
+        start=codec,
+        origin=origin,
     )
     return objective, crops("train", config.crop_samples)
 
 
+def _codec(config: ConfigDict, name: str) -> CodecWeights:
+    """The codec to start from, checked to be of the config's model."""
+    codec = load_codec(find(name) / f"{config.kind}_codec.safetensors")
+    _check_model(name, codec.model, config.model)
+    if "decoder" not in codec.params:
+        raise InputError(
+            f"{name} has no decoder of mixes to start from; name the weights of the run that "
+            "trained it"
+        )
+    return codec
+
+
 def diffusion(config: ConfigDict, workdir: Path) -> tuple[Objective, grain.MapDataset]:
     """The diffusion objective and its crops of pre-encoded latents."""
-    del workdir
     Sampling(**config.sampling)
     if config.levels not in LEVELS:
         raise InputError(f"config.levels={config.levels!r}; choose among {', '.join(LEVELS)}")
-    stride = UNet(num_channels=1, **config.model).stride
-    if config.crop_frames < 1 or config.crop_frames % stride:
-        raise InputError(f"config.crop_frames={config.crop_frames}; choose a multiple of {stride}")
-    stores = _stores(config)
     mix_codec, bass_codec = load_codecs(config.data.codecs)
+
+    def initial(name: str) -> UNetWeights:
+        path = find(name) / UNET
+        if has_adapter_only(path.parent):
+            raise InputError(
+                f"{name} only corrects a U-Net and has none to start from; name the weights that "
+                "it corrects"
+            )
+        unet = load_unet(path, mix_codec, bass_codec)
+        _check_model(name, unet.model, config.model)
+        return unet
+
+    unet, origin = start.start(workdir, config.init, initial)
+    if unet is not None:
+        model = unet.model.clone(dtype=_dtype(config))
+    elif config.adapter_rank or not config.model:
+        raise InputError(
+            "there are no weights for this run to adapt; name some by --init, in a --workdir "
+            "whose run did not begin without"
+        )
+    else:
+        channels = bass_codec.model.num_channels
+        model = UNet(num_channels=channels, **config.model, dtype=_dtype(config))
+    if config.crop_frames < 1 or config.crop_frames % model.stride:
+        raise InputError(
+            f"config.crop_frames={config.crop_frames}; choose a multiple of {model.stride}"
+        )
+    stores = _stores(config)
     if stores["train"].manifest["codecs"] != {
         "mix": mix_codec.fingerprint,
         "bass": bass_codec.fingerprint,
@@ -146,10 +188,14 @@ def diffusion(config: ConfigDict, workdir: Path) -> tuple[Objective, grain.MapDa
         crop = pipeline.LatentCrop(stores[split], config.crop_frames)
         return pipeline.examples(stores[split], crop, config.crop_frames, config.seed)
 
+    sampling = config.sampling.to_dict()
+    if unet is not None and config.adapter_rank:
+        # An adapter is sampled as the network that it corrects.
+        sampling = unet.bindings["sampling"]
     unseen = [crops("validation")[i] for i in range(NUM_VALIDATION_CLIPS)]
     validation = {name: np.stack([row[name] for row in unseen]) for name in ("bass", "mix")}
     objective = DiffusionObjective(
-        model=UNet(num_channels=validation["bass"].shape[-1], **config.model, dtype=_dtype(config)),
+        model=model,
         optimizer=_adam(config, b1=0.9, b2=0.99),
         levels=LEVELS[config.levels],
         ema_decay=config.ema_decay,
@@ -161,8 +207,11 @@ def diffusion(config: ConfigDict, workdir: Path) -> tuple[Objective, grain.MapDa
         bindings={
             "mix_codec": mix_codec.fingerprint,
             "bass_codec": bass_codec.fingerprint,
-            "sampling": config.sampling.to_dict(),
+            "sampling": sampling,
         },
+        start=None if unet is None else unet.params,
+        adapter_rank=config.adapter_rank,
+        origin=origin,
     )
     return objective, crops("train")
 
@@ -264,6 +313,16 @@ def _stores(config: ConfigDict) -> dict[str, store.Store]:
     if codecs[0] != codecs[1]:
         raise InputError("training and validation latents come from different codecs; encode both")
     return stores
+
+
+def _check_model(name: str, model: Autoencoder | UNet, wanted: ConfigDict) -> None:
+    """Checks that weights are of the model that a config describes; what it leaves out fits."""
+    for key, value in wanted.items():
+        if getattr(model, key) != value:
+            raise InputError(
+                f"config.model.{key} is {value} and {name} has {getattr(model, key)}; describe "
+                "the model of the weights that the run starts from"
+            )
 
 
 def _dtype(config: ConfigDict) -> jnp.dtype:

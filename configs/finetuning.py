@@ -1,0 +1,51 @@
+"""Your own bass sound: a low-rank adapter of released or own weights, from a few of your songs.
+
+    bassdiff encode --data stems:MY_SONGS --mixes 8 --out runs/latents
+    bassdiff encode --data stems:MY_SONGS --split validation --out runs/unseen
+    bassdiff train diffusion --config configs/finetuning.py:small --init small \
+        --config.data.latents=runs/latents --config.data.validation_latents=runs/unseen \
+        --workdir runs/mine
+    bassdiff generate song.wav --adapter runs/mine/weights/adapter.safetensors
+
+size   adapter  hardware     time     expected
+tiny   rank 2   anything     seconds  nothing: for tests
+small  rank 8   2 CPU cores  not run  not measured
+
+`--config.adapter_rank=0` trains the whole network instead.
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config(size: str = "small") -> ConfigDict:
+    """The configuration of one size."""
+    config = ConfigDict()
+    config.objective = "diffusion"
+    config.seed = 0
+    config.init = ""
+    config.adapter_rank = {"tiny": 2, "small": 8}[size]
+    # The model is that of the weights.
+    config.model = ConfigDict()
+    config.bfloat16 = False
+    config.levels = "cosine"
+    config.drop_mix = 0.1
+    config.learning_rate = {"tiny": 1e-3, "small": 1e-3}[size]
+    config.warmup_steps = {"tiny": 2, "small": 20}[size]
+    config.weight_decay = 0.0
+    config.gradient_clip = 1.0
+    config.ema_decay = {"tiny": 0.9, "small": 0.98}[size]
+    config.num_steps = {"tiny": 4, "small": 400}[size]
+    config.batch_size = {"tiny": 8, "small": 8}[size]
+    config.crop_frames = {"tiny": 32, "small": 192}[size]
+    config.mesh = ConfigDict(dict(data=-1, fsdp=1))
+    config.checkpoint_every = {"tiny": 4, "small": 50}[size]
+    config.validate_every = {"tiny": 4, "small": 100}[size]
+    config.log_every = {"tiny": 2, "small": 10}[size]
+    # Of a whole network; an adapter is sampled as the weights it corrects.
+    config.sampling = ConfigDict(
+        dict(
+            solver="dpmpp2m", schedule="cosine", steps=20, sigma_min=0.3, guidance=4.0, rescale=0.7
+        )
+    )
+    config.data = ConfigDict(dict(latents="", validation_latents="", codecs="small"))
+    return config
