@@ -294,7 +294,7 @@ def test_unknown_weights_name_the_known_ones(capsys, mix, tmp_path, monkeypatch)
         (["--config", "configs/finetuning.py:tiny"], "no weights for this run to adapt; name some"),
         (
             ["--config", "configs/diffusion.py:tiny", "--init", "small"],
-            "config.model.widths is (16, 24) and small has (128, 192, 256, 384); describe",
+            "config.model.attention_levels is (1,) and small has (2, 3); describe the model",
         ),
         (["--config", "configs/diffusion.py:tiny", "--init", "fast"], "fast only corrects a U-Net"),
         (["--config", "configs/diffusion.py:tiny", "--init", "nowhere"], "nowhere is neither"),
