@@ -146,26 +146,13 @@ def diffusion(config: ConfigDict, workdir: Path) -> tuple[Objective, grain.MapDa
     Sampling(**config.sampling)
     if config.levels not in LEVELS:
         raise InputError(f"config.levels={config.levels!r}; choose among {', '.join(LEVELS)}")
-    mix_codec, bass_codec = load_codecs(config.data.codecs)
-
-    def initial(name: str) -> UNetWeights:
-        path = find(name) / UNET
-        if has_adapter_only(path.parent):
-            raise InputError(
-                f"{name} only corrects a U-Net and has none to start from; name the weights that "
-                "it corrects"
-            )
-        unet = load_unet(path, mix_codec, bass_codec)
-        _check_model(name, unet.model, config.model)
-        return unet
-
-    unet, origin = start.start(workdir, config.init, initial)
+    mix_codec, bass_codec = codecs = load_codecs(config.data.codecs)
+    unet, origin = start.start(workdir, config.init, functools.partial(_unet, config, codecs))
     if unet is not None:
         model = unet.model.clone(dtype=_dtype(config))
     elif config.adapter_rank or not config.model:
         raise InputError(
-            "there are no weights for this run to adapt; name some by --init, in a --workdir "
-            "whose run did not begin without"
+            "there are no weights for this run to adapt; name some by --init in a new --workdir"
         )
     else:
         channels = bass_codec.model.num_channels
@@ -214,6 +201,19 @@ def diffusion(config: ConfigDict, workdir: Path) -> tuple[Objective, grain.MapDa
         origin=origin,
     )
     return objective, crops("train")
+
+
+def _unet(config: ConfigDict, codecs: tuple[CodecWeights, CodecWeights], name: str) -> UNetWeights:
+    """The U-Net to start from, checked to be of the config's model and codecs."""
+    folder = find(name)
+    if has_adapter_only(folder):
+        raise InputError(
+            f"{name} only corrects a U-Net and has none to start from; name the weights that it "
+            "corrects"
+        )
+    unet = load_unet(folder / UNET, *codecs)
+    _check_model(name, unet.model, config.model)
+    return unet
 
 
 def distillation(config: ConfigDict, workdir: Path) -> tuple[Objective, grain.MapDataset]:
