@@ -14,12 +14,11 @@ import numpy as np
 import optax
 
 from bassdiff.diffusion.denoiser import precondition, velocity_loss
-from bassdiff.diffusion.guidance import CFG, chain
+from bassdiff.diffusion.guidance import chain
 from bassdiff.diffusion.sampler import sample
-from bassdiff.diffusion.schedules import SCHEDULES
-from bassdiff.diffusion.solvers import SOLVERS
 from bassdiff.models.adapter import adapted, init_adapter
 from bassdiff.models.unet import UNet
+from bassdiff.sampling import Sampling
 from bassdiff.training.log import RunLog
 from bassdiff.training.start import Origin
 from bassdiff.training.state import TrainState, fresh_state, gradient_step
@@ -155,18 +154,16 @@ class DiffusionObjective:
 
     def play(self, params: PyTree, mix: Array) -> Array:
         """Basses `[B, T, C]` to mixes `[B, T, C']`, sampled with the weights' defaults."""
-        settings = self.bindings["sampling"]
+        settings = Sampling.of_weights(self.bindings)
         rows, frames = mix.shape[:2]
         cond = Cond(mix, jnp.ones(rows), jnp.full(rows, frames, jnp.int32))
-        sigmas = jnp.asarray(
-            SCHEDULES[settings["schedule"]](settings["steps"], settings["sigma_min"])
-        )
+        sigmas = settings.sigmas()
         key = jax.random.key(0)
         return sample(
             precondition(self.network(params)),
-            SOLVERS[settings["solver"]](),
-            chain(CFG(settings["guidance"], settings["rescale"])),
-            sigmas,
+            settings.make_solver(),
+            chain(*settings.make_guidance(sigmas)),
+            jnp.asarray(sigmas),
             cond,
             jax.random.normal(key, (rows, frames, self.model.num_channels)),
             key,
