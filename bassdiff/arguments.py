@@ -42,6 +42,12 @@ def _train(sub: argparse.ArgumentParser) -> None:
         metavar="steps=A:B",
         help="write a profiler trace of these steps for TensorBoard",
     )
+    sub.add_argument(
+        "--init",
+        metavar="NAME_OR_DIR",
+        help="weights to start from instead of noise (autoencoder, diffusion); a run that "
+        "resumes keeps to what it began with",
+    )
     sub.epilog = "Any key of the config can be set: --config.key=value."
 
 
@@ -200,6 +206,7 @@ def _generate(sub: argparse.ArgumentParser) -> None:
 
 def _sampling_arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--weights", default="small", metavar="NAME_OR_DIR")
+    sub.add_argument("--adapter", metavar="FILE", help="a sound of your own for these weights")
     sub.add_argument("--guidance", type=float, help="how closely to follow the mix; 1 is off")
     sub.add_argument("--rescale", type=float, help="0 to 1: undo the distortion of strong guidance")
     sub.add_argument("--steps", type=int, help="2 to 256")

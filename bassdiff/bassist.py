@@ -300,14 +300,16 @@ def check_seed(seed: int) -> None:
         raise InputError(f"the seed is {seed}; choose one from 0 to 2^32 - 1")
 
 
-def load(weights: str | Path = "small") -> Bassist:
+def load(weights: str | Path = "small", adapter: str | Path | None = None) -> Bassist:
     """Loads a bassist.
 
     Args:
       weights: The name of released weights, or a folder with `mix_codec.safetensors`,
         `bass_codec.safetensors` and `unet.safetensors`.
+      adapter: An `adapter.safetensors` that was trained on these weights, such as one of your
+        own sound.
 
     Raises:
       InputError: If there are no such weights, or they do not belong together.
     """
-    return Bassist(load_weights(weights))
+    return Bassist(load_weights(weights, adapter))

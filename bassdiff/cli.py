@@ -66,6 +66,7 @@ def generate(arguments: argparse.Namespace) -> None:
         Path(arguments.mix) if arguments.mix else example_mix(),
         outputs,
         arguments.weights,
+        arguments.adapter,
         _styles(arguments),
         _draft(arguments),
         arguments.seed,
@@ -110,7 +111,8 @@ def train(arguments: argparse.Namespace) -> None:
     from bassdiff import recipes
 
     _compilation_cache()
-    config = read_config(arguments.config, arguments.overrides)
+    init = [] if arguments.init is None else [f"--config.init={arguments.init}"]
+    config = read_config(arguments.config, [*init, *arguments.overrides])
     if config.objective != arguments.objective:
         raise InputError(
             f"{arguments.config} configures {config.objective}; run "
@@ -202,6 +204,7 @@ def _appraise(arguments: argparse.Namespace, out: Path) -> Table:
         clip_seconds=arguments.clip_seconds,
         seed=arguments.seed,
         weights=arguments.weights,
+        adapter=arguments.adapter,
         knobs=_knobs(arguments),
         judge=arguments.judge,
         **{name: getattr(arguments, name) for name in optional if hasattr(arguments, name)},

@@ -83,6 +83,7 @@ def perform(
     mix_path: Path,
     outputs: list[Outputs],
     weights: str,
+    adapter: str | None,
     styles: Sequence[Style],
     draft: Draft | None,
     seed: int,
@@ -105,7 +106,7 @@ def perform(
         check_length(str(mix_path), info.num_samples, info.sample_rate_hz)
     mix = read(mix_path, max_samples=round(MAX_SECONDS * info.sample_rate_hz))
     check_length(str(mix_path), len(mix), info.sample_rate_hz)
-    bassist = load(weights)
+    bassist = load(weights, adapter)
     basses = [
         _play(
             bassist,

@@ -22,10 +22,11 @@ from bassdiff.models.discriminator import Discriminator
 from bassdiff.models.matching import MatchingModel
 from bassdiff.models.unet import UNet
 from bassdiff.pretrained.codec import Codec
-from bassdiff.pretrained.release import load_codecs, load_weights
+from bassdiff.pretrained.release import UNET, find, has_adapter_only, load_codecs, load_weights
+from bassdiff.pretrained.weights import CodecWeights, UNetWeights, load_codec, load_unet
 from bassdiff.runtime import agree
 from bassdiff.sampling import FITTED, Sampling
-from bassdiff.training import partition
+from bassdiff.training import partition, start
 from bassdiff.training.autoencoder import AutoencoderObjective, LossWeights
 from bassdiff.training.diffusion import DiffusionObjective
 from bassdiff.training.distillation import DistillationObjective
@@ -69,6 +70,8 @@ def run(config: ConfigDict, workdir: Path, profile: tuple[int, int] | None = Non
         raise InputError(
             f"{workdir} cannot be created ({error.strerror}); choose another --workdir"
         ) from error
+    if isinstance(objective, AutoencoderObjective | DiffusionObjective):
+        start.remember(workdir, objective.origin)
     return train(
         objective,
         dataset,
@@ -91,6 +94,8 @@ def autoencoder(config: ConfigDict, workdir: Path) -> tuple[Objective, grain.Map
     """The autoencoder's objective and its crops; stores waveforms under `workdir/data`."""
     if config.kind not in ("bass", "mix"):
         raise InputError(f"config.kind={config.kind!r} is not a codec; use bass or mix")
+    model = Autoencoder(**config.model, dtype=_dtype(config))
+    codec, origin = start.start(workdir, config.init, functools.partial(_codec, config))
     stores = {}
     for split in ("train", "validation"):
         source = open_source(
@@ -118,7 +123,7 @@ def autoencoder(config: ConfigDict, workdir: Path) -> tuple[Objective, grain.Map
         return np.stack([dataset[i]["audio"] for i in range(count)])
 
     objective = AutoencoderObjective(
-        model=Autoencoder(**config.model, dtype=_dtype(config)),
+        model=model,
         discriminator=Discriminator(**config.discriminator, dtype=_dtype(config)),
         weights=LossWeights(**config.loss),
         optimizer=_adam(config, b1=0.8, b2=0.99),
@@ -130,21 +135,45 @@ def autoencoder(config: ConfigDict, workdir: Path) -> tuple[Objective, grain.Map
         fit_clips=clips("train", config.num_fit_clips, 2 * config.crop_samples),
         validation_clips=clips("validation", NUM_VALIDATION_CLIPS, 2 * config.crop_samples),
         kind=config.kind,
+        start=codec,
+        origin=origin,
     )
     return objective, crops("train", config.crop_samples)
 
 
+def _codec(config: ConfigDict, name: str) -> CodecWeights:
+    """The codec to start from, checked to be of the config's model."""
+    codec = load_codec(find(name) / f"{config.kind}_codec.safetensors")
+    _check_model(name, codec.model, config.model)
+    if "decoder" not in codec.params:
+        raise InputError(
+            f"{name} has no decoder of mixes to start from; name the weights of the run that "
+            "trained it"
+        )
+    return codec
+
+
 def diffusion(config: ConfigDict, workdir: Path) -> tuple[Objective, grain.MapDataset]:
     """The diffusion objective and its crops of pre-encoded latents."""
-    del workdir
     Sampling(**config.sampling)
     if config.levels not in LEVELS:
         raise InputError(f"config.levels={config.levels!r}; choose among {', '.join(LEVELS)}")
-    stride = UNet(num_channels=1, **config.model).stride
-    if config.crop_frames < 1 or config.crop_frames % stride:
-        raise InputError(f"config.crop_frames={config.crop_frames}; choose a multiple of {stride}")
+    mix_codec, bass_codec = codecs = load_codecs(config.data.codecs)
+    unet, origin = start.start(workdir, config.init, functools.partial(_unet, config, codecs))
+    if unet is not None:
+        model = unet.model.clone(dtype=_dtype(config))
+    elif config.adapter_rank or not config.model:
+        raise InputError(
+            "there are no weights for this run to adapt; name some by --init in a new --workdir"
+        )
+    else:
+        channels = bass_codec.model.num_channels
+        model = UNet(num_channels=channels, **config.model, dtype=_dtype(config))
+    if config.crop_frames < 1 or config.crop_frames % model.stride:
+        raise InputError(
+            f"config.crop_frames={config.crop_frames}; choose a multiple of {model.stride}"
+        )
     stores = _stores(config)
-    mix_codec, bass_codec = load_codecs(config.data.codecs)
     if stores["train"].manifest["codecs"] != {
         "mix": mix_codec.fingerprint,
         "bass": bass_codec.fingerprint,
@@ -158,10 +187,14 @@ def diffusion(config: ConfigDict, workdir: Path) -> tuple[Objective, grain.MapDa
         crop = pipeline.LatentCrop(stores[split], config.crop_frames)
         return pipeline.examples(stores[split], crop, config.crop_frames, config.seed)
 
+    sampling = config.sampling.to_dict()
+    if unet is not None and config.adapter_rank:
+        # An adapter is sampled as the network that it corrects.
+        sampling = unet.bindings["sampling"]
     unseen = [crops("validation")[i] for i in range(NUM_VALIDATION_CLIPS)]
     validation = {name: np.stack([row[name] for row in unseen]) for name in ("bass", "mix")}
     objective = DiffusionObjective(
-        model=UNet(num_channels=validation["bass"].shape[-1], **config.model, dtype=_dtype(config)),
+        model=model,
         optimizer=_adam(config, b1=0.9, b2=0.99),
         levels=LEVELS[config.levels],
         ema_decay=config.ema_decay,
@@ -173,12 +206,28 @@ def diffusion(config: ConfigDict, workdir: Path) -> tuple[Objective, grain.MapDa
         bindings={
             "mix_codec": mix_codec.fingerprint,
             "bass_codec": bass_codec.fingerprint,
-            "sampling": config.sampling.to_dict(),
+            "sampling": sampling,
         },
         sound_channels=Codec(bass_codec).sound_channels,
         num_parts=_parts(config),
+        start=None if unet is None else unet.params,
+        adapter_rank=config.adapter_rank,
+        origin=origin,
     )
     return objective, crops("train")
+
+
+def _unet(config: ConfigDict, codecs: tuple[CodecWeights, CodecWeights], name: str) -> UNetWeights:
+    """The U-Net to start from, checked to be of the config's model and codecs."""
+    folder = find(name)
+    if has_adapter_only(folder):
+        raise InputError(
+            f"{name} only corrects a U-Net and has none to start from; name the weights that it "
+            "corrects"
+        )
+    unet = load_unet(folder / UNET, *codecs)
+    _check_model(name, unet.model, config.model)
+    return unet
 
 
 def distillation(config: ConfigDict, workdir: Path) -> tuple[Objective, grain.MapDataset]:
@@ -288,6 +337,16 @@ def _parts(config: ConfigDict) -> int:
             f"({config.num_parts}) times the {jax.device_count()} devices"
         )
     return int(config.num_parts)
+
+
+def _check_model(name: str, model: Autoencoder | UNet, wanted: ConfigDict) -> None:
+    """Checks that weights are of the model that a config describes; what it leaves out fits."""
+    for key, value in wanted.items():
+        if getattr(model, key) != value:
+            raise InputError(
+                f"config.model.{key} is {value} and {name} has {getattr(model, key)}; describe "
+                "the model of the weights that the run starts from"
+            )
 
 
 def _dtype(config: ConfigDict) -> jnp.dtype:

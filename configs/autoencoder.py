@@ -21,6 +21,7 @@ def get_config(which: str = "small") -> ConfigDict:
     config.objective = "autoencoder"
     config.kind = kind or "bass"
     config.seed = 0
+    config.init = ""
     config.model = ConfigDict(
         {
             "tiny": dict(has_pitch=True, num_envelope_channels=8, num_long_bands=16,

@@ -20,6 +20,8 @@ def get_config(size: str = "small") -> ConfigDict:
     config = ConfigDict()
     config.objective = "diffusion"
     config.seed = 0
+    config.init = ""
+    config.adapter_rank = 0
     config.model = ConfigDict(
         {
             "tiny": dict(widths=(16, 24), num_blocks=1, attention_levels=(1,), num_heads=2,

@@ -8,6 +8,8 @@ import soundfile
 
 from bassdiff import cli
 from bassdiff.audio import io
+from bassdiff.pretrained import weights
+from bassdiff.pretrained.release import load_weights
 
 # Untrained weights may play louder than full scale.
 pytestmark = pytest.mark.filterwarnings(
@@ -203,6 +205,55 @@ def test_a_bass_can_be_edited_continued_varied_and_given_another_sound(inside, m
     )
 
 
+@pytest.fixture
+def save_adapter(tiny_weights, tmp_path):
+    """Writes an adapter of the tiny weights, or of others, and returns its path."""
+
+    def save(**bindings):
+        base = load_weights(tiny_weights).unet
+        kernel = base.params["Conv_0"]["kernel"]
+        sides = {"down": (kernel.size // kernel.shape[-1], 2), "up": (2, kernel.shape[-1])}
+        adapter = {"Conv_0": {"kernel": {name: 0.1 * np.ones(s) for name, s in sides.items()}}}
+        path = tmp_path / "adapter.safetensors"
+        weights.save_adapter(
+            path, adapter, {"base": "small", "unet": base.checksum, **bindings}, {}
+        )
+        return path
+
+    return save
+
+
+def test_an_adapter_changes_what_is_played(inside, mix, tmp_path, save_adapter):
+    words = ("generate", mix, "--steps", "2", "--no-plot")
+    adapter = save_adapter()
+    assert inside(*words, "--out", "plain.wav") == 0
+    assert inside(*words, "--out", "file.wav", "--adapter", adapter) == 0
+    assert inside(*words, "--out", "folder.wav", "--adapter", tmp_path) == 0
+    plain, file, folder = (
+        (tmp_path / name).read_bytes() for name in ("plain.wav", "file.wav", "folder.wav")
+    )
+    assert plain != file == folder
+
+
+@pytest.mark.parametrize("verb", ["generate", "evaluate"])
+def test_an_adapter_that_does_not_belong_is_refused(
+    inside, mix, tmp_path, capsys, save_adapter, tiny_weights, verb
+):
+    words = ("generate", mix) if verb == "generate" else ("evaluate", "music", "--data=composed:1")
+    other = save_adapter(unet="of another")
+    before = sorted(tmp_path.iterdir())
+    for adapter, expected in (
+        (other, "was trained on other weights than"),
+        (tmp_path / "missing", "missing does not exist"),
+        (tiny_weights / "unet.safetensors", "holds no adapter"),
+        (mix, "is damaged or holds other weights"),
+    ):
+        assert inside(*words, "--adapter", adapter) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert expected in line
+        assert sorted(tmp_path.iterdir()) == before
+
+
 @pytest.mark.parametrize("files_that_fit", [0, 1, 2])
 def test_full_disk_leaves_nothing_behind(
     inside, mix, tmp_path, capsys, monkeypatch, files_that_fit
@@ -240,6 +291,13 @@ def test_unknown_weights_name_the_known_ones(capsys, mix, tmp_path, monkeypatch)
         ),
         (["--config", "configs/diffusion.py:tiny", "--wrong=1"], "wrong"),
         (["--config", "configs/diffusion.py:tiny"], "config.data.latents is empty"),
+        (["--config", "configs/finetuning.py:tiny"], "no weights for this run to adapt; name some"),
+        (
+            ["--config", "configs/diffusion.py:tiny", "--init", "small"],
+            "config.model.attention_levels is (1,) and small has (2, 3); describe the model",
+        ),
+        (["--config", "configs/diffusion.py:tiny", "--init", "fast"], "fast only corrects a U-Net"),
+        (["--config", "configs/diffusion.py:tiny", "--init", "nowhere"], "nowhere is neither"),
     ],
 )
 def test_bad_configurations_are_one_sentence(capsys, tmp_path, words, expected):

@@ -49,6 +49,7 @@ class Request:
       seed: of the first clip.
       weights: name or folder of the bassist's weights.
       knobs: settings that differ from the weights' defaults.
+      adapter: file of an adapter of those weights.
       judge: name or folder of the matching models that judge; or "none".
       embedder: what distances compare: "matching", or as in `evaluation/embedders.py`.
       bank: training songs whose nearest bass is an anchor; none when empty.
@@ -67,6 +68,7 @@ class Request:
     seed: int
     weights: str
     knobs: dict[str, Any]
+    adapter: str | None = None
     judge: str = "small"
     embedder: str = "matching"
     bank: str = ""
@@ -89,7 +91,7 @@ def run(task: str, request: Request, progress: Progress) -> Table:
     """
     if request.finished and task in REPLAYED:
         raise InputError(f"finished pairs cannot be played again; {task} needs --data")
-    weights = load_weights(request.weights)
+    weights = load_weights(request.weights, request.adapter)
     judge = None if request.judge == "none" else load_judges(request.judge)
     question = _question(task, request, judge, Sampling.of_weights(weights.unet.bindings))
     source = _source(request)
@@ -150,7 +152,7 @@ def _question(
         return lambda stage: longform(stage, request.segment_seconds)
     if task == "sweep":
         combinations(request.grid, dataclasses.replace(defaults, **request.knobs))
-        return lambda stage: sweep(stage, request.grid)
+        return lambda stage: sweep(stage, request.grid, request.adapter)
     if task == "matching":
         return matching
     swept = {"style": style, "ablation": ablation}[task]

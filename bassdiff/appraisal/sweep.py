@@ -96,7 +96,7 @@ def combinations(grid: Grid, defaults: Sampling) -> list[dict[str, Any]]:
     return found
 
 
-def sweep(stage: Stage, grid: Grid) -> Table:
+def sweep(stage: Stage, grid: Grid, adapter: str | None = None) -> Table:
     """Plays every clip with every combination, and with the defaults.
 
     With `style_strength` in the grid, clips are played in the sound of another song's true bass.
@@ -104,6 +104,7 @@ def sweep(stage: Stage, grid: Grid) -> Table:
     Args:
       stage: Clips and players.
       grid: Values by setting, as `parse_grid` reads them.
+      adapter: File of an adapter of all weights in the grid.
 
     Raises:
       InputError: A combination cannot be sampled with, or a reference is not known.
@@ -112,7 +113,7 @@ def sweep(stage: Stage, grid: Grid) -> Table:
     chosen = combinations(grid, defaults)
     # The weights that are compared, each opened once.
     stages = {
-        name: dataclasses.replace(stage, bassist=Bassist(load_weights(name)))
+        name: dataclasses.replace(stage, bassist=Bassist(load_weights(name, adapter)))
         for name in grid.get(WEIGHTS, ())
     }
     others = derangement(stage.songs)

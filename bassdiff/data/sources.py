@@ -49,7 +49,8 @@ def open_source(
     - `midi:DIR`: MIDI files; every fifth in sorted order, from the first.
     - `pop909:DIR`: lead sheets as in POP909; folders numbered 860 and up.
     - `composed:N`: N songs made up by `songs.compose`; another N.
-    - `stems:DIR`: recorded stems as in MUSDB18-HQ; a tenth, by a hash of the name.
+    - `stems:DIR`: recorded stems as in MUSDB18-HQ; a tenth, by a hash of the name, and if that
+      is none, one song.
 
     Args:
       spec: for instance `"midi:songs+composed:200"`.
@@ -224,7 +225,11 @@ def _open_one(spec: str, split: str, settings: _Settings) -> Source:
         return Rendered("composed", scores, settings)
     if kind == "stems" and where:
         folders = stems.song_folders(_folder(where))
-        chosen = [f for f in folders if _in(split, zlib.crc32(f.name.encode()) % 10 == 0)]
+        hashes = {folder: zlib.crc32(folder.name.encode()) for folder in folders}
+        held_out = {folder for folder in folders if hashes[folder] % 10 == 0}
+        if not held_out and len(folders) > 1:
+            held_out = {min(folders, key=hashes.__getitem__)}
+        chosen = [folder for folder in folders if _in(split, folder in held_out)]
         if not chosen:
             raise InputError(f"{spec}: the {split} split has no songs; add songs or use all.")
         return StemFolder(where, chosen)

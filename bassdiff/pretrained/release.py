@@ -10,6 +10,7 @@ from pathlib import Path
 from bassdiff.errors import InputError
 from bassdiff.models.adapter import adapted
 from bassdiff.pretrained.weights import (
+    AdapterWeights,
     CodecWeights,
     MatchingWeights,
     UNetWeights,
@@ -71,38 +72,60 @@ def load_codecs(name_or_folder: str | Path) -> tuple[CodecWeights, CodecWeights]
     return mix_codec, bass_codec
 
 
-def load_weights(name_or_folder: str | Path) -> Weights:
+def load_weights(name_or_folder: str | Path, adapter: str | Path | None = None) -> Weights:
     """Loads all three models of some weights.
 
     A folder with an adapter and no U-Net corrects the weights that it was trained on.
+
+    Args:
+      name_or_folder: Which weights.
+      adapter: File, or its folder, of an adapter of their U-Net. Several adapters of one U-Net
+        add up, one that distils with one of a sound, as in arXiv 2311.05556.
 
     Raises:
       InputError: If one is missing or damaged, or they do not belong together.
     """
     folder = find(name_or_folder)
-    if (folder / ADAPTER).is_file() and not (folder / UNET).is_file():
-        return _corrected(folder / ADAPTER)
-    mix_codec, bass_codec = load_codecs(name_or_folder)
-    unet = load_unet(find(name_or_folder) / UNET, mix_codec, bass_codec)
-    return Weights(mix_codec, bass_codec, unet)
+    if has_adapter_only(folder):
+        own = load_adapter(folder / ADAPTER)
+        base = own.bindings["base"]
+        weights = _corrected(load_weights(base), base, own, folder / ADAPTER)
+    else:
+        mix_codec, bass_codec = load_codecs(folder)
+        unet = load_unet(folder / UNET, mix_codec, bass_codec)
+        weights = Weights(mix_codec, bass_codec, unet)
+    if adapter is None:
+        return weights
+    path = Path(adapter) / ADAPTER if Path(adapter).is_dir() else Path(adapter)
+    return _corrected(weights, name_or_folder, load_adapter(path), path)
 
 
-def _corrected(path: Path) -> Weights:
-    adapter = load_adapter(path)
-    base = load_weights(adapter.bindings["base"])
-    if base.unet.checksum != adapter.bindings["unet"]:
+def has_adapter_only(folder: Path) -> bool:
+    """Whether weights are a correction of others."""
+    return (folder / ADAPTER).is_file() and not (folder / UNET).is_file()
+
+
+def _corrected(weights: Weights, name: str | Path, adapter: AdapterWeights, path: Path) -> Weights:
+    unet = weights.unet
+    if unet.parts[0] != adapter.bindings["unet"]:
         raise InputError(
-            f"{path} was trained on other weights than {adapter.bindings['base']} has now; get "
-            "adapter and weights of one release"
+            f"{path} was trained on other weights than {name} has, those of "
+            f"{adapter.bindings['base']} at that time; use an adapter and weights that belong "
+            "together"
         )
-    unet = dataclasses.replace(
-        base.unet,
-        params=adapted(base.unet.params, adapter.params),
-        bindings={**base.unet.bindings, "sampling": adapter.bindings["sampling"]},
+    if adapter.checksum in unet.parts:
+        raise InputError(f"{path} is part of the weights {name} already; leave out the adapter")
+    corrected = dataclasses.replace(
+        unet,
+        params=adapted(unet.params, adapter.params),
+        bindings={
+            **unet.bindings,
+            "sampling": adapter.bindings.get("sampling", unet.bindings["sampling"]),
+        },
         training=adapter.training,
-        checksum=adapter.checksum,
+        parts=(*unet.parts, adapter.checksum),
     )
-    return dataclasses.replace(base, unet=unet)
+    return dataclasses.replace(weights, unet=corrected)
 
 
 def release(codecs: Path, unet: Path, folder: Path, matching: Sequence[Path] = ()) -> None:

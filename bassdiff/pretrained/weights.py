@@ -56,14 +56,25 @@ class CodecWeights:
 class UNetWeights:
     """A denoising network ready to use, with the codecs and defaults it is bound to.
 
-    `checksum` identifies the file, so that scores can say what they are of.
+    Attributes:
+      model: The module.
+      params: Its parameters, float32, corrected by its adapters if there are any.
+      bindings: Codec fingerprints and sampling defaults.
+      training: How it was trained.
+      parts: Checksums of the network's own file and then of its adapters'.
     """
 
     model: UNet
     params: PyTree
     bindings: dict[str, Any]
     training: dict[str, Any]
-    checksum: str
+    parts: tuple[str, ...]
+
+    @property
+    def checksum(self) -> str:
+        """Identifies what plays, so that scores can say what they are of."""
+        # An adapter's checksum covers that of the network it belongs to.
+        return "+".join(self.parts[1:] or self.parts)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +84,7 @@ class AdapterWeights:
     Attributes:
       params: The low-rank matrices, float32.
       bindings: `unet`: checksum of the network it corrects; `base`: the name of its weights;
-        `sampling`: defaults that replace the network's.
+        `sampling`: defaults that replace the network's, if it brings any.
       training: How it was trained.
       checksum: Identifies the file.
     """
@@ -175,14 +186,14 @@ def load_unet(path: Path, mix_codec: CodecWeights, bass_codec: CodecWeights) -> 
         _unflatten(tensors),
         bindings,
         metadata["training"],
-        _checksum(tensors, metadata),
+        (_checksum(tensors, metadata),),
     )
 
 
 def save_adapter(
     path: Path, params: PyTree, bindings: Mapping[str, Any], training: Mapping[str, Any]
 ) -> None:
-    """Writes an adapter with the network it belongs to and its sampling defaults."""
+    """Writes an adapter with the network it belongs to and what it changes of its sampling."""
     _write(path, _flatten(params), {}, training=dict(training), bindings=dict(bindings))
 
 

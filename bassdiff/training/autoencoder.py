@@ -15,9 +15,11 @@ import optax
 from bassdiff.audio.stft import stft
 from bassdiff.models.autoencoder import STFT_HOP, STFT_LENGTH, Autoencoder
 from bassdiff.models.discriminator import Discriminator
+from bassdiff.pretrained.weights import CodecWeights, save_codec
 from bassdiff.training.floor import linear_floor, overwrite
 from bassdiff.training.guard import guard
 from bassdiff.training.log import RunLog
+from bassdiff.training.start import Origin
 from bassdiff.training.state import TrainState, update_ema
 from bassdiff.types import Array, PyTree
 
@@ -113,6 +115,9 @@ class AutoencoderObjective:
       fit_clips: `[n, N]` clips the closed-form start is fitted to.
       validation_clips: `[n, N]` clips shown and scored in validation.
       kind: "bass" or "mix", recorded with the weights.
+      start: A codec of this model to start from, instead of the closed-form start. While its
+        encoder is not trained, its latents go on to mean the same.
+      origin: What `start` is, recorded with the weights.
     """
 
     model: Autoencoder
@@ -127,6 +132,8 @@ class AutoencoderObjective:
     fit_clips: np.ndarray
     validation_clips: np.ndarray
     kind: str
+    start: CodecWeights | None = None
+    origin: Origin = dataclasses.field(default_factory=dict)
 
     def init(self, key: Array) -> TrainState:
         """Random parameters of both networks; see `prepare` for the closed-form start."""
@@ -146,9 +153,12 @@ class AutoencoderObjective:
         )
 
     def prepare(self, state: TrainState) -> TrainState:
-        """Replaces the linear paths by their closed-form fit to `fit_clips`."""
-        floor = linear_floor(self.model, self.fit_clips, self.whitening)
-        generator = overwrite(state.params["generator"], floor)
+        """Replaces the linear paths by their closed-form fit to `fit_clips`, or all by `start`."""
+        if self.start is not None:
+            generator = jax.tree.map(jnp.array, self.start.params)
+        else:
+            floor = linear_floor(self.model, self.fit_clips, self.whitening)
+            generator = overwrite(state.params["generator"], floor)
         return state.replace(
             params={**state.params, "generator": generator},
             ema=jax.tree.map(jnp.copy, generator),
@@ -276,16 +286,22 @@ class AutoencoderObjective:
         )
 
     def export(self, state: TrainState, folder: Path) -> None:
-        """Measures the latent statistics and writes `<kind>_codec.safetensors`."""
-        from bassdiff.pretrained.weights import save_codec
-
-        # One by one: all spectra at once would fill the memory.
-        latents = np.concatenate([self._encode(state.ema, clip[None]) for clip in self.fit_clips])
+        """Writes `<kind>_codec.safetensors` with the statistics of its latents."""
+        mean, std = self._statistics(state.ema)
         save_codec(
             folder / f"{self.kind}_codec.safetensors",
             self.model,
             jax.device_get(state.ema),
-            mean=latents.mean(axis=(0, 1)),
-            std=float(np.std(latents - latents.mean(axis=(0, 1)))),
-            training={"kind": self.kind, "steps": int(state.step)},
+            mean,
+            std,
+            training={"kind": self.kind, "steps": int(state.step), **self.origin},
         )
+
+    def _statistics(self, params: PyTree) -> tuple[np.ndarray, float]:
+        """The latents' mean `[C]` and their standard deviation around it."""
+        if self.start is not None and not self.train_encoder:
+            return self.start.mean, self.start.std
+        # One by one: all spectra at once would fill the memory.
+        latents = np.concatenate([self._encode(params, clip[None]) for clip in self.fit_clips])
+        mean = latents.mean(axis=(0, 1))
+        return mean, float(np.std(latents - mean))

@@ -17,12 +17,13 @@ from bassdiff.diffusion.denoiser import precondition, velocity_loss
 from bassdiff.diffusion.grounding import StyleGrounding
 from bassdiff.diffusion.guidance import CFG, chain
 from bassdiff.diffusion.sampler import sample
-from bassdiff.diffusion.schedules import SCHEDULES
-from bassdiff.diffusion.solvers import SOLVERS
+from bassdiff.models.adapter import adapted, init_adapter
 from bassdiff.models.unet import UNet
+from bassdiff.sampling import Sampling
 from bassdiff.training.accumulation import accumulated_gradient
 from bassdiff.training.guard import gradient_step
 from bassdiff.training.log import RunLog
+from bassdiff.training.start import Origin
 from bassdiff.training.state import TrainState, fresh_state
 from bassdiff.types import Array, Cond, PyTree
 
@@ -31,7 +32,7 @@ NUM_PLAYED = 2
 
 @dataclasses.dataclass(frozen=True)
 class DiffusionObjective:
-    """Trains a `UNet` as a denoiser of normalised bass latents.
+    """Trains a `UNet`, or an adapter of one, as a denoiser of normalised bass latents.
 
     Attributes:
       model: The network.
@@ -47,6 +48,9 @@ class DiffusionObjective:
       sound_channels: `[C]`, 1 where a channel of the bass's latents holds sound, 0 where it holds
         notes, which a reference does not lend.
       num_parts: A batch goes through the network in so many parts, for its memory.
+      start: Parameters to start from; noise when None.
+      adapter_rank: If positive, `start` stays as it is, and an adapter of this rank is trained.
+      origin: What `start` is, recorded with the weights.
     """
 
     model: UNet
@@ -61,9 +65,17 @@ class DiffusionObjective:
     bindings: dict[str, Any]
     sound_channels: np.ndarray
     num_parts: int = 1
+    start: PyTree | None = None
+    adapter_rank: int = 0
+    origin: Origin = dataclasses.field(default_factory=dict)
 
     def init(self, key: Array) -> TrainState:
-        """A fresh network; its output layer is zero, so its first loss is the data's variance."""
+        """A fresh network; its output layer is zero, so its first loss is the data's variance.
+
+        Or an adapter that leaves `start` as it is.
+        """
+        if self.adapter_rank:
+            return fresh_state(init_adapter(key, self.start, self.adapter_rank), self.optimizer)
         x = jnp.zeros((1, self.crop_frames, self.model.num_channels))
         mix = jnp.zeros((1, self.crop_frames, self.num_mix_channels))
         cond = Cond(mix, jnp.ones(1), jnp.full(1, self.crop_frames, jnp.int32))
@@ -71,8 +83,20 @@ class DiffusionObjective:
         return fresh_state(params, self.optimizer)
 
     def prepare(self, state: TrainState) -> TrainState:
-        """Nothing depends on the data."""
-        return state
+        """Puts `start` in the place of a fresh network."""
+        if self.start is None or self.adapter_rank:
+            return state
+        params, ema = (jax.tree.map(jnp.array, self.start) for _ in range(2))
+        return state.replace(params=params, ema=ema)
+
+    def network(self, params: PyTree) -> Callable[[Array, Array, Cond], Array]:
+        """The network that trained parameters make: they are its own, or an adapter's."""
+        full = adapted(self.start, params) if self.adapter_rank else params
+
+        def network(x: Array, sigma: Array, cond: Cond) -> Array:
+            return self.model.apply({"params": full}, x, sigma, cond)
+
+        return network
 
     def loss(
         self, params: PyTree, batch: dict[str, Array], sigma: Array, keep: Array, noise: Array
@@ -80,11 +104,7 @@ class DiffusionObjective:
         """`[B]` velocity losses of one batch at given levels, dropout and noise."""
         frames = jnp.full(sigma.shape, batch["bass"].shape[1], jnp.int32)
         cond = Cond(batch["mix"], keep, frames)
-
-        def network(x: Array, sigma: Array, cond: Cond) -> Array:
-            return self.model.apply({"params": params}, x, sigma, cond)
-
-        return velocity_loss(network, batch["bass"], noise, sigma, cond)
+        return velocity_loss(self.network(params), batch["bass"], noise, sigma, cond)
 
     def train_step(
         self, state: TrainState, batch: dict[str, Array], key: Array
@@ -164,36 +184,32 @@ class DiffusionObjective:
           style: `[B, 1, C]` mean latents to be grounded in.
           strength: Of the grounding; 0 is off.
         """
-        settings = self.bindings["sampling"]
+        settings = Sampling.of_weights(self.bindings)
         rows, frames = mix.shape[:2]
         cond = Cond(mix, jnp.ones(rows), jnp.full(rows, frames, jnp.int32))
-        sigmas = jnp.asarray(
-            SCHEDULES[settings["schedule"]](settings["steps"], settings["sigma_min"])
-        )
+        sigmas = settings.sigmas()
         key = jax.random.key(0)
         grounding = StyleGrounding(style, strength, self.sound_channels)
-
-        def network(x: Array, sigma: Array, cond: Cond) -> Array:
-            return self.model.apply({"params": params}, x, sigma, cond)
-
         return sample(
-            precondition(network),
-            SOLVERS[settings["solver"]](),
-            chain(CFG(guidance, settings["rescale"]), grounding),
-            sigmas,
+            precondition(self.network(params)),
+            settings.make_solver(),
+            chain(CFG(guidance, settings.rescale), grounding),
+            jnp.asarray(sigmas),
             cond,
             jax.random.normal(key, (rows, frames, self.model.num_channels)),
             key,
         )
 
     def export(self, state: TrainState, folder: Path) -> None:
-        """Writes `unet.safetensors` with the codecs' fingerprints."""
-        from bassdiff.pretrained.weights import save_unet
+        """Writes `unet.safetensors` with the codecs' fingerprints, or `adapter.safetensors`."""
+        from bassdiff.pretrained.weights import save_adapter, save_unet
 
-        save_unet(
-            folder / "unet.safetensors",
-            self.model,
-            jax.device_get(state.ema),
-            bindings=self.bindings,
-            training={"steps": int(state.step), "crop_frames": self.crop_frames},
-        )
+        params = jax.device_get(state.ema)
+        training = {"steps": int(state.step), "crop_frames": self.crop_frames, **self.origin}
+        if self.adapter_rank:
+            bindings = {"base": self.origin["init"], "unet": self.origin["init_checksum"]}
+            training["rank"] = self.adapter_rank
+            save_adapter(folder / "adapter.safetensors", params, bindings, training)
+        else:
+            path = folder / "unet.safetensors"
+            save_unet(path, self.model, params, self.bindings, training)

@@ -71,6 +71,18 @@ def test_stems_split_goes_by_name_and_stays(tmp_path):
     assert set(splits(f"stems:{tmp_path}")[1]) == set(validation) - {"song 0"}
 
 
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_of_a_handful_of_stems_one_song_is_held_out(tmp_path, count):
+    for index in range(count):
+        for name in ("bass", "drums"):
+            path = tmp_path / f"my song {index}" / f"{name}.wav"
+            path.parent.mkdir(exist_ok=True)
+            path.touch()
+    train, validation, everything = splits(f"stems:{tmp_path}")
+    assert_partition(train, validation, everything)
+    assert len(validation) == 1
+
+
 def test_rendered_song_is_stems(midi_folder):
     song = open_source(f"midi:{midi_folder}")[3]
     assert song.name == "song4"

@@ -6,7 +6,13 @@ from bassdiff.errors import InputError
 from bassdiff.models.matching import MatchingModel
 from bassdiff.pretrained import release
 from bassdiff.pretrained.codec import Codec
-from bassdiff.pretrained.weights import load_codec, load_matching, save_codec, save_matching
+from bassdiff.pretrained.weights import (
+    load_codec,
+    load_matching,
+    save_adapter,
+    save_codec,
+    save_matching,
+)
 from bassdiff.sampling import Sampling
 
 
@@ -121,6 +127,29 @@ def test_unknown_names_are_refused_with_the_known_ones(folder, monkeypatch):
 def test_what_is_released_loads_and_knows_how_to_sample(name):
     weights = release.load_weights(name)
     assert Sampling.of_weights(weights.unet.bindings).sigmas()[0] == pytest.approx(80.0)
+
+
+def test_adapters_of_one_network_add_up(tmp_path):
+    """A sound on the fast weights, in either order; not twice, and not on other weights."""
+    small, fast = (release.load_weights(name) for name in ("small", "fast"))
+    kernel = small.unet.params["Conv_0"]["kernel"]
+    sides = {"down": (kernel.size // kernel.shape[-1], 2), "up": (2, kernel.shape[-1])}
+    adapter = {"Conv_0": {"kernel": {name: np.full(s, 0.5) for name, s in sides.items()}}}
+    bindings = {"base": "small", "unet": small.unet.checksum}
+    save_adapter(tmp_path / release.ADAPTER, adapter, bindings, {})
+    distilled = release.find("fast") / release.ADAPTER
+    for weights in (
+        release.load_weights("fast", tmp_path),
+        release.load_weights(tmp_path, distilled),
+    ):
+        found = weights.unet.params["Conv_0"]["kernel"]
+        np.testing.assert_allclose(found, fast.unet.params["Conv_0"]["kernel"] + 0.5, atol=1e-6)
+        assert weights.unet.bindings == fast.unet.bindings
+        assert set(weights.unet.checksum.split("+")) == set(weights.unet.parts[1:])
+    alone = release.load_weights("small", tmp_path)
+    assert alone.unet.bindings == small.unet.bindings
+    with pytest.raises(InputError, match=r"is part of the weights .* already"):
+        release.load_weights(tmp_path, tmp_path)
 
 
 def test_the_fast_weights_correct_the_small_ones():

@@ -256,6 +256,37 @@ def test_validation_leaves_numbers_sound_and_pictures(objective, first, tmp_path
         assert name in events
 
 
+def test_a_codec_can_start_from_another(recipe, config, tmp_path):
+    """And while its encoder stays, its latents go on to mean the same."""
+    objective, _ = recipe
+    folder = tmp_path / "first"
+    state = objective.init(jax.random.key(3))
+    objective.export(state, folder)
+    first = load_codec(folder / "bass_codec.safetensors")
+    changed = config.copy_and_resolve_references()
+    changed.init = str(folder)
+    changed.num_fit_clips = 4
+    again, _ = recipes.autoencoder(changed, tmp_path / "run")
+    begun = again.prepare(again.init(jax.random.key(0)))
+    for tree in (begun.params["generator"], begun.ema):
+        for a, b in zip(jax.tree.leaves(tree), jax.tree.leaves(first.params), strict=True):
+            np.testing.assert_array_equal(a, b)
+    again.export(begun, tmp_path / "second")
+    second = load_codec(tmp_path / "second" / "bass_codec.safetensors")
+    assert second.fingerprint == first.fingerprint == second.training["init_checksum"]
+    changed.model.decoder_width = 6
+    with pytest.raises(InputError, match=r"config.model.decoder_width is 6 and .* has 8"):
+        recipes.autoencoder(changed, tmp_path / "run")
+
+
+def test_a_mixs_codec_without_a_decoder_is_no_start(config, get_config, tmp_path):
+    changed = get_config("autoencoder", "small,mix")
+    changed.data = config.data
+    changed.init = "small"
+    with pytest.raises(InputError, match="small has no decoder of mixes to start from"):
+        recipes.autoencoder(changed, tmp_path / "run")
+
+
 def test_a_config_makes_crops_and_a_model(config, recipe, tmp_path):
     objective, dataset = recipe
     assert objective.model == Autoencoder(**config.model)
