@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import optax
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
+from bassdiff.appraisal.rehearsal import Rehearsal
 from bassdiff.data import latents, pipeline, store
 from bassdiff.data.sources import open_source
 from bassdiff.diffusion.schedules import LEVELS
@@ -24,7 +26,7 @@ from bassdiff.models.unet import UNet
 from bassdiff.pretrained.codec import Codec
 from bassdiff.pretrained.release import UNET, find, has_adapter_only, load_codecs, load_weights
 from bassdiff.pretrained.weights import CodecWeights, UNetWeights, load_codec, load_unet
-from bassdiff.runtime import agree
+from bassdiff.runtime import agree, first_process_first
 from bassdiff.sampling import FITTED, Sampling
 from bassdiff.training import partition, start
 from bassdiff.training.autoencoder import AutoencoderObjective, LossWeights
@@ -72,21 +74,34 @@ def run(config: ConfigDict, workdir: Path, profile: tuple[int, int] | None = Non
         ) from error
     if isinstance(objective, AutoencoderObjective | DiffusionObjective):
         start.remember(workdir, objective.origin)
+    schedule = Schedule(
+        num_steps=config.num_steps,
+        checkpoint_every=config.checkpoint_every,
+        log_every=config.log_every,
+        validate_every=config.validate_every,
+        profile=profile,
+        step_seconds=config.step_seconds,
+    )
+    evaluate = None
+    if isinstance(objective, DiffusionObjective) and config.evaluate_every:
+        if config.evaluate_every % config.validate_every:
+            raise InputError(
+                f"config.evaluate_every is {config.evaluate_every}; choose a multiple of "
+                f"config.validate_every, {config.validate_every}, or 0"
+            )
+        schedule = dataclasses.replace(schedule, evaluate_every=config.evaluate_every)
+        mix_codec, _ = load_codecs(config.data.codecs)
+        guidance = Sampling.of_weights(objective.bindings).guidance
+        evaluate = Rehearsal(objective, Codec(mix_codec).decode, guidance)
     return train(
         objective,
         dataset,
         workdir,
-        Schedule(
-            num_steps=config.num_steps,
-            checkpoint_every=config.checkpoint_every,
-            log_every=config.log_every,
-            validate_every=config.validate_every,
-            profile=profile,
-            step_seconds=config.step_seconds,
-        ),
+        schedule,
         seed=config.seed,
         batch_size=config.batch_size,
         mesh_shape=(config.mesh.data, config.mesh.fsdp),
+        evaluate=evaluate,
     )
 
 
@@ -105,14 +120,15 @@ def autoencoder(config: ConfigDict, workdir: Path) -> tuple[Objective, grain.Map
             variants=config.data.variants if split == "train" else 1,
             max_seconds=config.data.max_seconds,
         )
-        stores[split] = store.build(
-            workdir / "data" / split,
-            source,
-            latents.waveform_fields(config.kind, config.data.num_mixes),
-            {"kind": config.kind, "split": split, **config.data.to_dict()},
-            config.seed,
-            functools.partial(tqdm, desc=f"{split} songs", unit="song"),
-        )
+        with first_process_first(f"{split} songs"):
+            stores[split] = store.build(
+                workdir / "data" / split,
+                source,
+                latents.waveform_fields(config.kind, config.data.num_mixes),
+                {"kind": config.kind, "split": split, **config.data.to_dict()},
+                config.seed,
+                functools.partial(tqdm, desc=f"{split} songs", unit="song"),
+            )
 
     def crops(split: str, num_samples: int) -> grain.MapDataset:
         crop = pipeline.WaveformCrop(stores[split], num_samples)
@@ -161,7 +177,7 @@ def diffusion(config: ConfigDict, workdir: Path) -> tuple[Objective, grain.MapDa
     mix_codec, bass_codec = codecs = load_codecs(config.data.codecs)
     unet, origin = start.start(workdir, config.init, functools.partial(_unet, config, codecs))
     if unet is not None:
-        model = unet.model.clone(dtype=_dtype(config))
+        model = unet.model.clone(dtype=_dtype(config), remat=config.model.get("remat", False))
     elif config.adapter_rank or not config.model:
         raise InputError(
             "there are no weights for this run to adapt; name some by --init in a new --workdir"
@@ -342,7 +358,8 @@ def _parts(config: ConfigDict) -> int:
 def _check_model(name: str, model: Autoencoder | UNet, wanted: ConfigDict) -> None:
     """Checks that weights are of the model that a config describes; what it leaves out fits."""
     for key, value in wanted.items():
-        if getattr(model, key) != value:
+        # How its memory is used is no part of a model.
+        if key != "remat" and getattr(model, key) != value:
             raise InputError(
                 f"config.model.{key} is {value} and {name} has {getattr(model, key)}; describe "
                 "the model of the weights that the run starts from"

@@ -150,6 +150,19 @@ def agree(what: str, text: str) -> None:
         )
 
 
+@contextlib.contextmanager
+def first_process_first(what: str) -> Iterator[None]:
+    """Lets process 0 do `what` before the others: they find it done, and share a disk with it."""
+    import jax
+    from jax.experimental import multihost_utils
+
+    if jax.process_index() > 0:
+        multihost_utils.sync_global_devices(what)
+    yield
+    if jax.process_index() == 0:
+        multihost_utils.sync_global_devices(what)
+
+
 class Watchdog:
     """Ends the process when what is expected does not happen in time.
 

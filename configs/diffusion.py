@@ -50,6 +50,8 @@ def get_config(size: str = "small") -> ConfigDict:
     config.mesh = ConfigDict(dict(data=-1, fsdp=1))
     config.checkpoint_every = {"tiny": 4, "small": 250, "base": 1_000}[size]
     config.validate_every = {"tiny": 8, "small": 500, "base": 5_000}[size]
+    # Harmony and rhythm of what is played to the validation mixes; 0 for never.
+    config.evaluate_every = {"tiny": 8, "small": 1_000, "base": 10_000}[size]
     config.log_every = {"tiny": 2, "small": 20, "base": 100}[size]
     config.step_seconds = 600.0
     config.sampling = ConfigDict(

@@ -67,7 +67,10 @@ def get_config(size: str = "small") -> ConfigDict:
     config.mesh = ConfigDict(dict(data=-1, fsdp=1))
     config.checkpoint_every = {"tiny": 4, "small": 50}[size]
     config.validate_every = {"tiny": 4, "small": 150}[size]
+    config.evaluate_every = 0
     config.log_every = {"tiny": 2, "small": 10}[size]
+    config.step_seconds = 600.0
+    config.num_parts = 1
     # Of a whole network; an adapter is sampled as the weights it corrects.
     config.sampling = ConfigDict(
         dict(

@@ -151,7 +151,7 @@ class DiffusionObjective:
         log.scalars(step, losses)
         mix, bass = batch["mix"][:NUM_PLAYED], batch["bass"][:NUM_PLAYED]
         others = jnp.roll(bass, 1, axis=0).mean(axis=1, keepdims=True)
-        guidance = self.bindings["sampling"]["guidance"]
+        guidance = Sampling.of_weights(self.bindings).guidance
         heard = {
             "original": bass,
             "played": self._play(state.ema, mix, guidance, others, 0.0),

@@ -227,10 +227,12 @@ def train(
                     average = state.replace(ema=jax.device_get(gather(state.ema)))
                     found = np.float32(np.nan)
                     if is_main:
-                        found = np.float32(objective.validate(average, log))
-                        objective.export(average, workdir / "weights")
-                        if evaluate and schedule.is_due(schedule.evaluate_every, step):
-                            evaluate(average, log)
+                        # On a device of its own: what one process computes on all would hang.
+                        with jax.set_mesh(partition.own_mesh()):
+                            found = np.float32(objective.validate(average, log))
+                            objective.export(average, workdir / "weights")
+                            if evaluate and schedule.is_due(schedule.evaluate_every, step):
+                                evaluate(average, log)
                     # Also where the others wait.
                     score = {"score": float(multihost_utils.broadcast_one_to_all(found))}
             # What a run in trouble would save it could not be rolled back to.

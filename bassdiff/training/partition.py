@@ -6,8 +6,11 @@ step and inserts the collectives. No model file mentions devices.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import jax
 import numpy as np
+from jax.experimental import mesh_utils
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
@@ -33,7 +36,36 @@ def make_mesh(data: int = -1, fsdp: int = 1) -> Mesh:
             f"a mesh of data={data} and fsdp={fsdp} does not cover {num_devices} devices; "
             "set config.mesh.data=-1 and config.mesh.fsdp to a divisor of that number"
         )
-    return jax.make_mesh((rest, fsdp), ("data", "fsdp"), axis_types=(AxisType.Auto,) * 2)
+    devices = arranged(jax.devices(), rest, fsdp)
+    return Mesh(devices, ("data", "fsdp"), axis_types=(AxisType.Auto,) * 2)
+
+
+def arranged(devices: Sequence[jax.Device], data: int, fsdp: int) -> np.ndarray:
+    """Devices `[data, fsdp]`: neighbours along `fsdp` are near each other on their network.
+
+    Of several slices, each is a stretch of `data`: parameters are gathered within a slice, and
+    only gradients are summed over the slower network between slices.
+
+    Raises:
+      InputError: If `fsdp` would reach beyond a slice.
+    """
+    num_slices = len({getattr(device, "slice_index", 0) for device in devices})
+    if data % num_slices:
+        raise InputError(
+            f"{num_slices} slices of {len(devices) // num_slices} devices cannot hold fsdp={fsdp}; "
+            "set config.mesh.fsdp to a divisor of the devices of a slice"
+        )
+    if num_slices == 1:
+        return mesh_utils.create_device_mesh((data, fsdp), devices)
+    return mesh_utils.create_hybrid_device_mesh(
+        (data // num_slices, fsdp), (num_slices, 1), devices
+    )
+
+
+def own_mesh() -> Mesh:
+    """A `(1, 1)` mesh of this process's first device, for what one process does alone."""
+    devices = np.asarray(jax.local_devices()[:1]).reshape(1, 1)
+    return Mesh(devices, ("data", "fsdp"), axis_types=(AxisType.Auto,) * 2)
 
 
 def parameter_sharding(shapes: PyTree, mesh: Mesh, min_size: int = 2**16) -> PyTree:

@@ -1,3 +1,5 @@
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,6 +9,7 @@ from jax.sharding import PartitionSpec as P
 
 from bassdiff.errors import InputError
 from bassdiff.training.partition import (
+    arranged,
     batch_sharding,
     make_mesh,
     parameter_sharding,
@@ -31,6 +34,29 @@ def test_a_mesh_covers_all_devices(asked, made):
 def test_a_mesh_that_does_not_cover_them_is_refused(asked):
     with pytest.raises(InputError, match="does not cover 8 devices; set config"):
         make_mesh(*asked)
+
+
+@dataclasses.dataclass(frozen=True)
+class FakeDevice:
+    id: int
+    slice_index: int
+    process_index: int = 0
+    platform: str = "cpu"
+    device_kind: str = "cpu"
+
+
+@pytest.mark.parametrize(("data", "fsdp"), [(8, 1), (4, 2), (2, 4)])
+def test_parameters_are_split_within_a_slice(data, fsdp):
+    devices = [FakeDevice(number, number % 2) for number in range(8)]
+    slices = np.vectorize(lambda device: device.slice_index)(arranged(devices, data, fsdp))
+    assert slices.shape == (data, fsdp)
+    np.testing.assert_array_equal(slices, np.repeat([0, 1], data // 2)[:, None].repeat(fsdp, 1))
+
+
+def test_parameters_are_not_split_over_slices():
+    devices = [FakeDevice(number, number % 2) for number in range(8)]
+    with pytest.raises(InputError, match="2 slices of 4 devices cannot hold fsdp=8"):
+        arranged(devices, 1, 8)
 
 
 def placed(shape, mesh, **options):

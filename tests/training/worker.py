@@ -39,7 +39,7 @@ def run(arguments):
 
     from bassdiff.training.loop import Schedule, train
 
-    shared = runpy.run_path(str(Path(__file__).parents[1] / "training" / "conftest.py"))
+    shared = runpy.run_path(str(Path(__file__).with_name("conftest.py")))
 
     # As a user's configuration file may differ from host to host.
     agree("configuration", arguments.config.format(process=jax.process_index()))

@@ -1,0 +1,58 @@
+"""How musical a model is while it learns: the same unseen mixes again and again, scored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from bassdiff.data.annotation import Annotation
+from bassdiff.evaluation.music import hear_bass, hear_mix, score_clips
+from bassdiff.training.diffusion import DiffusionObjective
+from bassdiff.training.log import RunLog
+from bassdiff.training.state import TrainState
+
+SCORES = (
+    *("harmony_top1", "harmony_matched", "rhythm_correlation", "rhythm_matched"),
+    "voiced_share",
+)
+
+
+class Rehearsal:
+    """Plays to the validation clips and logs what the measures of `evaluate music` say.
+
+    The mixes are heard as the mix codec gives them back, since training knows nothing else of
+    them; its round trip keeps chords and onsets.
+
+    Args:
+      objective: Whose clips are played to, from the same noise every time.
+      decode_mix: The mix codec, normalised latents `[T, C']` to `[N]`.
+      guidance: With which it plays.
+    """
+
+    def __init__(
+        self,
+        objective: DiffusionObjective,
+        decode_mix: Callable[[np.ndarray], np.ndarray],
+        guidance: float,
+    ) -> None:
+        self._objective, self._guidance = objective, guidance
+        self._play = jax.jit(objective.play)
+        unknown = Annotation()
+        self._mixes = [hear_mix(decode_mix(mix), unknown) for mix in objective.validation["mix"]]
+
+    def __call__(self, state: TrainState, log: RunLog) -> None:
+        """Plays with the averaged parameters and logs the scores as `music/...`."""
+        mix = jnp.asarray(self._objective.validation["mix"])
+        style = jnp.zeros((len(mix), 1, self._objective.model.num_channels))
+        played = np.asarray(self._play(state.ema, mix, self._guidance, style, 0.0))
+        # A model that has gone wrong must not take the run with it: it is heard as silent.
+        basses = [np.nan_to_num(self._objective.decode(latents)) for latents in played]
+        heard = [hear_bass(np.clip(bass, -8.0, 8.0)) for bass in basses]
+        # Clips come from songs of their own while there are songs enough.
+        scores = score_clips(self._mixes, heard, range(len(heard)))
+        log.scalars(
+            int(state.step), {f"music/{name}": float(scores[name].value) for name in SCORES}
+        )

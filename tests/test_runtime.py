@@ -1,0 +1,98 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from bassdiff import runtime
+from bassdiff.errors import InputError, Preempted
+
+
+def run(code, **environment):
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "XLA_FLAGS": "", **environment},
+    )
+
+
+WAITS = """
+import time
+from bassdiff.runtime import Watchdog
+with Watchdog() as watchdog:
+    watchdog.expect("waiting for a friend", {allowed})
+    time.sleep({taken})
+    watchdog.expect("the rest", 60.0)
+print("done")
+"""
+
+
+def test_what_takes_too_long_ends_the_process_with_42_and_says_where_it_hung():
+    ended = run(WAITS.format(allowed=0.2, taken=30))
+    assert ended.returncode == 42
+    assert "bassdiff: waiting for a friend did not end in time" in ended.stderr
+    # The line of the sleep, among the tracebacks of all threads.
+    assert 'File "<string>", line 6' in ended.stderr
+
+
+def test_what_comes_in_time_is_left_alone():
+    ended = run(WAITS.format(allowed=20, taken=0.5))
+    assert (ended.returncode, ended.stdout) == (0, "done\n")
+
+
+def test_a_watchdog_that_is_not_needed_any_more_does_not_bite():
+    with runtime.Watchdog() as watchdog:
+        watchdog.expect("something", 0.3)
+    time.sleep(0.5)
+
+
+def test_a_resumable_job_that_is_asked_to_end_says_that_it_goes_on():
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Preempted, match="goes on"), runtime.resumable_job():
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(1)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({}, "JAX_NUM_PROCESSES and JAX_PROCESS_ID must be whole numbers"),
+        ({"JAX_NUM_PROCESSES": "two", "JAX_PROCESS_ID": "0"}, "must be whole numbers"),
+        ({"JAX_NUM_PROCESSES": "2", "JAX_PROCESS_ID": "2"}, "choose a number from 0 to 1"),
+    ],
+)
+def test_a_job_that_is_described_badly_is_refused(monkeypatch, variables, words):
+    monkeypatch.setenv("JAX_COORDINATOR_ADDRESS", "127.0.0.1:1")
+    for name in ("JAX_NUM_PROCESSES", "JAX_PROCESS_ID"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(InputError, match=words), runtime.distributed_job():
+        pass
+
+
+def test_one_process_is_a_job_too():
+    ended = run(
+        "from bassdiff.runtime import agree, distributed_job, first_process_first\n"
+        "with distributed_job():\n"
+        "    import jax\n"
+        "    agree('configuration', 'x')\n"
+        "    with first_process_first('songs'):\n"
+        "        print(jax.process_count(), jax.distributed.is_initialized())\n"
+    )
+    assert (ended.returncode, ended.stdout) == (0, "1 True\n"), ended.stderr
+
+
+def test_what_one_process_raises_is_passed_on():
+    ended = run(
+        "from bassdiff.runtime import distributed_job\n"
+        "with distributed_job():\n"
+        "    raise KeyError('mine')\n"
+    )
+    assert ended.returncode == 1
+    assert "KeyError: 'mine'" in ended.stderr
