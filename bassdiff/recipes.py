@@ -109,7 +109,7 @@ def autoencoder(config: ConfigDict, workdir: Path) -> tuple[Objective, grain.Map
     """The autoencoder's objective and its crops; stores waveforms under `workdir/data`."""
     if config.kind not in ("bass", "mix"):
         raise InputError(f"config.kind={config.kind!r} is not a codec; use bass or mix")
-    model = Autoencoder(**config.model, dtype=_dtype(config))
+    model = Autoencoder(**config.model, dtype=compute_dtype(config))
     codec, origin = start.start(workdir, config.init, functools.partial(_codec, config))
     stores = {}
     for split in ("train", "validation"):
@@ -140,10 +140,10 @@ def autoencoder(config: ConfigDict, workdir: Path) -> tuple[Objective, grain.Map
 
     objective = AutoencoderObjective(
         model=model,
-        discriminator=Discriminator(**config.discriminator, dtype=_dtype(config)),
+        discriminator=Discriminator(**config.discriminator, dtype=compute_dtype(config)),
         weights=LossWeights(**config.loss),
-        optimizer=_adam(config, b1=0.8, b2=0.99),
-        discriminator_optimizer=_adam(config, b1=0.8, b2=0.99),
+        optimizer=adam(config, b1=0.8, b2=0.99),
+        discriminator_optimizer=adam(config, b1=0.8, b2=0.99),
         ema_decay=config.ema_decay,
         train_encoder=config.train_encoder,
         whitening=config.whitening,
@@ -177,14 +177,16 @@ def diffusion(config: ConfigDict, workdir: Path) -> tuple[Objective, grain.MapDa
     mix_codec, bass_codec = codecs = load_codecs(config.data.codecs)
     unet, origin = start.start(workdir, config.init, functools.partial(_unet, config, codecs))
     if unet is not None:
-        model = unet.model.clone(dtype=_dtype(config), remat=config.model.get("remat", False))
+        model = unet.model.clone(
+            dtype=compute_dtype(config), remat=config.model.get("remat", False)
+        )
     elif config.adapter_rank or not config.model:
         raise InputError(
             "there are no weights for this run to adapt; name some by --init in a new --workdir"
         )
     else:
         channels = bass_codec.model.num_channels
-        model = UNet(num_channels=channels, **config.model, dtype=_dtype(config))
+        model = UNet(num_channels=channels, **config.model, dtype=compute_dtype(config))
     if config.crop_frames < 1 or config.crop_frames % model.stride:
         raise InputError(
             f"config.crop_frames={config.crop_frames}; choose a multiple of {model.stride}"
@@ -211,7 +213,7 @@ def diffusion(config: ConfigDict, workdir: Path) -> tuple[Objective, grain.MapDa
     validation = {name: np.stack([row[name] for row in unseen]) for name in ("bass", "mix")}
     objective = DiffusionObjective(
         model=model,
-        optimizer=_adam(config, b1=0.9, b2=0.99),
+        optimizer=adam(config, b1=0.9, b2=0.99),
         levels=LEVELS[config.levels],
         ema_decay=config.ema_decay,
         drop_mix=config.drop_mix,
@@ -269,7 +271,7 @@ def distillation(config: ConfigDict, workdir: Path) -> tuple[Objective, grain.Ma
     objective = DistillationObjective(
         model=weights.unet.model,
         teacher=jax.tree.map(jnp.asarray, weights.unet.params),
-        optimizer=_adam(config, b1=0.9, b2=0.99),
+        optimizer=adam(config, b1=0.9, b2=0.99),
         ema_decay=config.ema_decay,
         rank=config.rank,
         levels=np.asarray(config.levels, np.float32),
@@ -297,7 +299,7 @@ def matching(config: ConfigDict, workdir: Path) -> tuple[Objective, grain.MapDat
     """The matching model's objective and its confusable crops of pre-encoded features."""
     del workdir
     stores = _stores(config)
-    model = MatchingModel(**config.model, dtype=_dtype(config))
+    model = MatchingModel(**config.model, dtype=compute_dtype(config))
 
     def crops(split: str) -> grain.MapDataset:
         crop = pipeline.ConfusableCrops(stores[split], model.window_frames)
@@ -311,7 +313,7 @@ def matching(config: ConfigDict, workdir: Path) -> tuple[Objective, grain.MapDat
     }
     objective = MatchingObjective(
         model=model,
-        optimizer=_adam(config, b1=0.9, b2=0.98),
+        optimizer=adam(config, b1=0.9, b2=0.98),
         ema_decay=config.ema_decay,
         noise=config.noise,
         mean={side: values.mean(axis=0) for side, values in rows.items()},
@@ -366,11 +368,13 @@ def _check_model(name: str, model: Autoencoder | UNet, wanted: ConfigDict) -> No
             )
 
 
-def _dtype(config: ConfigDict) -> jnp.dtype:
+def compute_dtype(config: ConfigDict) -> jnp.dtype:
+    """The type that networks compute in; parameters are float32."""
     return jnp.bfloat16 if config.bfloat16 else jnp.float32
 
 
-def _adam(config: ConfigDict, b1: float, b2: float) -> optax.GradientTransformation:
+def adam(config: ConfigDict, b1: float, b2: float) -> optax.GradientTransformation:
+    """AdamW on clipped gradients, warmed up and cooled down as the config says."""
     if config.num_steps <= config.warmup_steps:
         raise InputError(
             f"config.num_steps is {config.num_steps} and the learning rate is warmed up for "

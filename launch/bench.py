@@ -1,5 +1,7 @@
 """Measures this machine, then bassdiff on it: `python -m launch.bench --out bench.json`.
 
+`python -m launch.bench train` measures training instead; see `training_bench.py`.
+
 Everything is measured in one run and compute is given as a share of the machine's own
 matrix-product rate, so that figures of slow, fast and shared machines can be compared.
 Times are medians of several runs after a warm-up.
@@ -39,6 +41,7 @@ from bassdiff.pretrained.codec import Codec
 from bassdiff.pretrained.release import Weights, load_weights
 from bassdiff.sampling import GUIDANCES, Sampling
 from bassdiff.types import Array, Cond, PyTree
+from launch.training_bench import measure_training
 
 COMPILE_EVENT = "/jax/core/compile/backend_compile_duration"
 SONG_SECONDS = (10, 15, 20, 23, 30, 40, 45, 50, 60, 70)
@@ -49,12 +52,17 @@ LONG_SONG_MINUTES = (15, 30, 45)
 def main() -> None:
     """Runs every measurement, prints it and writes the JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--weights", default="small")
+    parser.add_argument("what", nargs="?", default="play", choices=("play", "train"))
+    parser.add_argument("--config", default="configs/diffusion.py:small", help="train: of what")
+    parser.add_argument("--weights", default="small", help="play: by whom")
     parser.add_argument("--out", help="JSON file for the figures")
     parser.add_argument("--repeats", type=int, default=5)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        figures = measure(arguments.weights, arguments.repeats, folder)
+        if arguments.what == "train":
+            figures = measure_training(arguments.config, Path(folder))
+        else:
+            figures = measure(arguments.weights, arguments.repeats, folder)
     for name, value in figures.items():
         print(f"{name:40} {value:.4g}" if isinstance(value, float) else f"{name:40} {value}")
     if arguments.out:

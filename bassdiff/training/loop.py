@@ -205,7 +205,8 @@ def train(
             is_preempted = multihost_utils.reached_preemption_sync_point(step)
             is_validated = schedule.is_due(schedule.validate_every, step)
             is_saved = is_validated or schedule.is_due(schedule.checkpoint_every, step)
-            if is_saved or is_preempted or schedule.is_due(schedule.log_every, step):
+            is_reported = is_saved or is_preempted or schedule.is_due(schedule.log_every, step)
+            if is_reported:
                 records = meter.read()
                 skips = _skips_in_a_row(skips, records)
                 log.scalars(step, meter.summary(records, goodput) | goodput.record())
@@ -240,7 +241,8 @@ def train(
                 watchdog.expect(f"the checkpoint of step {step}", schedule.step_seconds)
                 with goodput.spent("checkpoint"):
                     checkpoints.save(step, state, position, force=True, metrics=score)
-            meter.restart()
+            if is_reported:
+                meter.restart()
             if is_preempted:
                 with goodput.spent("checkpoint"):
                     checkpoints.close()

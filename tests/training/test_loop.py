@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bassdiff.errors import InputError
-from bassdiff.training import partition
+from bassdiff.training import loop, partition
 from bassdiff.training.checkpoint import Checkpoints
 from bassdiff.training.loop import Schedule, local_batches, train
 
@@ -214,3 +214,19 @@ def test_a_stream_continues_at_any_example_with_any_number_of_processes(rows, mo
     np.testing.assert_array_equal(indices(dataset, 24, 2, monkeypatch), alone[3:])
     halves = [indices(dataset, 24, 2, monkeypatch, p, 2) for p in range(2)]
     np.testing.assert_array_equal(np.concatenate(halves, axis=1), alone[3:])
+
+
+def test_speed_is_that_of_all_steps_since_the_last_record(run, tmp_path, monkeypatch):
+    """A record after two steps and one after four more, of a second each."""
+    now = [0.0]
+    monkeypatch.setattr(loop.time, "perf_counter", lambda: now[0])
+    reached = loop.multihost_utils.reached_preemption_sync_point
+
+    def second(step):
+        now[0] += 1.0
+        return reached(step)
+
+    monkeypatch.setattr(loop.multihost_utils, "reached_preemption_sync_point", second)
+    run(num_steps=6, log_every=2, checkpoint_every=100, validate_every=100)
+    speeds = [r["seconds_per_step"] for r in records(tmp_path / "run") if "loss" in r]
+    assert speeds == [1.0, 1.0, 1.0]

@@ -1,0 +1,114 @@
+"""Measures training: the loop itself, on latents of noise, as `python -m launch.bench train`.
+
+What a device waits for, what a checkpoint holds up and how much of the machine's rate for matrix
+products is used come from the loop's own log. How a step would grow with devices is given in
+collectives and their bytes, of programs compiled for fake devices: their time says nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from bassdiff import recipes
+from bassdiff.audio.io import SAMPLE_RATE_HZ
+from bassdiff.cli import read_config
+from bassdiff.data import store
+from bassdiff.data.stems import Stems
+from bassdiff.models.autoencoder import LATENT_HOP
+from bassdiff.pretrained.release import load_codecs
+
+NUM_SONGS, SONG_FRAMES = 64, 2048
+NUM_STEPS, LOG_EVERY, SAVE_EVERY = 60, 10, 15
+DEVICE_COUNTS = (2, 4, 8)
+
+
+class _Songs:
+    """Names of songs without any sound."""
+
+    def __init__(self, title: str) -> None:
+        self.names = [f"{title}{number}" for number in range(NUM_SONGS)]
+
+    def __len__(self) -> int:
+        return NUM_SONGS
+
+    def __getitem__(self, index: int) -> Stems:
+        silent = np.zeros(1, np.float32)
+        return Stems(self.names[index], silent, {"drums": silent}, SAMPLE_RATE_HZ)
+
+
+def measure_training(spec: str, folder: Path) -> dict[str, Any]:
+    """Figures of training a diffusion model, by name.
+
+    Args:
+      spec: Its config, `FILE:SIZE`.
+      folder: Empty; receives the data and the run.
+    """
+    config = read_config(spec, [])
+    codecs = dict(zip(("mix", "bass"), load_codecs(config.data.codecs), strict=True))
+
+    def noise(source: Any, song: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        del source, song
+        latents = {
+            name: rng.normal(size=(1, SONG_FRAMES, codec.model.num_channels)).astype(np.float16)
+            for name, codec in codecs.items()
+        }
+        return {**latents, "active": np.ones((1, SONG_FRAMES), bool)}
+
+    about = {"codecs": {name: codec.fingerprint for name, codec in codecs.items()}}
+    for key, title in (("latents", "seen"), ("validation_latents", "unseen")):
+        store.build(folder / key, _Songs(title), noise, about, seed=0)
+        config.data[key] = str(folder / key)
+    usual_interval = config.checkpoint_every
+    config.num_steps, config.warmup_steps, config.log_every = NUM_STEPS, 1, LOG_EVERY
+    config.checkpoint_every, config.validate_every = SAVE_EVERY, 10 * NUM_STEPS
+    config.evaluate_every = 0
+    recipes.run(config, folder / "run")
+
+    lines = (folder / "run" / "logs" / "metrics.jsonl").read_text().splitlines()
+    records = [record for record in map(json.loads, lines) if "seconds_per_step" in record]
+    # The first holds what starting up leaves behind.
+    steady = {
+        name: statistics.median(record[name] for record in records[1:])
+        for name in ("seconds_per_step", "model_flops_utilisation", "data_wait_share")
+    }
+    saving = {record["step"]: record["goodput/checkpoint_seconds"] for record in records}
+    # The first save also compiles; the next two are between these records.
+    stall = (saving[50] - saving[20]) / 2
+    step_seconds = steady["seconds_per_step"]
+    audio_seconds = config.batch_size * config.crop_frames * LATENT_HOP / SAMPLE_RATE_HZ
+    return {
+        "device": jax.devices()[0].device_kind,
+        "num_devices": jax.device_count(),
+        "config": spec,
+        "steps_per_second": 1.0 / step_seconds,
+        "audio_seconds_per_second": audio_seconds / step_seconds,
+        "model_flops_utilisation": steady["model_flops_utilisation"],
+        "data_wait_share": steady["data_wait_share"],
+        "compile_seconds": records[-1]["goodput/compile_seconds"],
+        "first_checkpoint_stall_seconds": saving[20],
+        "checkpoint_stall_seconds": stall,
+        "checkpoint_stall_share": stall / (usual_interval * step_seconds),
+        "weak_scaling": {
+            str(count): _collectives(spec, count, config.batch_size, folder)
+            for count in DEVICE_COUNTS
+        },
+    }
+
+
+def _collectives(spec: str, num_devices: int, rows_per_device: int, folder: Path) -> dict[str, Any]:
+    """Collectives of a step with a batch that grows with the devices."""
+    out = folder / f"{num_devices}.json"
+    words = ["--config", spec, "--topology", f"cpu:{num_devices}", "--out", str(out)]
+    words.append(f"--config.batch_size={rows_per_device * num_devices}")
+    subprocess.run(
+        [sys.executable, "-m", "launch.memory", *words], check=True, stdout=subprocess.DEVNULL
+    )
+    return dict(json.loads(out.read_text())["collectives"])
