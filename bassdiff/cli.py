@@ -11,7 +11,6 @@ import argparse
 import contextlib
 import dataclasses
 import json
-import os
 import signal
 import sys
 import warnings
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from bassdiff.arguments import arguments_of
 from bassdiff.errors import GateFailed, InputError, Preempted, exit_code
+from bassdiff.programs import keep_programs, mend
 from bassdiff.runtime import distributed_job, resumable_job
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def generate(arguments: argparse.Namespace) -> None:
     from bassdiff.examples import example_mix
     from bassdiff.performance import name_outputs, perform
 
-    _compilation_cache()
+    keep_programs()
     mixdown = Path(arguments.mixdown) if arguments.mixdown else None
     outputs = name_outputs(Path(arguments.out), mixdown, arguments.plot, arguments.variations)
     perform(
@@ -84,7 +84,7 @@ def encode(arguments: argparse.Namespace) -> None:
     from bassdiff.data import latents, store
     from bassdiff.pretrained.features import open_features
 
-    _compilation_cache()
+    keep_programs()
     features = open_features(arguments.features, arguments.weights)
     source = _source(arguments)
     store.build(
@@ -110,7 +110,7 @@ def train(arguments: argparse.Namespace) -> None:
     """Trains an autoencoder, a diffusion model, its fast form or a matching model."""
     from bassdiff import recipes
 
-    _compilation_cache()
+    keep_programs()
     init = [] if arguments.init is None else [f"--config.init={arguments.init}"]
     config = read_config(arguments.config, [*init, *arguments.overrides])
     if config.objective != arguments.objective:
@@ -187,7 +187,7 @@ def _appraise(arguments: argparse.Namespace, out: Path) -> Table:
         raise InputError("--fail-if-gap-below is a gate of ablation; ask for that task")
     if bool(arguments.data) == bool(arguments.pairs):
         raise InputError("name the songs to play to (--data), or finished pairs (--pairs)")
-    _compilation_cache()
+    keep_programs()
     optional = ("embedder", "bank", "sweep_clips", "num_songs", "segment_seconds", "grid")
     request = Request(
         out=out,
@@ -308,21 +308,11 @@ def read_config(spec: str, overrides: Sequence[str]) -> ConfigDict:
     return config
 
 
-def _compilation_cache() -> None:
-    """Keeps compiled programs between runs, so that only the first one waits for them."""
-    import jax
-
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(Path(root) / "bassdiff" / "xla")
-    jax.config.update("jax_compilation_cache_dir", folder)
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
-
-
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
     from tqdm import tqdm
 
     # Not into the middle of a progress bar.
-    tqdm.write(f"bassdiff: warning: {message}", file=sys.stderr)
+    tqdm.write(f"bassdiff: warning: {mend(str(message))}", file=sys.stderr)
 
 
 def parser() -> argparse.ArgumentParser:

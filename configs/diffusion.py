@@ -9,7 +9,7 @@
 size   parameters  hardware            time      expected
 tiny   0.1 M       anything            seconds   nothing: for tests
 small  15 M        2 CPU cores         90 min    see bassdiff/pretrained/small/CARD.md
-base   120 M       v5e-16 or one H100  not run   not measured
+base   176 M       v5e-16 or one H100  not run   not measured
 """
 
 from ml_collections import ConfigDict

@@ -43,6 +43,10 @@ class _Songs:
         silent = np.zeros(1, np.float32)
         return Stems(self.names[index], silent, {"drums": silent}, SAMPLE_RATE_HZ)
 
+    def transposed(self, index: int, semitones: int) -> Stems:
+        del semitones
+        return self[index]
+
 
 def measure_training(spec: str, folder: Path) -> dict[str, Any]:
     """Figures of training a diffusion model, by name.

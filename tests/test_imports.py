@@ -14,6 +14,7 @@ PACKAGE = Path(bassdiff.__file__).parent
 FLOORS = {
     "errors": 0,
     "arguments": 0,
+    "programs": 0,
     "runtime": 0,
     "types": 0,
     "audio": 0,

@@ -1,5 +1,6 @@
 """What a job on many hosts meets, on two processes of this machine: it goes on, or ends fast."""
 
+import json
 import os
 import signal
 import subprocess
@@ -20,10 +21,15 @@ def environment(devices):
     return {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
 
 
-def launch(workdir, *options, processes=2, devices=4, restarts=6, grace=5.0):
+def launch(workdir, *options, **how):
     """Starts a gang of workers."""
+    return start_gang([WORKER, workdir, *options], **how)
+
+
+def start_gang(words, processes=2, devices=4, restarts=6, grace=5.0):
+    """Starts processes of this interpreter."""
     gang = ["launch.gang", "--processes", processes, "--restarts", restarts]
-    command = [*gang, "--grace-seconds", grace, "--", sys.executable, WORKER, workdir, *options]
+    command = [*gang, "--grace-seconds", grace, "--", sys.executable, *words]
     return subprocess.Popen(
         [sys.executable, "-m", *map(str, command)],
         env=environment(devices),
@@ -137,3 +143,55 @@ def test_a_gang_that_is_asked_to_end_saves_and_goes_on_later(tmp_path, whole):
     assert process.returncode == 42, errors
     assert "saved at step" in errors
     assert errors.count("ended with") == 1
+
+
+CLI = ["-c", "import sys; from bassdiff.cli import main; sys.exit(main())"]
+
+
+@pytest.fixture
+def words(latent_stores, tiny_weights):
+    """`bassdiff train diffusion` of the tiny model."""
+    data = {
+        "latents": latent_stores / "latents",
+        "validation_latents": latent_stores / "validation_latents",
+        "codecs": tiny_weights,
+    }
+    config = ["--config", ROOT / "configs" / "diffusion.py:tiny"]
+    return [
+        *(*CLI, "train", "diffusion", *config, "--config.crop_frames=8"),
+        *(f"--config.data.{key}={value}" for key, value in data.items()),
+    ]
+
+
+def test_two_hosts_train_validate_rehearse_and_export_the_real_thing(words, tmp_path):
+    process = start_gang([*words, "--workdir", tmp_path], restarts=0)
+    _, errors = process.communicate(timeout=240)
+    assert process.returncode == 0, errors
+    assert (tmp_path / "weights" / "unet.safetensors").is_file()
+    log = (tmp_path / "logs" / "metrics.jsonl").read_text()
+    assert "validation/own_mix" in log and "music/harmony_top1" in log
+
+
+def test_a_user_s_only_process_saves_when_asked_to_end_and_goes_on(words, tmp_path):
+    command = [*words, "--workdir", tmp_path, "--config.num_steps=100000"]
+    metrics, saved = tmp_path / "logs" / "metrics.jsonl", [0]
+    for _ in range(2):
+        with (tmp_path / "stderr").open("w") as stderr:
+            process = subprocess.Popen(
+                [sys.executable, *map(str, command)], env=environment(1), stderr=stderr
+            )
+            deadline = time.monotonic() + 120
+            while last_step(metrics) <= saved[-1]:
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(60) == 42
+        errors = (tmp_path / "stderr").read_text()
+        saved.append(int(errors.split("saved at step ")[1].split()[0]))
+    assert saved[2] > saved[1] > 0
+    assert '"goodput/lost_steps": 0.0' in metrics.read_text().splitlines()[-1]
+
+
+def last_step(metrics):
+    lines = metrics.read_text().splitlines() if metrics.exists() else []
+    return json.loads(lines[-1])["step"] if lines else 0

@@ -1,0 +1,38 @@
+"""Compiled programs on disk: kept between runs, and made anew where one is damaged."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+# What JAX warns of; it would compile at every run, and never write the entry again.
+_DAMAGED = re.compile(r"Error reading persistent compilation cache entry for '(\w+)'")
+
+
+def programs_folder() -> Path:
+    """Where compiled programs are: `JAX_COMPILATION_CACHE_DIR`, or the user's cache."""
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("JAX_COMPILATION_CACHE_DIR") or Path(root) / "bassdiff" / "xla")
+
+
+def keep_programs() -> None:
+    """Keeps compiled programs between runs, so that only the first one waits for them."""
+    import jax
+
+    jax.config.update("jax_compilation_cache_dir", str(programs_folder()))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+def mend(warning: str) -> str:
+    """Deletes the programs that a warning of JAX calls damaged, so that they are kept anew.
+
+    Returns:
+      What to tell the user instead; a warning of anything else as it is.
+    """
+    found = _DAMAGED.match(warning)
+    if not found:
+        return warning
+    for entry in programs_folder().glob(f"{found[1]}-*-cache"):
+        entry.unlink(missing_ok=True)
+    return f"a compiled program in {programs_folder()} was damaged and is made anew"
