@@ -57,6 +57,16 @@ def run(config: ConfigDict, workdir: Path, profile: tuple[int, int] | None = Non
     for key in ("num_steps", "batch_size", "checkpoint_every", "validate_every", "log_every"):
         if config[key] < 1:
             raise InputError(f"config.{key} is {config[key]}; choose 1 or more")
+    if config.get("evaluate_every", 0) % config.validate_every:
+        raise InputError(
+            f"config.evaluate_every is {config.evaluate_every}; choose a multiple of "
+            f"config.validate_every, {config.validate_every}, or 0"
+        )
+    if profile and profile[1] > config.num_steps:
+        raise InputError(
+            f"--profile asks for step {profile[1]} of a run of {config.num_steps} steps; choose "
+            "earlier ones"
+        )
     build = {
         "autoencoder": autoencoder,
         "diffusion": diffusion,
@@ -84,11 +94,6 @@ def run(config: ConfigDict, workdir: Path, profile: tuple[int, int] | None = Non
     )
     evaluate = None
     if isinstance(objective, DiffusionObjective) and config.evaluate_every:
-        if config.evaluate_every % config.validate_every:
-            raise InputError(
-                f"config.evaluate_every is {config.evaluate_every}; choose a multiple of "
-                f"config.validate_every, {config.validate_every}, or 0"
-            )
         schedule = dataclasses.replace(schedule, evaluate_every=config.evaluate_every)
         mix_codec, _ = load_codecs(config.data.codecs)
         guidance = Sampling.of_weights(objective.bindings).guidance

@@ -291,6 +291,14 @@ def test_unknown_weights_name_the_known_ones(capsys, mix, tmp_path, monkeypatch)
         ),
         (["--config", "configs/diffusion.py:tiny", "--wrong=1"], "wrong"),
         (["--config", "configs/diffusion.py:tiny"], "config.data.latents is empty"),
+        (
+            ["--config", "configs/diffusion.py:tiny", "--config.evaluate_every=9"],
+            "config.evaluate_every is 9; choose a multiple of config.validate_every, 8",
+        ),
+        (
+            ["--config", "configs/diffusion.py:tiny", "--profile", "steps=5:100"],
+            "asks for step 100 of a run of 8 steps",
+        ),
         (["--config", "configs/finetuning.py:tiny"], "no weights for this run to adapt; name some"),
         (
             ["--config", "configs/diffusion.py:tiny", "--init", "small"],

@@ -181,6 +181,8 @@ def train(
         goodput = Goodput(lost_steps=max(0, log.last_step() - step))
         program: jax.stages.Compiled | None = None
         skips = 0
+        # A run that resumes behind the first of them traces none.
+        traced = schedule.profile if schedule.profile and step < schedule.profile[0] else (0, 0)
         while step < schedule.num_steps:
             watchdog.expect(f"reading the batch of step {step + 1}", schedule.step_seconds)
             with goodput.spent("data_wait"):
@@ -189,16 +191,16 @@ def train(
                 watchdog.expect("compiling", schedule.start_seconds)
                 with goodput.spent("compile"):
                     program = step_fn.lower(state, batch).compile()
-                    meter.start(program)
+                    meter.start(program, goodput)
             watchdog.expect(f"step {step + 1}", schedule.step_seconds)
-            if schedule.profile and step + 1 == schedule.profile[0]:
+            if step + 1 == traced[0]:
                 jax.profiler.start_trace(workdir / "logs")
             state, metrics = program(state, batch)
             step += 1
             position = {**position, "next_index": position["next_index"] + batch_size}
             meter.add(metrics)
             bar.update()
-            if schedule.profile and step == schedule.profile[1]:
+            if step == traced[1]:
                 jax.block_until_ready(state)
                 jax.profiler.stop_trace()
 
@@ -219,6 +221,9 @@ def train(
                     goodput.lost_steps += step - int(state.step)
                     step, skips = int(state.step), 0
                     bar.n = step
+                    if is_preempted:
+                        raise Preempted(_going_on(step, workdir))
+                    meter.restart()
                     continue
             score = {}
             if is_validated:
@@ -246,10 +251,12 @@ def train(
             if is_preempted:
                 with goodput.spent("checkpoint"):
                     checkpoints.close()
-                raise Preempted(
-                    f"asked to end, and saved at step {step} in {workdir}; the same command goes on"
-                )
+                raise Preempted(_going_on(step, workdir))
     return state
+
+
+def _going_on(step: int, workdir: Path) -> str:
+    return f"asked to end, and saved at step {step} in {workdir}; the same command goes on"
 
 
 class Meter:
@@ -266,9 +273,9 @@ class Meter:
         self._flops = self._waited = 0.0
         self.restart()
 
-    def start(self, program: jax.stages.Compiled) -> None:
-        """Learns what a step costs."""
-        self._flops = program_flops(program)
+    def start(self, program: jax.stages.Compiled, goodput: Goodput) -> None:
+        """Learns what a step costs, and leaves out how long the first one had to wait."""
+        self._flops, self._waited = program_flops(program), goodput["data_wait"]
         self.restart()
 
     def restart(self) -> None:

@@ -5,7 +5,7 @@ import jax
 import numpy as np
 import pytest
 
-from bassdiff.errors import InputError
+from bassdiff.errors import InputError, Preempted
 from bassdiff.training import loop, partition
 from bassdiff.training.checkpoint import Checkpoints
 from bassdiff.training.loop import Schedule, local_batches, train
@@ -220,6 +220,7 @@ def test_speed_is_that_of_all_steps_since_the_last_record(run, tmp_path, monkeyp
     """A record after two steps and one after four more, of a second each."""
     now = [0.0]
     monkeypatch.setattr(loop.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(loop, "peak_flops", lambda device: 1e9)
     reached = loop.multihost_utils.reached_preemption_sync_point
 
     def second(step):
@@ -230,3 +231,45 @@ def test_speed_is_that_of_all_steps_since_the_last_record(run, tmp_path, monkeyp
     run(num_steps=6, log_every=2, checkpoint_every=100, validate_every=100)
     speeds = [r["seconds_per_step"] for r in records(tmp_path / "run") if "loss" in r]
     assert speeds == [1.0, 1.0, 1.0]
+
+
+def test_a_trace_of_some_steps_is_written(run, tmp_path):
+    run(num_steps=4, profile=(2, 3), validate_every=100)
+    assert list((tmp_path / "run" / "logs").glob("plugins/profile/*/*.pb"))
+
+
+def test_a_run_that_resumes_behind_its_trace_goes_on(run, tmp_path):
+    run(num_steps=3, validate_every=100)
+    run(num_steps=5, profile=(2, 4), validate_every=100)
+    assert not (tmp_path / "run" / "logs" / "plugins").exists()
+
+
+def test_asked_to_end_a_run_saves_and_goes_on_as_if_nothing_had_been(run, whole, monkeypatch):
+    reached = loop.multihost_utils.reached_preemption_sync_point
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.multihost_utils, "reached_preemption_sync_point", lambda step: step == 3)
+        with pytest.raises(Preempted, match="saved at step 3 in"):
+            run()
+    assert loop.multihost_utils.reached_preemption_sync_point is reached
+    assert_equal(run(), whole)
+
+
+def test_the_best_checkpoint_is_kept(run, regression, tmp_path):
+    class Worsening(regression):
+        def validate(self, state, log):
+            return float(state.step)
+
+    run(num_steps=20, objective=Worsening(), checkpoint_every=2, validate_every=4)
+    kept = {path.name for path in (tmp_path / "run" / "checkpoints").iterdir()}
+    assert {"4", "16", "18", "20"} == kept
+
+
+def test_an_evaluation_sees_the_average_when_it_is_due(run):
+    seen = []
+    run(
+        num_steps=9,
+        validate_every=2,
+        evaluate_every=4,
+        evaluate=lambda state, log: seen.append(int(state.step)),
+    )
+    assert seen == [4, 8, 9]
