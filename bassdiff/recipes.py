@@ -15,6 +15,7 @@ from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from bassdiff.appraisal.rehearsal import Rehearsal
+from bassdiff.audio.atomic import check_folder
 from bassdiff.data import latents, pipeline, store
 from bassdiff.data.sources import open_source
 from bassdiff.diffusion.schedules import LEVELS
@@ -73,7 +74,13 @@ def run(config: ConfigDict, workdir: Path, profile: tuple[int, int] | None = Non
         "distillation": distillation,
         "matching": matching,
     }[config.objective]
-    partition.make_mesh(config.mesh.data, config.mesh.fsdp)
+    mesh = partition.make_mesh(config.mesh.data, config.mesh.fsdp)
+    if config.batch_size % mesh.size:
+        raise InputError(
+            f"config.batch_size is {config.batch_size}; choose a multiple of the {mesh.size} "
+            "devices"
+        )
+    check_folder(workdir)
     objective, dataset = build(config, workdir)
     # Not before: a configuration that cannot be used leaves nothing behind.
     try:

@@ -7,14 +7,13 @@ import faulthandler
 import hashlib
 import os
 import signal
-import socket
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
 from bassdiff.errors import EXIT_DEFECT, EXIT_RETRY, InputError, Preempted, exit_code
 
@@ -47,8 +46,8 @@ def distributed_job(
 
     Where a TPU pod or another cluster is found, or the variables `JAX_COORDINATOR_ADDRESS`,
     `JAX_NUM_PROCESSES` and `JAX_PROCESS_ID` are set, processes find each other; otherwise this is
-    a job of one. That is initialised too: without it a SIGTERM would not be noticed
-    (`multihost_utils.reached_preemption_sync_point`).
+    a `resumable_job` of one. Several processes that are asked to end notice it in the training
+    loop only, where they can agree on a step.
 
     An error on one of several processes would leave the others waiting for ever, and its own
     interpreter too. So it ends the process at once, with its exit code.
@@ -63,61 +62,73 @@ def distributed_job(
     """
     import jax
 
-    _initialize(
+    is_alone = not _initialize(
         initialization_timeout=start_seconds,
         heartbeat_timeout_seconds=heartbeat_seconds,
         shutdown_timeout_seconds=shutdown_seconds,
     )
+    if is_alone:
+        with resumable_job():
+            yield
+        return
     try:
         yield
     except BaseException as error:
-        if jax.process_count() > 1:
-            _end(error)
-        raise
-    finally:
-        if jax.distributed.is_initialized():
-            jax.distributed.shutdown()
+        _end(error)
+    jax.distributed.shutdown()
 
 
-def _initialize(**limits: Any) -> None:
+def _initialize(**limits: Any) -> bool:
+    """Meets the other processes; returns whether there may be any."""
     import jax
 
-    if COORDINATOR in os.environ:
+    if COORDINATOR not in os.environ:
         try:
-            count, number = (int(os.environ[name]) for name in (NUM_PROCESSES, PROCESS_ID))
-        except (KeyError, ValueError) as error:
-            raise InputError(
-                f"{COORDINATOR} is set, so {NUM_PROCESSES} and {PROCESS_ID} must be whole numbers; "
-                "set all three or none"
-            ) from error
-        if not 0 <= number < count:
-            raise InputError(f"{PROCESS_ID} is {number}; choose a number from 0 to {count - 1}")
-        try:
-            jax.distributed.initialize(os.environ[COORDINATOR], count, number, **limits)
+            jax.distributed.initialize(**limits)
+        except ValueError:
+            # No cluster was detected.
+            return False
         except RuntimeError as error:
-            raise Preempted(
-                f"the {count} processes did not find each other at {os.environ[COORDINATOR]}"
-            ) from error
-        return
+            # JAX was used before, as in a notebook.
+            if "before any JAX" not in str(error):
+                raise
+            return False
+        return True
     try:
-        jax.distributed.initialize(**limits)
-    except ValueError:
-        # No cluster was detected.
-        address = f"127.0.0.1:{_free_port()}"
-        jax.distributed.initialize(address, 1, 0, coordinator_bind_address=address, **limits)
-    except RuntimeError as error:
-        # Where JAX was used before, as in a notebook, this is a job of the one process.
-        if "before any JAX" not in str(error):
-            raise
+        count, number = (int(os.environ[name]) for name in (NUM_PROCESSES, PROCESS_ID))
+    except (KeyError, ValueError) as error:
+        raise InputError(
+            f"{COORDINATOR} is set, so {NUM_PROCESSES} and {PROCESS_ID} must be whole numbers; "
+            "set all three or none"
+        ) from error
+    if not 0 <= number < count:
+        raise InputError(f"{PROCESS_ID} is {number}; choose a number from 0 to {count - 1}")
+    jax.distributed.initialize(os.environ[COORDINATOR], count, number, **limits)
+    return True
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+@contextlib.contextmanager
+def end_requests() -> Iterator[Callable[[], bool]]:
+    """Gives a function that says whether this process was asked to end since.
+
+    In a job of several processes that is always no: there JAX itself takes SIGTERM and lets all
+    agree on a step (`multihost_utils.reached_preemption_sync_point`).
+    """
+    import jax
+
+    asked = threading.Event()
+    is_mine = threading.current_thread() is threading.main_thread()
+    if jax.distributed.is_initialized() or not is_mine:
+        yield asked.is_set
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: asked.set())
+    try:
+        yield asked.is_set
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
-def _end(error: BaseException) -> None:
+def _end(error: BaseException) -> NoReturn:
     code = exit_code(error)
     if code == EXIT_DEFECT:
         traceback.print_exception(error)

@@ -70,11 +70,11 @@ def run_once(command: Sequence[str], num_processes: int, grace_seconds: float) -
         )
         for number in range(num_processes)
     ]
-    asked: list[int] = []
+    asked: list[float] = []
 
     def forward(number: int, frame: FrameType | None) -> None:
         del frame
-        asked.append(number)
+        asked.append(time.monotonic())
         for process in processes:
             process.send_signal(number)
 
@@ -83,6 +83,9 @@ def run_once(command: Sequence[str], num_processes: int, grace_seconds: float) -
         code = 0
         while code == 0 and any(process.poll() is None for process in processes):
             time.sleep(POLL_SECONDS)
+            if asked and time.monotonic() > asked[0] + grace_seconds:
+                for process in processes:
+                    process.kill()
             code = next((_code(p) for p in processes if p.poll() not in (None, 0)), 0)
         return code, bool(asked)
     finally:

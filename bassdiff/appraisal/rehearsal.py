@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import jax
@@ -9,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from bassdiff.data.annotation import Annotation
-from bassdiff.evaluation.music import hear_bass, hear_mix, score_clips
+from bassdiff.evaluation.music import HeardMix, hear_bass, hear_mix, score_clips
 from bassdiff.training.diffusion import DiffusionObjective
 from bassdiff.training.log import RunLog
 from bassdiff.training.state import TrainState
@@ -38,10 +39,14 @@ class Rehearsal:
         decode_mix: Callable[[np.ndarray], np.ndarray],
         guidance: float,
     ) -> None:
-        self._objective, self._guidance = objective, guidance
+        self._objective, self._decode_mix, self._guidance = objective, decode_mix, guidance
         self._play = jax.jit(objective.play)
-        unknown = Annotation()
-        self._mixes = [hear_mix(decode_mix(mix), unknown) for mix in objective.validation["mix"]]
+
+    # Once, and only by the process that rehearses.
+    @functools.cached_property
+    def _mixes(self) -> list[HeardMix]:
+        mixes = self._objective.validation["mix"]
+        return [hear_mix(self._decode_mix(mix), Annotation()) for mix in mixes]
 
     def __call__(self, state: TrainState, log: RunLog) -> None:
         """Plays with the averaged parameters and logs the scores as `music/...`."""

@@ -6,13 +6,13 @@ Numba compiles them on import and keeps them in files. Two processes that fill t
 parts that do not belong together, and every later process dies of them without a word.
 """
 
-import getpass
+import os
 import tempfile
 from pathlib import Path
 
 from filelock import FileLock
 
-with FileLock(Path(tempfile.gettempdir()) / f"bassdiff-{getpass.getuser()}.lock"):
+with FileLock(Path(tempfile.gettempdir()) / f"bassdiff-{os.getuid()}.lock"):
     import librosa
     import librosa.beat
     import librosa.core.audio

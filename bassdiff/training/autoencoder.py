@@ -256,6 +256,11 @@ class AutoencoderObjective:
         ]
         return hinge_discriminator_loss(*scores)
 
+    def model_flops(self, batch_size: int) -> float:
+        """Not known."""
+        del batch_size
+        return float("nan")
+
     def validate(self, state: TrainState, log: RunLog) -> float:
         """Distances on held-out clips, and what two of them sound and look like."""
         clips = self.validation_clips

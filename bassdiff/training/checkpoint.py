@@ -145,6 +145,15 @@ class Checkpoints:
             "one there, or move the folder away to start afresh"
         )
 
+    def wait(self) -> None:
+        """Waits for saves under way.
+
+        Raises:
+          InputError: If the disk was full when the last checkpoint was written.
+        """
+        with self._full_disk_named():
+            self._manager.wait_until_finished()
+
     def close(self) -> None:
         """Waits for saves under way and ends the background threads.
 

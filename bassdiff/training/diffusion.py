@@ -123,6 +123,17 @@ class DiffusionObjective:
         loss, grads = accumulated_gradient(mean_loss, state.params, rows, self.num_parts)
         return gradient_step(state, loss, grads, self.optimizer, self.ema_decay)
 
+    def model_flops(self, batch_size: int) -> float:
+        """Three forward passes: one forward, and the backward one is twice that."""
+        model = self.model.clone(remat=False)
+        x = jnp.zeros((1, self.crop_frames, self.model.num_channels))
+        mix = jnp.zeros((1, self.crop_frames, self.num_mix_channels))
+        cond = Cond(mix, jnp.ones(1), jnp.full(1, self.crop_frames, jnp.int32))
+        params = jax.eval_shape(model.init, jax.random.key(0), x, jnp.ones(1), cond)
+        # Lowered and not compiled: counting takes no more.
+        costs = jax.jit(model.apply).lower(params, x, jnp.ones(1), cond).cost_analysis()
+        return 3.0 * batch_size * float((costs or {}).get("flops", np.nan))
+
     def validate(self, state: TrainState, log: RunLog) -> float:
         """Loss on unseen songs with their own mix, with another's, and with none; some basses.
 

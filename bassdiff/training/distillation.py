@@ -154,6 +154,11 @@ class DistillationObjective:
         loss, grads = jax.value_and_grad(self.loss)(state.params, batch["mix"], level, noise)
         return gradient_step(state, loss, grads, self.optimizer, self.ema_decay)
 
+    def model_flops(self, batch_size: int) -> float:
+        """Not known."""
+        del batch_size
+        return float("nan")
+
     def validate(self, state: TrainState, log: RunLog) -> float:
         """How far basses of a few evaluations end from the teacher's of many, on unseen songs.
 

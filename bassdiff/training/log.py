@@ -13,6 +13,7 @@ from tensorboardX import SummaryWriter
 
 from bassdiff.audio.io import SAMPLE_RATE_HZ
 from bassdiff.audio.stft import log_magnitude, stft
+from bassdiff.errors import InputError
 from bassdiff.types import Array
 
 _STFT_LENGTH, _STFT_HOP = 1024, 256
@@ -62,8 +63,14 @@ class RunLog:
         if self._enabled:
             for name, value in values.items():
                 self._events.add_scalar(name, value, step)
-            self._lines.write(json.dumps({"step": step, **values}) + "\n")
-            self._lines.flush()
+            try:
+                self._lines.write(json.dumps({"step": step, **values}) + "\n")
+                self._lines.flush()
+            except OSError as error:
+                raise InputError(
+                    f"{self._path} cannot be written ({error.strerror}); free some space and run "
+                    "again"
+                ) from error
 
     def sound(self, step: int, name: str, samples: np.ndarray) -> None:
         """Records a mono clip `[N]` at 44.1 kHz, N a multiple of 256, and its spectrogram."""

@@ -17,7 +17,7 @@ from jax.experimental import multihost_utils
 from tqdm import tqdm
 
 from bassdiff.errors import InputError, Preempted
-from bassdiff.runtime import Watchdog
+from bassdiff.runtime import Watchdog, end_requests
 from bassdiff.training import partition
 from bassdiff.training.checkpoint import Checkpoints
 from bassdiff.training.goodput import Goodput
@@ -44,6 +44,14 @@ class Objective(Protocol):
         self, state: TrainState, batch: PyTree, key: Array
     ) -> tuple[TrainState, Metrics]:
         """One optimiser step and its scalar metrics, among them `loss` and `skipped`."""
+        ...
+
+    def model_flops(self, batch_size: int) -> float:
+        """Floating-point operations that the model needs for a step, on all devices together.
+
+        Nothing that is computed again for its memory counts. NaN where it is not known: then what
+        the compiler counts is used, loops once.
+        """
         ...
 
     def validate(self, state: TrainState, log: RunLog) -> float:
@@ -92,17 +100,21 @@ class Schedule:
 
 
 def local_batches(
-    dataset: grain.MapDataset, batch_size: int, first_index: int, num_threads: int
+    dataset: grain.MapDataset,
+    batch_size: int,
+    first_index: int,
+    num_threads: int,
+    share: tuple[int, int],
 ) -> grain.DatasetIterator:
     """This process's rows of every global batch from global example `first_index` on.
 
-    Process p takes the p-th of n parts of each batch, which is where its devices lie on the
-    mesh; shuffling and augmentation were decided by global index before. So the global batches
-    depend on n in nothing, not even in the order of their rows.
+    With a share of (p, n) it takes the p-th of n parts of each batch, which is where its devices
+    lie on the mesh; shuffling and augmentation were decided by global index before. So the global
+    batches depend on n in nothing, not even in the order of their rows.
     """
-    index, count = jax.process_index(), jax.process_count()
+    part, count = share
     parts = dataset[first_index:].batch(batch_size // count, drop_remainder=True)
-    rows = parts[index::count]
+    rows = parts[part::count]
     options = grain.ReadOptions(num_threads=num_threads, prefetch_buffer_size=2 * num_threads)
     return iter(rows.to_iter_dataset(options))
 
@@ -159,6 +171,7 @@ def train(
         contextlib.closing(checkpoints),
         RunLog(workdir / "logs", enabled=is_main) as log,
         tqdm(total=schedule.num_steps, unit="step", disable=not (progress and is_main)) as bar,
+        end_requests() as is_asked,
     ):
         watchdog.expect("the start", schedule.start_seconds)
         shapes = jax.eval_shape(objective.init, root_key)
@@ -170,6 +183,8 @@ def train(
         else:
             state, position = checkpoints.restore(shapes, shardings)
         step = int(state.step)
+        # Counts on when the run is rolled back, as the agreement on where to end needs.
+        tick = step
         bar.update(step)
         gather = jax.jit(lambda tree: tree, out_shardings=partition.replicated(mesh))
 
@@ -177,7 +192,13 @@ def train(
         def step_fn(state: TrainState, batch: PyTree) -> tuple[TrainState, Metrics]:
             return objective.train_step(state, batch, jax.random.fold_in(root_key, state.step))
 
-        batches = local_batches(dataset, batch_size, position["next_index"], num_read_threads)
+        batches = local_batches(
+            dataset,
+            batch_size,
+            position["next_index"],
+            num_read_threads,
+            partition.share_of_batch(mesh),
+        )
         goodput = Goodput(lost_steps=max(0, log.last_step() - step))
         program: jax.stages.Compiled | None = None
         skips = 0
@@ -191,21 +212,27 @@ def train(
                 watchdog.expect("compiling", schedule.start_seconds)
                 with goodput.spent("compile"):
                     program = step_fn.lower(state, batch).compile()
-                    meter.start(program, goodput)
+                    flops = objective.model_flops(batch_size) / mesh.size
+                    meter.start(program_flops(program) if np.isnan(flops) else flops, goodput)
             watchdog.expect(f"step {step + 1}", schedule.step_seconds)
             if step + 1 == traced[0]:
                 jax.profiler.start_trace(workdir / "logs")
             state, metrics = program(state, batch)
-            step += 1
+            step, tick = step + 1, tick + 1
             position = {**position, "next_index": position["next_index"] + batch_size}
             meter.add(metrics)
             bar.update()
             if step == traced[1]:
                 jax.block_until_ready(state)
                 jax.profiler.stop_trace()
+                traced = (0, 0)
 
-            is_preempted = multihost_utils.reached_preemption_sync_point(step)
-            is_validated = schedule.is_due(schedule.validate_every, step)
+            is_preempted = is_asked() or multihost_utils.reached_preemption_sync_point(tick)
+            is_last = step == schedule.num_steps
+            # Whoever is asked to end has no time for it.
+            is_validated = (is_last or not is_preempted) and schedule.is_due(
+                schedule.validate_every, step
+            )
             is_saved = is_validated or schedule.is_due(schedule.checkpoint_every, step)
             is_reported = is_saved or is_preempted or schedule.is_due(schedule.log_every, step)
             if is_reported:
@@ -214,6 +241,10 @@ def train(
                 log.scalars(step, meter.summary(records, goodput) | goodput.record())
                 bar.set_postfix(loss=f"{records[-1]['loss']:.4f}")
                 if skips >= schedule.max_skips:
+                    watchdog.expect("the roll-back", schedule.start_seconds)
+                    if traced[0] and step >= traced[0]:
+                        jax.profiler.stop_trace()
+                        traced = (0, 0)
                     with goodput.spent("rollback"):
                         state, position = _roll_back(
                             checkpoints, shapes, shardings, position, schedule, step, records[-1]
@@ -221,9 +252,9 @@ def train(
                     goodput.lost_steps += step - int(state.step)
                     step, skips = int(state.step), 0
                     bar.n = step
+                    meter.restart()
                     if is_preempted:
                         raise Preempted(_going_on(step, workdir))
-                    meter.restart()
                     continue
             score = {}
             if is_validated:
@@ -242,21 +273,22 @@ def train(
                     # Also where the others wait.
                     score = {"score": float(multihost_utils.broadcast_one_to_all(found))}
             # What a run in trouble would save it could not be rolled back to.
-            if (is_saved and not skips) or is_preempted or step == schedule.num_steps:
+            if (is_last or not skips) and (is_saved or is_preempted):
                 watchdog.expect(f"the checkpoint of step {step}", schedule.step_seconds)
                 with goodput.spent("checkpoint"):
                     checkpoints.save(step, state, position, force=True, metrics=score)
             if is_reported:
                 meter.restart()
             if is_preempted:
-                with goodput.spent("checkpoint"):
-                    checkpoints.close()
-                raise Preempted(_going_on(step, workdir))
+                watchdog.expect("the last checkpoint", schedule.step_seconds)
+                checkpoints.wait()
+                raise Preempted(_going_on(checkpoints.latest_step(), workdir))
     return state
 
 
-def _going_on(step: int, workdir: Path) -> str:
-    return f"asked to end, and saved at step {step} in {workdir}; the same command goes on"
+def _going_on(step: int | None, workdir: Path) -> str:
+    saved = "before anything was saved" if step is None else f"and saved at step {step}"
+    return f"asked to end, {saved} in {workdir}; the same command goes on"
 
 
 class Meter:
@@ -273,9 +305,9 @@ class Meter:
         self._flops = self._waited = 0.0
         self.restart()
 
-    def start(self, program: jax.stages.Compiled, goodput: Goodput) -> None:
-        """Learns what a step costs, and leaves out how long the first one had to wait."""
-        self._flops, self._waited = program_flops(program), goodput["data_wait"]
+    def start(self, flops: float, goodput: Goodput) -> None:
+        """Learns what a step costs a device, and leaves out how long the first had to wait."""
+        self._flops, self._waited = flops, goodput["data_wait"]
         self.restart()
 
     def restart(self) -> None:
@@ -283,8 +315,13 @@ class Meter:
         self._started = time.perf_counter()
 
     def add(self, metrics: Metrics) -> None:
-        """Takes in what a step that may still be running will report."""
+        """Takes in what a step that has just begun will report, and waits for the one before.
+
+        So one step waits for the device and none for the host, and no more: otherwise the host
+        would be many steps ahead, and nobody could tell a hung step from many slow ones.
+        """
         self._pending.append(metrics)
+        jax.block_until_ready(self._pending[-2:-1])
 
     def read(self) -> list[dict[str, float]]:
         """Waits for all steps and empties what they reported."""

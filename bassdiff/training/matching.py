@@ -110,6 +110,11 @@ class MatchingObjective:
         new, metrics = gradient_step(state, loss, grads, self.optimizer, self.ema_decay)
         return new, {**metrics, "picked": picked}
 
+    def model_flops(self, batch_size: int) -> float:
+        """Not known."""
+        del batch_size
+        return float("nan")
+
     def validate(self, state: TrainState, log: RunLog) -> float:
         """Picks among unseen songs, and each kind of confusion on its own, window by window."""
         vectors = self._embed(state.ema, self.validation)

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 import jax
 import numpy as np
-from jax.experimental import mesh_utils
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
@@ -41,10 +40,12 @@ def make_mesh(data: int = -1, fsdp: int = 1) -> Mesh:
 
 
 def arranged(devices: Sequence[jax.Device], data: int, fsdp: int) -> np.ndarray:
-    """Devices `[data, fsdp]`: neighbours along `fsdp` are near each other on their network.
+    """Devices `[data, fsdp]`, in order of slice, process and number.
 
-    Of several slices, each is a stretch of `data`: parameters are gathered within a slice, and
-    only gradients are summed over the slower network between slices.
+    So neighbours along `fsdp` are near each other on their network; parameters are gathered within
+    a slice, and only gradients are summed over the slower network between slices. And rows lie in
+    the order of processes, whatever the shape of the network, so that batches and noise do not
+    depend on it.
 
     Raises:
       InputError: If `fsdp` would reach beyond a slice.
@@ -55,11 +56,14 @@ def arranged(devices: Sequence[jax.Device], data: int, fsdp: int) -> np.ndarray:
             f"{num_slices} slices of {len(devices) // num_slices} devices cannot hold fsdp={fsdp}; "
             "set config.mesh.fsdp to a divisor of the devices of a slice"
         )
-    if num_slices == 1:
-        return mesh_utils.create_device_mesh((data, fsdp), devices)
-    return mesh_utils.create_hybrid_device_mesh(
-        (data // num_slices, fsdp), (num_slices, 1), devices
-    )
+    ordered = sorted(devices, key=lambda d: (getattr(d, "slice_index", 0), d.process_index, d.id))
+    return np.asarray(ordered).reshape(data, fsdp)
+
+
+def share_of_batch(mesh: Mesh) -> tuple[int, int]:
+    """Which part of every batch is this process's, and of how many."""
+    processes = list(dict.fromkeys(device.process_index for device in mesh.devices.flat))
+    return processes.index(jax.process_index()), len(processes)
 
 
 def own_mesh() -> Mesh:

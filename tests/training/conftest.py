@@ -45,6 +45,9 @@ class Regression:
         loss, grads = jax.value_and_grad(mean_loss)(state.params)
         return gradient_step(state, loss, grads, self.optimizer, ema_decay=0.9)
 
+    def model_flops(self, batch_size):
+        return 6.0 * batch_size * 256 * 300
+
     def validate(self, state, log):
         self.validated.append(int(state.step))
         log.scalars(int(state.step), {"validation/b": float(state.ema["b"].mean())})

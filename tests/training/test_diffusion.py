@@ -268,5 +268,5 @@ def test_settings_that_cannot_be_used_are_refused(config, tmp_path, key, value, 
 
 def test_a_workdir_that_cannot_be_made_is_refused(config, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="file/run cannot be created"):
+    with pytest.raises(InputError, match="file/run: cannot be made a folder"):
         recipes.run(config, tmp_path / "file" / "run")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -87,8 +88,9 @@ def test_preempted_again_and_again_a_run_ends_as_if_it_had_not_been(tmp_path, wh
 def test_asked_to_end_all_processes_save_at_one_step(tmp_path, whole):
     errors, code = run(tmp_path, "--fault", "term@5:1", restarts=0)
     assert code == 42
-    saved = int(errors.split("saved at step ")[1].split()[0])
-    assert (tmp_path / "checkpoints" / str(saved)).is_dir()
+    first, second = re.findall(r"saved at step (\d+)", errors)
+    assert first == second
+    assert (tmp_path / "checkpoints" / first).is_dir()
     errors, code = run(tmp_path)
     assert code == 0, errors
     assert_identical(tmp_path, whole)
@@ -102,22 +104,30 @@ def test_asked_to_end_all_processes_save_at_one_step(tmp_path, whole):
         # Whoever notices first: the heart that no longer beats, or the step that does not end.
         (["--fault", "stop@3:0"], {42, 134}, ""),
         (["--fault", "skip:1"], {42, 134}, ""),
-        (["--config", "{process}"], {2}, "process 1 has another configuration than process 0"),
     ],
 )
 def test_what_goes_wrong_on_one_process_ends_all_soon(tmp_path, options, codes, words):
     process = launch(tmp_path, *options, restarts=0, grace=0.5)
-    started = time.monotonic()
     # Starting up takes its time on a small machine; what counts is from the fault on.
-    marks = tmp_path / "checkpoints"
+    started = time.monotonic()
+    begun = started
     while process.poll() is None:
-        if not list(tmp_path.glob("fault-*")) and not marks.exists():
-            started = time.monotonic()
+        if not list(tmp_path.glob("fault-*")) and not (tmp_path / "checkpoints" / "8").exists():
+            begun = time.monotonic()
+        assert time.monotonic() < started + 120
         time.sleep(0.1)
     _, errors = process.communicate()
     assert process.returncode in codes, errors
     assert words in errors
-    assert time.monotonic() - started < 15.0
+    assert time.monotonic() - begun < 15.0
+
+
+def test_hosts_with_different_configurations_refuse_before_they_start(tmp_path):
+    errors, code = run(tmp_path, "--config", "{process}", restarts=3)
+    assert code == 2
+    assert "process 1 has another configuration than process 0" in errors
+    assert errors.count("ended with") == 1
+    assert not (tmp_path / "checkpoints").exists()
 
 
 @pytest.mark.parametrize(
@@ -133,7 +143,7 @@ def test_another_shape_takes_the_run_over(tmp_path, whole, processes, devices, f
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
 
 
-def test_a_gang_that_is_asked_to_end_saves_and_goes_on_later(tmp_path, whole):
+def test_a_gang_that_is_asked_to_end_saves_and_goes_on_later(tmp_path):
     process = launch(tmp_path, "--steps", "400", restarts=3)
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob("checkpoints/[0-9]*")) and time.monotonic() < deadline:
@@ -143,6 +153,10 @@ def test_a_gang_that_is_asked_to_end_saves_and_goes_on_later(tmp_path, whole):
     assert process.returncode == 42, errors
     assert "saved at step" in errors
     assert errors.count("ended with") == 1
+    saved = int(re.findall(r"saved at step (\d+)", errors)[0])
+    errors, code = run(tmp_path, "--steps", saved + 4)
+    assert code == 0, errors
+    assert int(final(tmp_path)[0]) == saved + 4
 
 
 CLI = ["-c", "import sys; from bassdiff.cli import main; sys.exit(main())"]

@@ -191,28 +191,25 @@ def test_impossible_runs_are_refused_before_they_start(run, tmp_path, changes, m
     assert not (tmp_path / "run").exists()
 
 
-def indices(dataset, first_index, num_batches, monkeypatch, process=0, count=1):
-    with monkeypatch.context() as patch:
-        patch.setattr(jax, "process_index", lambda: process)
-        patch.setattr(jax, "process_count", lambda: count)
-        batches = local_batches(dataset, 8, first_index, num_threads=2)
-        return np.stack([next(batches)["index"] for _ in range(num_batches)])
+def indices(dataset, first_index, num_batches, process=0, count=1):
+    batches = local_batches(dataset, 8, first_index, num_threads=2, share=(process, count))
+    return np.stack([next(batches)["index"] for _ in range(num_batches)])
 
 
 @pytest.mark.parametrize("count", [2, 4, 8])
-def test_global_batches_do_not_depend_on_the_number_of_processes(rows, monkeypatch, count):
+def test_global_batches_do_not_depend_on_the_number_of_processes(rows, count):
     dataset = rows()
-    alone = indices(dataset, 0, 4, monkeypatch)
-    shares = [indices(dataset, 0, 4, monkeypatch, p, count) for p in range(count)]
+    alone = indices(dataset, 0, 4)
+    shares = [indices(dataset, 0, 4, p, count) for p in range(count)]
     assert all(share.shape == (4, 8 // count) for share in shares)
     np.testing.assert_array_equal(np.concatenate(shares, axis=1), alone)
 
 
-def test_a_stream_continues_at_any_example_with_any_number_of_processes(rows, monkeypatch):
+def test_a_stream_continues_at_any_example_with_any_number_of_processes(rows):
     dataset = rows()
-    alone = indices(dataset, 0, 5, monkeypatch)
-    np.testing.assert_array_equal(indices(dataset, 24, 2, monkeypatch), alone[3:])
-    halves = [indices(dataset, 24, 2, monkeypatch, p, 2) for p in range(2)]
+    alone = indices(dataset, 0, 5)
+    np.testing.assert_array_equal(indices(dataset, 24, 2), alone[3:])
+    halves = [indices(dataset, 24, 2, p, 2) for p in range(2)]
     np.testing.assert_array_equal(np.concatenate(halves, axis=1), alone[3:])
 
 

@@ -53,6 +53,13 @@ def test_parameters_are_split_within_a_slice(data, fsdp):
     np.testing.assert_array_equal(slices, np.repeat([0, 1], data // 2)[:, None].repeat(fsdp, 1))
 
 
+def test_rows_lie_in_the_order_of_processes_whatever_the_network():
+    """As on a torus, where a process holds a square of chips whose numbers are not in a row."""
+    devices = [FakeDevice(number, 0, process_index=[0, 0, 1, 1][number % 4]) for number in range(8)]
+    processes = [device.process_index for device in arranged(devices, 8, 1).flat]
+    assert processes == [0] * 4 + [1] * 4
+
+
 def test_parameters_are_not_split_over_slices():
     devices = [FakeDevice(number, number % 2) for number in range(8)]
     with pytest.raises(InputError, match="2 slices of 4 devices cannot hold fsdp=8"):
