@@ -174,6 +174,7 @@ def two_steps(tmp_path_factory):
     return folder
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(("damage", "times"), [(flip, 3), (truncate, 1), (delete, 1)])
 def test_damage_to_any_file_is_noticed_or_harmless(two_steps, tmp_path, rng, damage, times):
     names = [path.relative_to(two_steps) for path in (two_steps / "2").rglob("*") if path.is_file()]
@@ -426,6 +427,7 @@ def save_damage_and_restore(folder, port, index):
     report(folder, 1, 8)
 
 
+@pytest.mark.faults
 def test_killed_in_the_middle_of_a_save_the_newest_whole_one_restores(tmp_path):
     folders = [tmp_path / f"{number}" for number in range(4)]
     delays = dict(zip(folders, (0.0, 0.01, 0.03, 0.1), strict=True))
@@ -453,11 +455,13 @@ def test_killed_in_the_middle_of_a_save_the_newest_whole_one_restores(tmp_path):
         assert data == {"next_index": 10 * newest}
 
 
+@pytest.mark.faults
 def test_sixteen_devices_restore_what_eight_saved(two_steps):
     process = start(f"report({str(two_steps)!r}, 1, 16)", 16)
     assert reported(process) == [fingerprints(make_state(2)), {"next_index": 20}]
 
 
+@pytest.mark.faults
 @pytest.mark.slow
 def test_two_processes_save_and_agree_on_what_is_damaged(tmp_path):
     with socket.socket() as free:
