@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from pathlib import Path
 
@@ -96,12 +95,12 @@ def run(config: ConfigDict, workdir: Path, profile: tuple[int, int] | None = Non
         checkpoint_every=config.checkpoint_every,
         log_every=config.log_every,
         validate_every=config.validate_every,
+        evaluate_every=config.get("evaluate_every", 0),
         profile=profile,
         step_seconds=config.step_seconds,
     )
     evaluate = None
-    if isinstance(objective, DiffusionObjective) and config.evaluate_every:
-        schedule = dataclasses.replace(schedule, evaluate_every=config.evaluate_every)
+    if isinstance(objective, DiffusionObjective) and schedule.evaluate_every:
         mix_codec, _ = load_codecs(config.data.codecs)
         guidance = Sampling.of_weights(objective.bindings).guidance
         evaluate = Rehearsal(objective, Codec(mix_codec).decode, guidance)

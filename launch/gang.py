@@ -19,7 +19,8 @@ import time
 from collections.abc import Sequence
 from types import FrameType
 
-EXIT_RETRY = 42
+from bassdiff.errors import EXIT_RETRY
+
 POLL_SECONDS = 0.05
 
 
