@@ -45,7 +45,7 @@ def assert_equal(tree, other):
 
 
 def test_a_network_starts_as_the_weights_are(config, tiny_weights, tmp_path):
-    objective, _ = recipes.diffusion(config, tmp_path)
+    objective, _ = recipes.diffusion.build(config, tmp_path)
     state = objective.prepare(jax.jit(objective.init)(jax.random.key(0)))
     unet = load_weights(tiny_weights).unet
     assert_equal(state.params, unet.params)
@@ -111,7 +111,7 @@ def test_weights_that_do_not_fit_are_refused(config, tmp_path, changes, message)
 
 
 def test_an_adapter_of_no_steps_is_the_network_itself(finetuning, tiny_weights, tmp_path):
-    objective, _ = recipes.diffusion(finetuning, tmp_path)
+    objective, _ = recipes.diffusion.build(finetuning, tmp_path)
     state = objective.prepare(jax.jit(objective.init)(jax.random.key(0)))
     objective.export(state, tmp_path)
     base, same = load_weights(tiny_weights), load_weights(tiny_weights, tmp_path)
