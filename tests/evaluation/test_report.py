@@ -69,6 +69,12 @@ def page(evaluation_folder, tmp_path_factory, log):
     return read(report.write_report(evaluation_folder, out, log))
 
 
+@pytest.fixture(autouse=True)
+def quick(page, monkeypatch):
+    """Pages after the first, which is looked at, have no pictures: they take most of the time."""
+    monkeypatch.setattr(extremes, "picture_uri", lambda mix, bass: "data:,")
+
+
 def test_page_holds_every_task_and_loads_nothing(page):
     assert loads_nothing(page)
     reader = Reader(page)

@@ -162,28 +162,65 @@ def test_a_gang_that_is_asked_to_end_saves_and_goes_on_later(tmp_path):
 CLI = ["-c", "import sys; from bassdiff.cli import main; sys.exit(main())"]
 
 
+def training(objective, **settings):
+    """`bassdiff train` of the tiny model of an objective."""
+    config = ["--config", ROOT / "configs" / f"{objective}.py:tiny"]
+    keys = [f"--config.{key.replace('__', '.')}={value}" for key, value in settings.items()]
+    return [*CLI, "train", objective, *config, *keys]
+
+
 @pytest.fixture
-def words(latent_stores, tiny_weights):
+def latents(latent_stores):
+    """Where the latents of both splits are."""
+    return {f"data__{name}": latent_stores / name for name in ("latents", "validation_latents")}
+
+
+@pytest.fixture
+def words(latents, tiny_weights):
     """`bassdiff train diffusion` of the tiny model."""
-    data = {
-        "latents": latent_stores / "latents",
-        "validation_latents": latent_stores / "validation_latents",
-        "codecs": tiny_weights,
-    }
-    config = ["--config", ROOT / "configs" / "diffusion.py:tiny"]
-    return [
-        *(*CLI, "train", "diffusion", *config, "--config.crop_frames=8"),
-        *(f"--config.data.{key}={value}" for key, value in data.items()),
-    ]
+    return training("diffusion", **latents, data__codecs=tiny_weights, crop_frames=8)
+
+
+def log_of(words, tmp_path, **how):
+    """What a gang of two hosts logged that trained something to its end."""
+    process = start_gang([*words, "--workdir", tmp_path], restarts=0, **how)
+    _, errors = process.communicate(timeout=240)
+    assert process.returncode == 0, errors
+    return (tmp_path / "logs" / "metrics.jsonl").read_text()
 
 
 def test_two_hosts_train_validate_rehearse_and_export_the_real_thing(words, tmp_path):
-    process = start_gang([*words, "--workdir", tmp_path], restarts=0)
-    _, errors = process.communicate(timeout=240)
-    assert process.returncode == 0, errors
+    """With parameters split over the devices, and the batch in parts."""
+    split = ["--config.mesh.fsdp=4", "--config.num_parts=2", "--config.batch_size=16"]
+    log = log_of([*words, *split], tmp_path)
     assert (tmp_path / "weights" / "unet.safetensors").is_file()
-    log = (tmp_path / "logs" / "metrics.jsonl").read_text()
     assert "validation/own_mix" in log and "music/harmony_top1" in log
+
+
+def test_two_hosts_train_a_codec_and_its_judge(tmp_path):
+    data = {"data__source": "composed:2", "data__max_seconds": 12.0, "num_fit_clips": 4}
+    settings = {"crop_samples": 16384, "num_parts": 2, "mesh__fsdp": 2, "num_steps": 4}
+    log = log_of(
+        training("autoencoder", **data, **settings, warmup_steps=1, adversarial_from_step=1),
+        tmp_path,
+        devices=2,
+    )
+    assert (tmp_path / "weights" / "bass_codec.safetensors").is_file()
+    critic = [json.loads(line)["critic"] for line in log.splitlines() if '"critic"' in line]
+    assert critic[-1] > 0.0
+
+
+def test_two_hosts_train_an_adapter_of_few_steps(latents, tiny_weights, tmp_path):
+    words = training("distillation", **latents, teacher=tiny_weights, crop_frames=8)
+    assert "validation/distilled" in log_of(words, tmp_path, devices=2)
+    assert (tmp_path / "weights" / "adapter.safetensors").is_file()
+
+
+def test_two_hosts_train_a_judge(songs_in_keys, tmp_path):
+    splits = ("latents", "validation_latents")
+    data = {f"data__{name}": songs_in_keys[name] for name in splits}
+    assert "validation/" in log_of(training("matching", **data), tmp_path, devices=2)
+    assert (tmp_path / "weights" / "matching.safetensors").is_file()
 
 
 def test_a_user_s_only_process_saves_when_asked_to_end_and_goes_on(words, tmp_path):
