@@ -9,7 +9,6 @@ from typing import Protocol
 
 import numpy as np
 
-from bassdiff.audio.compiled_librosa import librosa
 from bassdiff.audio.io import SAMPLE_RATE_HZ, read_mono
 from bassdiff.data.annotation import FILE_NAME, Annotation, parse_annotation
 from bassdiff.errors import InputError
@@ -136,6 +135,8 @@ def pitch_shifted(stems: Stems, semitones: int) -> Stems:
     """
     if semitones == 0:
         return stems
+    # Takes seconds to import, which processes that only read songs need not wait for.
+    from bassdiff.audio.compiled_librosa import librosa
 
     def shift(samples: np.ndarray) -> np.ndarray:
         return librosa.effects.pitch_shift(

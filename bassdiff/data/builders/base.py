@@ -208,9 +208,14 @@ def _examples(paths: Sequence[Path]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _check_space(songs: Sequence[parts.Outcome], folder: Path) -> None:
-    needed, free = sum(song.path.stat().st_size for song in songs), shutil.disk_usage(folder).free
+    needed, free = sum(song.path.stat().st_size for song in songs), free_bytes(folder)
     if free < needed:
         raise InputError(
             f"{folder.parent}: the dataset needs {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB are "
             "free; free some space and run the command again, finished songs are kept."
         )
+
+
+def free_bytes(folder: Path) -> int:
+    """Room on the folder's disk."""
+    return shutil.disk_usage(folder).free

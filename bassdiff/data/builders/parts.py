@@ -18,6 +18,7 @@ import signal
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,11 @@ def _in_processes(make: Any, jobs: Sequence[tuple[Track, Path]], workers: int, b
         try:
             for future in bar(as_completed(futures), disable=None):
                 future.result()
+        except BrokenProcessPool as error:
+            raise InputError(
+                "a worker was ended, perhaps for want of memory; run the same command with fewer "
+                "workers, finished songs are kept."
+            ) from error
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise

@@ -109,7 +109,7 @@ def _builder(
             raise InputError(f"{name} is one collection; leave out its name {collection!r}.")
         return kind(data_dir=data_dir)
     source = None if folder is None else str(Path(folder).resolve())
-    called = collection or re.sub(r"\W+", "_", Path(source).name if source else "all")
+    called = collection or re.sub(r"\W+", "_", Path(source).name if source else "songs")
     if not re.fullmatch(r"[\w.-]+", called):
         raise InputError(f"{called!r} names no collection; use letters, digits, _, - and dots.")
     return kind(data_dir=data_dir, config=SourceConfig(name=called, folder=source, **rendering))
@@ -126,9 +126,15 @@ def _build(
     try:
         # TFDS prints what it does, and standard output is the caller's.
         with contextlib.redirect_stdout(sys.stderr):
-            builder.download_and_prepare(download_config=config)
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+            # Nothing is downloaded; the folder for it goes when the parts go.
+            builder.download_and_prepare(
+                download_dir=builder.parts_dir / "downloads", download_config=config
+            )
+    except (OSError, RuntimeError) as error:
+        # ArrayRecord tells of a disk's faults by RuntimeError, and of nothing else while writing.
+        if isinstance(error, RuntimeError) and "; writing " not in str(error):
+            raise
+        reason = (getattr(error, "strerror", None) or str(error).partition(";")[0]).lower()
         raise InputError(
             f"{builder.data_dir}: cannot be written ({reason}); free some space or choose another "
             "folder, and run the command again: finished songs are kept."
