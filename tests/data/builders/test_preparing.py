@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+import tensorflow_datasets as tfds
 
 from bassdiff import cli
 from bassdiff.data.builders import base, parts, stem_folders
@@ -40,8 +41,19 @@ prepare("stem_folders", data, songs)
 
 
 def contents(folder):
-    """The bytes of a dataset's files, and not where it was made from."""
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    """Everything in a dataset: its records in their order, and the files beside them.
+
+    Protobuf serialises equal records in an order of fields that varies from process to process.
+    """
+    beside = {path.name: path.read_text() for path in folder.iterdir() if "record" not in path.name}
+    records = {
+        split: [
+            (song["name"], song["num_samples"], *song["stems"]["name"], *song["stems"]["flac"])
+            for song in songs
+        ]
+        for split, songs in tfds.builder_from_directory(folder).as_data_source().items()
+    }
+    return beside, records
 
 
 @pytest.fixture
