@@ -9,6 +9,7 @@ from typing import NoReturn, TypeAlias
 from bassdiff.errors import EXIT_INPUT
 
 Verb: TypeAlias = Callable[[argparse.Namespace], None]
+AddWords: TypeAlias = Callable[[argparse.ArgumentParser], None]
 
 
 class _Parser(argparse.ArgumentParser):
@@ -18,8 +19,9 @@ class _Parser(argparse.ArgumentParser):
         self.exit(EXIT_INPUT, f"bassdiff: {message}; see {self.prog} --help\n")
 
 
-def arguments_of(verbs: Sequence[Verb]) -> argparse.ArgumentParser:
-    """The parser of a command line with these verbs: functions of the names below."""
+def arguments_of(verbs: Sequence[Verb], data_words: AddWords) -> argparse.ArgumentParser:
+    """The parser of a command line with these verbs: functions of the names below, and `data`."""
+    add_words = {**_ARGUMENTS, "data": data_words}
     root = _Parser(
         "bassdiff", description="Listens to a music mix and plays a bass line that belongs to it."
     )
@@ -28,7 +30,7 @@ def arguments_of(verbs: Sequence[Verb]) -> argparse.ArgumentParser:
         summary = (verb.__doc__ or "").strip()
         sub = found.add_parser(verb.__name__, help=summary, description=summary)
         sub.set_defaults(verb=verb)
-        _ARGUMENTS[verb.__name__](sub)
+        add_words[verb.__name__](sub)
     return root
 
 
@@ -60,9 +62,9 @@ def _encode(sub: argparse.ArgumentParser) -> None:
         default="latents",
         help="latents of the codecs, or spectrum: for a matching model that needs no codec",
     )
-    sub.add_argument("--mixes", type=_positive(int), default=4, help="random mixes per song")
+    sub.add_argument("--mixes", type=positive(int), default=4, help="random mixes per song")
     sub.add_argument(
-        "--keys", type=_positive(int), default=1, help="keys of every song, as matching needs"
+        "--keys", type=positive(int), default=1, help="keys of every song, as matching needs"
     )
     sub.add_argument("--seed", type=int, default=0)
 
@@ -101,14 +103,14 @@ def _evaluate(sub: argparse.ArgumentParser) -> None:
     )
     sub.add_argument(
         "--sweep-clips",
-        type=_positive(int),
+        type=positive(int),
         default=12,
         help="style, ablation: how many of the clips to play again for every setting",
     )
     sub.add_argument(
-        "--songs", dest="num_songs", type=_positive(int), default=3, help="longform: how many"
+        "--songs", dest="num_songs", type=positive(int), default=3, help="longform: how many"
     )
-    sub.add_argument("--segment-seconds", type=_positive(float), default=60.0)
+    sub.add_argument("--segment-seconds", type=positive(float), default=60.0)
     sub.add_argument(
         "--fail-if-gap-below",
         type=_gap,
@@ -144,8 +146,8 @@ def _appraisal_arguments(sub: argparse.ArgumentParser, out: str) -> None:
         "--pairs", metavar="DIR", help="judge finished pairs instead: SONG/mix.*, bass.*, true.*"
     )
     _sampling_arguments(sub)
-    sub.add_argument("--clips", dest="num_clips", type=_positive(int), default=24)
-    sub.add_argument("--clip-seconds", type=_positive(float), default=23.8)
+    sub.add_argument("--clips", dest="num_clips", type=positive(int), default=24)
+    sub.add_argument("--clip-seconds", type=positive(float), default=23.8)
     sub.add_argument("--seed", type=int, default=0)
     sub.add_argument(
         "--judge",
@@ -238,7 +240,9 @@ def _steps(word: str) -> tuple[int, int]:
     return int(start), int(end)
 
 
-def _positive(kind: type[int] | type[float]) -> Callable[[str], int | float]:
+def positive(kind: type[int] | type[float]) -> Callable[[str], int | float]:
+    """Converts words to positive numbers, for argparse."""
+
     def convert(word: str) -> int | float:
         value = kind(word)
         if not 0 < value < float("inf"):
@@ -260,18 +264,20 @@ def _data_arguments(
     sub: argparse.ArgumentParser, split: str = "train", required: bool = True
 ) -> None:
     sub.add_argument(
-        "--data", required=required, help="midi:DIR, pop909:DIR, composed:N or stems:DIR; + joins"
+        "--data",
+        required=required,
+        help="midi:DIR, pop909:DIR, composed:N, stems:DIR or tfds:NAME@DATA_DIR; + joins",
     )
     sub.add_argument("--split", default=split, choices=("train", "validation", "all"))
     sub.add_argument("--soundfont", action="append", default=[], help=".sf2 file; may be repeated")
-    sub.add_argument("--variants", type=_positive(int), default=1, help="renderings of every song")
+    sub.add_argument("--variants", type=positive(int), default=1, help="renderings of every song")
     sub.add_argument("--cache", help="folder that keeps rendered songs")
     sub.add_argument(
-        "--max-seconds", type=_positive(float), default=120.0, help="songs are cut there"
+        "--max-seconds", type=positive(float), default=120.0, help="songs are cut there"
     )
 
 
-_ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
+_ARGUMENTS: dict[str, AddWords] = {
     "generate": _generate,
     "train": _train,
     "encode": _encode,

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bassdiff.arguments import arguments_of
+from bassdiff.data_tasks import data_words
 from bassdiff.errors import GateFailed, InputError, Preempted, exit_code
 from bassdiff.programs import keep_programs, mend
 from bassdiff.runtime import distributed_job, resumable_job
@@ -165,6 +166,12 @@ def sweep(arguments: argparse.Namespace) -> None:
 
     arguments.grid = parse_grid(arguments.grid)
     evaluate(arguments)
+
+
+@resumable_job()
+def data(arguments: argparse.Namespace) -> None:
+    """Prepares sets of songs for training."""
+    arguments.task(arguments)
 
 
 def _listen(arguments: argparse.Namespace, out: Path) -> None:
@@ -317,7 +324,7 @@ def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
 
 def parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
-    return arguments_of((generate, train, encode, release, evaluate, sweep))
+    return arguments_of((generate, train, encode, release, evaluate, sweep, data), data_words)
 
 
 if __name__ == "__main__":
