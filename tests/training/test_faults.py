@@ -216,13 +216,6 @@ def test_two_hosts_train_an_adapter_of_few_steps(latents, tiny_weights, tmp_path
     assert (tmp_path / "weights" / "adapter.safetensors").is_file()
 
 
-def test_two_hosts_train_a_judge(songs_in_keys, tmp_path):
-    splits = ("latents", "validation_latents")
-    data = {f"data__{name}": songs_in_keys[name] for name in splits}
-    assert "validation/" in log_of(training("matching", **data), tmp_path, devices=2)
-    assert (tmp_path / "weights" / "matching.safetensors").is_file()
-
-
 def test_a_user_s_only_process_saves_when_asked_to_end_and_goes_on(words, tmp_path):
     command = [*words, "--workdir", tmp_path, "--config.num_steps=100000"]
     metrics, saved = tmp_path / "logs" / "metrics.jsonl", [0]
