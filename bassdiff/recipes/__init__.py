@@ -9,7 +9,7 @@ import grain
 from ml_collections import ConfigDict
 
 from bassdiff.appraisal.rehearsal import Rehearsal
-from bassdiff.audio.atomic import check_folder
+from bassdiff.audio.atomic import check_folder, make_folder
 from bassdiff.errors import InputError
 from bassdiff.pretrained.codec import Codec
 from bassdiff.pretrained.release import load_codecs
@@ -56,10 +56,8 @@ def run(config: ConfigDict, workdir: Path, profile: tuple[int, int] | None = Non
         "matching": matching.build,
     }
     # Before the songs are read, and on all that will train.
-    num_devices, num_parts = (
-        partition.make_mesh(config.mesh.data, config.mesh.fsdp).size,
-        config.get("num_parts", 1),
-    )
+    num_devices = partition.make_mesh(config.mesh.data, config.mesh.fsdp).size
+    num_parts = config.get("num_parts", 1)
     if num_parts < 1 or config.batch_size % (num_parts * num_devices):
         raise InputError(
             f"config.batch_size is {config.batch_size}; choose a multiple of config.num_parts "
@@ -68,12 +66,7 @@ def run(config: ConfigDict, workdir: Path, profile: tuple[int, int] | None = Non
     check_folder(workdir)
     objective, dataset = builders[config.objective](config, workdir)
     # Not before: a configuration that cannot be used leaves nothing behind.
-    try:
-        workdir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"{workdir} cannot be created ({error.strerror}); choose another --workdir"
-        ) from error
+    make_folder(workdir)
     if isinstance(objective, AutoencoderObjective | DiffusionObjective):
         start.remember(workdir, objective.origin)
     schedule = Schedule(

@@ -46,14 +46,7 @@ def build(config: ConfigDict, workdir: Path) -> tuple[DiffusionObjective, grain.
             f"config.crop_frames={config.crop_frames}; choose a multiple of {model.stride}"
         )
     stores = open_stores(config)
-    bindings = {"mix_codec": mix_codec.fingerprint, "bass_codec": bass_codec.fingerprint}
-    check_codecs(
-        config,
-        stores,
-        config.data.codecs,
-        mix=mix_codec.fingerprint,
-        bass=bass_codec.fingerprint,
-    )
+    check_codecs(config, stores, config.data.codecs, *codecs)
     sampling = config.sampling.to_dict()
     if unet is not None and config.adapter_rank:
         # An adapter is sampled as the network that it corrects.
@@ -63,7 +56,11 @@ def build(config: ConfigDict, workdir: Path) -> tuple[DiffusionObjective, grain.
         model,
         Codec(bass_codec),
         unseen_clips(config, stores),
-        bindings={**bindings, "sampling": sampling},
+        bindings={
+            "mix_codec": mix_codec.fingerprint,
+            "bass_codec": bass_codec.fingerprint,
+            "sampling": sampling,
+        },
         start=None if unet is None else unet.params,
         origin=origin,
     )

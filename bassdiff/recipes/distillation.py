@@ -23,13 +23,7 @@ def build(config: ConfigDict, workdir: Path) -> tuple[DistillationObjective, gra
     stores = open_stores(config)
     weights = load_weights(config.teacher)
     defaults = Sampling.of_weights(weights.unet.bindings)
-    check_codecs(
-        config,
-        stores,
-        config.teacher,
-        mix=weights.mix_codec.fingerprint,
-        bass=weights.bass_codec.fingerprint,
-    )
+    check_codecs(config, stores, config.teacher, weights.mix_codec, weights.bass_codec)
     objective = DistillationObjective(
         model=weights.unet.model,
         teacher=jax.tree.map(jnp.asarray, weights.unet.params),

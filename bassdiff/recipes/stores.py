@@ -8,6 +8,7 @@ from ml_collections import ConfigDict
 
 from bassdiff.data import pipeline, store
 from bassdiff.errors import InputError
+from bassdiff.pretrained.weights import CodecWeights
 
 NUM_VALIDATION_CLIPS = 16
 
@@ -35,14 +36,19 @@ def open_stores(config: ConfigDict) -> dict[str, store.Store]:
 
 
 def check_codecs(
-    config: ConfigDict, stores: dict[str, store.Store], weights: str, **codecs: str
+    config: ConfigDict,
+    stores: dict[str, store.Store],
+    weights: str,
+    mix_codec: CodecWeights,
+    bass_codec: CodecWeights,
 ) -> None:
-    """Checks that latents are of these codecs, given by fingerprint.
+    """Checks that latents are of these codecs, which `weights` names.
 
     Raises:
       InputError: If they are of others.
     """
-    if stores["train"].manifest["codecs"] != codecs:
+    fingerprints = {"mix": mix_codec.fingerprint, "bass": bass_codec.fingerprint}
+    if stores["train"].manifest["codecs"] != fingerprints:
         raise InputError(
             f"{config.data.latents} was not made by the codecs of {weights}; encode the songs with "
             f"--weights {weights}, or train on the codecs that made it"

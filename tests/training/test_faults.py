@@ -18,7 +18,14 @@ pytestmark = pytest.mark.faults
 
 
 def environment(devices):
-    flags = f"--xla_force_host_platform_device_count={devices} --xla_backend_optimization_level=0"
+    flags = (
+        f"--xla_force_host_platform_device_count={devices}",
+        "--xla_backend_optimization_level=0",
+        # Else independent collectives of one program may start in another order on each process,
+        # and then wait for each other for ever.
+        "--xla_cpu_enable_concurrency_optimized_scheduler=false",
+    )
+    flags = " ".join(flags)
     return {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
 
 
@@ -214,6 +221,13 @@ def test_two_hosts_train_an_adapter_of_few_steps(latents, tiny_weights, tmp_path
     words = training("distillation", **latents, teacher=tiny_weights, crop_frames=8)
     assert "validation/distilled" in log_of(words, tmp_path, devices=2)
     assert (tmp_path / "weights" / "adapter.safetensors").is_file()
+
+
+def test_two_hosts_train_a_judge(songs_in_keys, tmp_path):
+    splits = ("latents", "validation_latents")
+    data = {f"data__{name}": songs_in_keys[name] for name in splits}
+    assert "validation/" in log_of(training("matching", **data), tmp_path, devices=2)
+    assert (tmp_path / "weights" / "matching.safetensors").is_file()
 
 
 def test_a_user_s_only_process_saves_when_asked_to_end_and_goes_on(words, tmp_path):

@@ -22,11 +22,11 @@ from typing import Any, ClassVar
 import tensorflow_datasets as tfds
 
 from bassdiff.data.builders import parts, rules
+from bassdiff.data.builders.reading import REPORT
 from bassdiff.data.builders.rules import Track
 from bassdiff.data.builders.song import FEATURES
 from bassdiff.errors import InputError
 
-REPORT = "report.json"
 # TFDS holds a shard in memory while it writes it.
 SHARD_BYTES = 256 << 20
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from collections import defaultdict
 from pathlib import Path
 from typing import ClassVar
 
-from bassdiff.data import splits
 from bassdiff.data.builders.base import SongBuilder
-from bassdiff.data.builders.rules import Reading, Track, assemble
+from bassdiff.data.builders.rules import Reading, Track, assemble, tracks_by_hash
 from bassdiff.errors import InputError
 
 METADATA = "data.json"
@@ -42,16 +40,9 @@ class MoisesDb(SongBuilder):
         songs = sorted(path.parent for path in root.glob(f"*/{METADATA}"))
         if not songs:
             raise InputError(f"{root}: there is no UUID/{METADATA} in it; name MoisesDB's folder.")
-        held_out = splits.hashed([song.name for song in songs])
-        return [
-            Track(
-                song.name,
-                "validation" if song.name in held_out else "train",
-                functools.partial(_read, song),
-                (song / METADATA, *sorted(song.glob("*/*.*"))),
-            )
-            for song in songs
-        ]
+        return tracks_by_hash(
+            songs, _read, lambda song: (song / METADATA, *sorted(song.glob("*/*.*")))
+        )
 
 
 def _read(song: Path) -> Reading:

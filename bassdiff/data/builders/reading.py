@@ -14,6 +14,8 @@ from bassdiff.data.builders.song import to_stems
 from bassdiff.data.stems import Stems, pitch_shifted
 from bassdiff.errors import InputError
 
+REPORT = "report.json"
+
 
 class PreparedSongs:
     """The songs of one split of a prepared dataset: a `Source` with random access.
@@ -117,7 +119,7 @@ def read_report(folder: Path) -> dict[str, Any]:
     Raises:
       InputError: there is none.
     """
-    return _json(folder / "report.json")
+    return _json(folder / REPORT)
 
 
 def _metadata(folder: Path) -> dict[str, list[tuple[str, int]]]:

@@ -24,12 +24,14 @@ A song is kept, with a line under `changed` of `report.json`:
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from bassdiff.audio.io import SAMPLE_RATE_HZ, probe, read_mono
+from bassdiff.data import splits
 from bassdiff.data.annotation import Annotation
 from bassdiff.data.stems import Stems
 from bassdiff.errors import InputError, SilentSong
@@ -104,6 +106,30 @@ def assemble(
     bass = audio.pop("bass")
     stems = Stems(name, bass, audio, SAMPLE_RATE_HZ, annotation or Annotation())
     return Reading(stems, tuple(changes))
+
+
+def tracks_by_hash(
+    songs: Sequence[Path],
+    read: Callable[[Path], Reading],
+    files: Callable[[Path], tuple[Path, ...]],
+) -> list[Track]:
+    """Tracks of song folders, of which `splits.hashed` holds out a tenth.
+
+    Args:
+      songs: their folders.
+      read: a song from its folder.
+      files: all that is read of a folder.
+    """
+    held_out = splits.hashed([song.name for song in songs])
+    return [
+        Track(
+            song.name,
+            "validation" if song.name in held_out else "train",
+            functools.partial(read, song),
+            files(song),
+        )
+        for song in songs
+    ]
 
 
 def check(stems: Stems) -> None:

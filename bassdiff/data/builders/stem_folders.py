@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 from typing import ClassVar
 
-from bassdiff.data import splits
 from bassdiff.data.annotation import FILE_NAME, Annotation, parse_annotation
 from bassdiff.data.builders.base import SongBuilder, SourceConfig
-from bassdiff.data.builders.rules import Reading, Track, assemble
+from bassdiff.data.builders.rules import Reading, Track, assemble, tracks_by_hash
 from bassdiff.data.stems import stem_files
 
 
@@ -30,16 +28,9 @@ class StemFolders(SongBuilder):
         songs = [
             path for path in sorted(folder.iterdir()) if path.is_dir() and len(stem_files(path))
         ]
-        held_out = splits.hashed([song.name for song in songs])
-        return [
-            Track(
-                song.name,
-                "validation" if song.name in held_out else "train",
-                functools.partial(_read, song),
-                (*stem_files(song).values(), song / FILE_NAME),
-            )
-            for song in songs
-        ]
+        return tracks_by_hash(
+            songs, _read, lambda song: (*stem_files(song).values(), song / FILE_NAME)
+        )
 
 
 def _read(song: Path) -> Reading:
