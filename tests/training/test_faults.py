@@ -129,6 +129,22 @@ def test_what_goes_wrong_on_one_process_ends_all_soon(tmp_path, options, codes, 
     assert time.monotonic() - begun < 15.0
 
 
+def test_a_peer_that_does_not_come_in_time_is_no_defect(tmp_path):
+    words = """
+import time
+from bassdiff.runtime import distributed_job
+with distributed_job(start_seconds=60, heartbeat_seconds=10, shutdown_seconds=10):
+    import jax, orbax.checkpoint as ocp
+    if jax.process_index() == 1:
+        time.sleep(60)
+    ocp.multihost.sync_global_processes("here", timeout=1, processes={0, 1})
+"""
+    process = start_gang(["-c", words], restarts=0, grace=0.5)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 42, errors
+    assert "DEADLINE_EXCEEDED" in errors
+
+
 def test_hosts_with_different_configurations_refuse_before_they_start(tmp_path):
     errors, code = run(tmp_path, "--config", "{process}", restarts=3)
     assert code == 2
