@@ -260,14 +260,14 @@ def test_a_codec_can_start_from_another(recipe, config, tmp_path):
     """And while its encoder stays, its latents go on to mean the same."""
     objective, _ = recipe
     folder = tmp_path / "first"
-    state = objective.init(jax.random.key(3))
+    state = jax.jit(objective.init)(jax.random.key(3))
     objective.export(state, folder)
     first = load_codec(folder / "bass_codec.safetensors")
     changed = config.copy_and_resolve_references()
     changed.init = str(folder)
     changed.num_fit_clips = 4
     again, _ = recipes.autoencoder.build(changed, tmp_path / "run")
-    begun = again.prepare(again.init(jax.random.key(0)))
+    begun = again.prepare(jax.jit(again.init)(jax.random.key(0)))
     for tree in (begun.params["generator"], begun.ema):
         for a, b in zip(jax.tree.leaves(tree), jax.tree.leaves(first.params), strict=True):
             np.testing.assert_array_equal(a, b)
