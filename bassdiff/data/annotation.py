@@ -44,6 +44,17 @@ class Annotation:
         chords = tuple(chord.transposed(semitones) for chord in self.chords)
         return dataclasses.replace(self, chords=chords)
 
+    def at_tempo(self, tempo: float) -> Annotation:
+        """The same song played `tempo` times as fast: what came at time t comes at t / tempo."""
+        beats = tuple(beat / tempo for beat in self.beat_seconds)
+        chords = tuple(
+            chord._replace(
+                start_seconds=chord.start_seconds / tempo, end_seconds=chord.end_seconds / tempo
+            )
+            for chord in self.chords
+        )
+        return Annotation(beats, chords)
+
     def to_json(self) -> str:
         """The contents of an `annotation.json`."""
         return json.dumps({"beat_seconds": self.beat_seconds, "chords": self.chords}, indent=1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from bassdiff.audio.io import match_loudness
@@ -12,27 +14,48 @@ MIX_LUFS = -16.0
 BASS_LUFS = -20.0
 GAIN_RANGE_DB = 3.0
 ALL_STEMS_PROBABILITY = 0.5
+# -70 dB of full scale, where BS.1770's gate closes.
+SILENT_PEAK = 10.0 ** (-70.0 / 20.0)
 
 
 def random_mix(stems: Stems, rng: np.random.Generator) -> np.ndarray:
     """A random non-empty subset of the other stems, each within 3 dB of its level.
 
-    Half of the mixes keep every stem, since that is what users bring.
+    Stems without a sound, such as the vocals of an instrumental, are passed over: alone they
+    would make a silent mix.
 
     Args:
       stems: One song.
       rng: Decides the subset and the gains.
 
     Returns:
-      `[N]` float32 at `MIX_LUFS`.
+      `[N]` float32 at `MIX_LUFS`; silence if nothing sounds.
     """
-    names = sorted(stems.others)
+    sounding = [name for name, s in stems.others.items() if np.abs(s).max(initial=0) > SILENT_PEAK]
+    gains_db = random_gains_db(sounding or list(stems.others), rng)
+    return match_loudness(stems.mix(gains_db.keys(), gains_db), stems.sample_rate_hz, MIX_LUFS)
+
+
+def random_gains_db(names: Sequence[str], rng: np.random.Generator) -> dict[str, float]:
+    """Which of some stems a mix has, and their gains.
+
+    Half of the mixes have every stem, since that is what users bring. Each of the others has one
+    that is drawn first and every further one with probability 1/2, so that a subset of k of n
+    stems has the probability k / (n 2^(n-1)) among these.
+
+    Args:
+      names: One or more stems; their order does not matter.
+      rng: Decides.
+
+    Returns:
+      Gain in decibels, uniform in ±`GAIN_RANGE_DB`, by name; never empty.
+    """
+    names = sorted(names)
     if rng.random() >= ALL_STEMS_PROBABILITY:
         chosen = rng.random(len(names)) < 0.5
         chosen[rng.integers(len(names))] = True
         names = [name for name, keep in zip(names, chosen, strict=True) if keep]
-    gains_db = {name: rng.uniform(-GAIN_RANGE_DB, GAIN_RANGE_DB) for name in names}
-    return match_loudness(stems.mix(names, gains_db), stems.sample_rate_hz, MIX_LUFS)
+    return {name: rng.uniform(-GAIN_RANGE_DB, GAIN_RANGE_DB) for name in names}
 
 
 def normalised_bass(stems: Stems) -> np.ndarray:

@@ -15,8 +15,6 @@ from bassdiff.errors import InputError
 
 # What has no key is not transposed.
 UNPITCHED = frozenset({"drums", "percussion"})
-# Long enough to tell the partials of low notes apart.
-VOCODER_WINDOW_SAMPLES = 4096
 
 AUDIO_SUFFIXES = frozenset(".wav .flac .ogg .opus .mp3 .aiff .aif .caf .au .w64 .rf64".split())
 
@@ -128,30 +126,38 @@ def read_stems(folder: Path) -> Stems:
     return Stems(folder.name, bass, padded, SAMPLE_RATE_HZ, known)
 
 
-def pitch_shifted(stems: Stems, semitones: int) -> Stems:
-    """A recording in another key, by a phase vocoder; drums stay as they are.
+def varied(stems: Stems, semitones: int = 0, tempo: float = 1.0) -> Stems:
+    """A recording in another key and at another tempo, by a phase vocoder.
 
-    The vocoder smears attacks a little, in the bass and the other stems alike.
+    Drums change their tempo, not their pitch. The vocoder smears attacks a little, in the bass
+    and the other stems alike.
+
+    Args:
+      stems: One song of N samples.
+      semitones: How much higher; below 0, lower.
+      tempo: Above 0; 1.1 is 10 % faster.
+
+    Returns:
+      The song under the same name: every stem `[round(N / tempo)]`, chords transposed, their
+      and the beats' times divided by `tempo`.
     """
-    if semitones == 0:
+    if semitones == 0 and tempo == 1.0:
         return stems
     # Takes seconds to import, which processes that only read songs need not wait for.
-    from bassdiff.audio.compiled_librosa import librosa
+    from bassdiff.audio.vocoder import stretched_and_shifted
 
-    def shift(samples: np.ndarray) -> np.ndarray:
-        return librosa.effects.pitch_shift(
-            samples, sr=stems.sample_rate_hz, n_steps=semitones, n_fft=VOCODER_WINDOW_SAMPLES
-        )
+    def vary(samples: np.ndarray, semitones: int) -> np.ndarray:
+        return stretched_and_shifted(samples, stems.sample_rate_hz, tempo, semitones)
 
     others = {
-        name: samples if name in UNPITCHED else shift(samples)
+        name: vary(samples, 0 if name in UNPITCHED else semitones)
         for name, samples in stems.others.items()
     }
     return dataclasses.replace(
         stems,
-        bass=shift(stems.bass),
+        bass=vary(stems.bass, semitones),
         others=others,
-        annotation=stems.annotation.transposed(semitones),
+        annotation=stems.annotation.transposed(semitones).at_tempo(tempo),
     )
 
 
@@ -177,8 +183,8 @@ class StemFolder:
         return read_stems(self._folders[index])
 
     def transposed(self, index: int, semitones: int) -> Stems:
-        """Song `index` in another key; see `pitch_shifted`."""
-        return pitch_shifted(self[index], semitones)
+        """Song `index` in another key; see `varied`."""
+        return varied(self[index], semitones)
 
 
 def stem_files(folder: Path) -> dict[str, Path]:

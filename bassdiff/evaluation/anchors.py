@@ -8,10 +8,10 @@ import numpy as np
 
 from bassdiff.audio.compiled_librosa import librosa
 from bassdiff.audio.io import SAMPLE_RATE_HZ
+from bassdiff.audio.vocoder import stretched_and_shifted
 from bassdiff.data import synth
 from bassdiff.data.latents import OTHER_KEYS
 from bassdiff.data.score import Note, Part
-from bassdiff.data.stems import VOCODER_WINDOW_SAMPLES
 from bassdiff.data.timbres import TIMBRES
 from bassdiff.evaluation.clips import Clip
 from bassdiff.evaluation.fit import mix_features
@@ -68,9 +68,7 @@ def other_key(song: int) -> int:
 
 def pitch_shifted(bass: np.ndarray, semitones: int) -> np.ndarray:
     """A recorded bass in another key, by a phase vocoder."""
-    return librosa.effects.pitch_shift(
-        bass, sr=SAMPLE_RATE_HZ, n_steps=semitones, n_fft=VOCODER_WINDOW_SAMPLES
-    )
+    return stretched_and_shifted(bass, SAMPLE_RATE_HZ, semitones=semitones)
 
 
 def half_a_beat_late(bass: np.ndarray, clip: Clip) -> np.ndarray:

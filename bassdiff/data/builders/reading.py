@@ -11,7 +11,7 @@ from typing import Any
 import tensorflow_datasets as tfds
 
 from bassdiff.data.builders.song import to_stems
-from bassdiff.data.stems import Stems, pitch_shifted
+from bassdiff.data.stems import Stems, varied
 from bassdiff.errors import InputError
 
 REPORT = "report.json"
@@ -66,8 +66,8 @@ class PreparedSongs:
             ) from error
 
     def transposed(self, index: int, semitones: int) -> Stems:
-        """Song `index` in another key; see `pitch_shifted`."""
-        return pitch_shifted(self[index], semitones)
+        """Song `index` in another key; see `varied`."""
+        return varied(self[index], semitones)
 
     def __getstate__(self) -> dict[str, Any]:
         # Whoever it is sent to opens the files anew.

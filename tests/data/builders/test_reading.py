@@ -8,7 +8,7 @@ from bassdiff.data.builders import reading
 from bassdiff.data.builders.preparing import prepare
 from bassdiff.data.builders.reading import PreparedSongs
 from bassdiff.data.sources import open_source
-from bassdiff.data.stems import pitch_shifted
+from bassdiff.data.stems import varied
 from bassdiff.errors import InputError
 
 
@@ -54,7 +54,7 @@ def test_joins_and_travels_like_other_sources(data_dir):
 
 def test_another_key_is_shifted(data_dir):
     songs = open_source(f"tfds:stem_folders@{data_dir}")
-    shifted, expected = songs.transposed(1, 2), pitch_shifted(songs[1], 2)
+    shifted, expected = songs.transposed(1, 2), varied(songs[1], 2)
     np.testing.assert_array_equal(shifted.bass, expected.bass)
     np.testing.assert_array_equal(shifted.others["drums"], songs[1].others["drums"])
 
