@@ -56,19 +56,6 @@ def test_a_crop_is_one_stretch_of_bass_and_mix_alike(crops):
     assert {crops[i]["mix"][0, 2] for i in range(50)} == {0, 1}
 
 
-def test_the_bass_plays_in_a_quarter_of_a_crop_at_least(crops):
-    for i in range(100):
-        song, frame = crops[i]["bass"][0].astype(int)
-        active = np.arange(frame, frame + 10) >= LENGTHS[song] // 2
-        assert active.mean() >= 0.25
-
-
-def test_every_stretch_of_a_song_can_come(latents):
-    crop, rng = LatentCrop(latents, 10, min_active=0.0), np.random.default_rng(0)
-    starts = {crop.random_map(0, rng)["bass"][0, 1] for _ in range(300)}
-    assert starts == set(range(LENGTHS[0] - 10 + 1))
-
-
 def test_every_epoch_has_every_long_enough_song_once_in_a_new_order(crops):
     songs = np.asarray([crops[i]["bass"][0, 0] for i in range(3 * 40)]).reshape(40, 3)
     for epoch in songs:
