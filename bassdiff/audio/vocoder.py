@@ -68,6 +68,8 @@ def stretched_by(samples: np.ndarray, sample_rate_hz: int, rate: float) -> np.nd
     padded = np.pad(samples, (WINDOW_SAMPLES, 2 * WINDOW_SAMPLES))
     attacks = _attacks(padded, sample_rate_hz) - WINDOW_SAMPLES
     sources, is_fresh = _time_map(attacks, rate, num_out)
+    # What lies further on is silence.
+    sources = np.minimum(sources, len(samples) + WINDOW_SAMPLES // 2)
     window = np.hanning(WINDOW_SAMPLES + 1)[:-1].astype(np.float32)
     out = np.zeros(len(sources) * HOP_SAMPLES + WINDOW_SAMPLES, np.float32)
 

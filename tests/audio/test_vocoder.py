@@ -69,5 +69,9 @@ def test_silence_stays_silent():
     assert not stretched_and_shifted(silence, SAMPLE_RATE_HZ, 1.1, -1).any()
 
 
-def test_a_moment_is_enough():
-    assert len(stretched_and_shifted(tone(110.0, 0.01), SAMPLE_RATE_HZ, 1.1, 1)) == 401
+@pytest.mark.parametrize(("tempo", "semitones"), [(0.5, 24), (1.1, 1), (2.0, -24)])
+@pytest.mark.parametrize("seconds", [0.01, 1.0])
+def test_extremes_keep_their_length(tempo, semitones, seconds):
+    out = stretched_and_shifted(tone(110.0, seconds), SAMPLE_RATE_HZ, tempo, semitones)
+    assert len(out) == round(seconds * SAMPLE_RATE_HZ / tempo)
+    assert np.isfinite(out).all()

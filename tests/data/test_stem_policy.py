@@ -26,7 +26,7 @@ from bassdiff.training.loop import local_batches
 
 RATE_HZ = 44100
 NAMES = ("drums", "other", "vocals")
-NUM_DRAWS = 8000
+NUM_DRAWS = 30_000
 CROP_FRAMES = 10
 
 
@@ -134,10 +134,10 @@ def test_mixes_and_basses_reach_models_at_their_loudness(song):
 
 
 def test_a_stem_without_a_sound_makes_no_mix_of_its_own(song):
-    """A quarter of twelve mixes would be of the silent vocals alone, in an instrumental."""
+    """Else one mix in 24 of an instrumental would be of its silent vocals alone."""
     noise_floor = np.full_like(song.bass, 1e-5)
     instrumental = Stems("song", song.bass, {**song.others, "vocals": noise_floor}, RATE_HZ)
-    for seed in range(60):
+    for seed in range(120):
         mix = random_mix(instrumental, np.random.default_rng(seed))
         assert loudness_lufs(mix, RATE_HZ) == pytest.approx(MIX_LUFS, abs=0.1)
 
@@ -180,11 +180,11 @@ def test_crops_start_anywhere_alike():
 
 
 def test_a_crop_takes_any_of_the_mixes():
-    """Every mix of a song is as likely, wherever the crop starts."""
+    """Every mix of a song is as likely, and the start of a crop tells nothing of it."""
     starts, rows = crops(np.ones(49), NUM_DRAWS)
     for row in range(4):
         assert_rate(np.sum(rows == row), NUM_DRAWS, 1 / 4)
-        assert_rate(np.sum((rows == row) & (starts < 20)), NUM_DRAWS, 1 / 8)
+        assert_rate(np.sum((rows == row) & (starts % 4 == row)), NUM_DRAWS, 1 / 16)
 
 
 def active_share(active, starts):
