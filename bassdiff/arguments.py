@@ -80,6 +80,36 @@ def _release(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--out", required=True, help="folder that receives the weights")
 
 
+def _data(sub: argparse.ArgumentParser) -> None:
+    jobs = sub.add_subparsers(required=True, metavar="JOB", dest="job")
+    for name, (summary, add) in _DATA_JOBS.items():
+        add(jobs.add_parser(name, help=summary, description=summary))
+
+
+def _inspect(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("data", metavar="SPEC", help="songs as of --data, or a folder of latents")
+    _rendering_arguments(sub)
+    sub.add_argument(
+        "--songs", dest="num_songs", type=_positive(int), metavar="N", help="drawn evenly"
+    )
+    sub.add_argument(
+        "--examples", dest="num_examples", type=_positive(int), default=4, help="songs to play"
+    )
+    sub.add_argument("--out", required=True, metavar="DIR", help="index.html and inspection.json")
+
+
+def _duplicates(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("data", metavar="SPEC", help="songs as of --data")
+    sub.add_argument(
+        "--against",
+        metavar="SPEC",
+        help="compare with all of these, instead of the training split with the validation split",
+    )
+    _rendering_arguments(sub, split=None)
+    sub.add_argument("--out", required=True, metavar="FILE", help="the report, as .json")
+    sub.add_argument("--fail", action="store_true", help="exit with 3 if there is any pair")
+
+
 def _evaluate(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "task",
@@ -262,7 +292,12 @@ def _data_arguments(
     sub.add_argument(
         "--data", required=required, help="midi:DIR, pop909:DIR, composed:N or stems:DIR; + joins"
     )
-    sub.add_argument("--split", default=split, choices=("train", "validation", "all"))
+    _rendering_arguments(sub, split)
+
+
+def _rendering_arguments(sub: argparse.ArgumentParser, split: str | None = "train") -> None:
+    if split is not None:
+        sub.add_argument("--split", default=split, choices=("train", "validation", "all"))
     sub.add_argument("--soundfont", action="append", default=[], help=".sf2 file; may be repeated")
     sub.add_argument("--variants", type=_positive(int), default=1, help="renderings of every song")
     sub.add_argument("--cache", help="folder that keeps rendered songs")
@@ -271,9 +306,14 @@ def _data_arguments(
     )
 
 
+_DATA_JOBS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
+    "inspect": ("Shows what songs, or a store of latents, hold, on a page.", _inspect),
+    "duplicates": ("Finds songs that are in two splits, in whatever key and sound.", _duplicates),
+}
 _ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "generate": _generate,
     "train": _train,
+    "data": _data,
     "encode": _encode,
     "release": _release,
     "evaluate": _evaluate,

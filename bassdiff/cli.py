@@ -1,8 +1,9 @@
 """The command line: one verb per job. `bassdiff VERB --help` tells the rest.
 
 Exit codes: 0 done; 2 bad input, usage or configuration (nothing was written); 3 an evaluation
-fell short of `--fail-if-gap-below`; 42 a long job was asked to end, or hung, and the same command
-goes on; 130 interrupted; 1 a defect of bassdiff, with a traceback to report.
+fell short of `--fail-if-gap-below`, or `data duplicates --fail` found a pair; 42 a long job was
+asked to end, or hung, and the same command goes on; 130 interrupted; 1 a defect of bassdiff, with
+a traceback to report.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bassdiff.arguments import arguments_of
 from bassdiff.errors import GateFailed, InputError, Preempted, exit_code
@@ -74,6 +75,11 @@ def generate(arguments: argparse.Namespace) -> None:
     )
     for output in outputs:
         print("wrote", *filter(None, dataclasses.astuple(output)), file=sys.stderr)
+
+
+def data(arguments: argparse.Namespace) -> None:
+    """Looks at songs before they are trained on."""
+    {"inspect": _inspect, "duplicates": _duplicates}[arguments.job](arguments)
 
 
 @resumable_job()
@@ -167,6 +173,41 @@ def sweep(arguments: argparse.Namespace) -> None:
     evaluate(arguments)
 
 
+def _inspect(arguments: argparse.Namespace) -> None:
+    from tqdm import tqdm
+
+    from bassdiff.inspection.run import inspect
+
+    page = inspect(
+        arguments.data,
+        Path(arguments.out),
+        _rendering(arguments) | {"split": arguments.split},
+        arguments.num_songs,
+        arguments.num_examples,
+        lambda items, label: tqdm(items, label, leave=False),
+    )
+    print("wrote", page, file=sys.stderr)
+
+
+def _duplicates(arguments: argparse.Namespace) -> None:
+    from tqdm import tqdm
+
+    from bassdiff.inspection.run import duplicates
+
+    report = duplicates(
+        arguments.data,
+        arguments.against,
+        Path(arguments.out),
+        _rendering(arguments),
+        lambda items, label: tqdm(items, label, leave=False),
+    )
+    print(report.to_text())
+    if arguments.fail and report.pairs:
+        raise GateFailed(
+            f"{len(report.pairs)} pairs of songs are in both splits; see {arguments.out}"
+        )
+
+
 def _listen(arguments: argparse.Namespace, out: Path) -> None:
     from bassdiff.evaluation.listening import summarise, write_listening_page
 
@@ -193,13 +234,7 @@ def _appraise(arguments: argparse.Namespace, out: Path) -> Table:
         out=out,
         data=arguments.data or f"pairs:{arguments.pairs}",
         finished=bool(arguments.pairs),
-        source={
-            "split": "all" if arguments.pairs else arguments.split,
-            "soundfonts": arguments.soundfont,
-            "variants": arguments.variants,
-            "cache_dir": arguments.cache,
-            "max_seconds": arguments.max_seconds,
-        },
+        source={"split": "all" if arguments.pairs else arguments.split, **_rendering(arguments)},
         num_clips=arguments.num_clips,
         clip_seconds=arguments.clip_seconds,
         seed=arguments.seed,
@@ -221,14 +256,16 @@ def _appraise(arguments: argparse.Namespace, out: Path) -> Table:
 def _source(arguments: argparse.Namespace) -> Source:
     from bassdiff.data.sources import open_source
 
-    return open_source(
-        arguments.data,
-        arguments.split,
-        soundfonts=arguments.soundfont,
-        variants=arguments.variants,
-        cache_dir=arguments.cache,
-        max_seconds=arguments.max_seconds,
-    )
+    return open_source(arguments.data, arguments.split, **_rendering(arguments))
+
+
+def _rendering(arguments: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "soundfonts": arguments.soundfont,
+        "variants": arguments.variants,
+        "cache_dir": arguments.cache,
+        "max_seconds": arguments.max_seconds,
+    }
 
 
 def _styles(arguments: argparse.Namespace) -> list[Style]:
@@ -317,7 +354,7 @@ def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
 
 def parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
-    return arguments_of((generate, train, encode, release, evaluate, sweep))
+    return arguments_of((generate, data, train, encode, release, evaluate, sweep))
 
 
 if __name__ == "__main__":
