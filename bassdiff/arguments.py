@@ -114,8 +114,8 @@ def _evaluate(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "task",
         choices=(
-            *("music", "matching", "distances", "style", "longform", "ablation"),
-            *("listen", "report"),
+            *("music", "matching", "distances", "memorisation", "style", "longform"),
+            *("ablation", "listen", "report"),
         ),
         help="the question; listen makes a blind test of what was played, report a page of it all",
     )
@@ -128,6 +128,9 @@ def _evaluate(sub: argparse.ArgumentParser) -> None:
     )
     sub.add_argument(
         "--bank", default="composed:40", help="music: songs to find the nearest bass in, or empty"
+    )
+    sub.add_argument(
+        "--training", default="", metavar="DIR", help="memorisation: latents trained on, by encode"
     )
     sub.add_argument(
         "--sweep-clips",

@@ -229,7 +229,10 @@ def _appraise(arguments: argparse.Namespace, out: Path) -> Table:
     if bool(arguments.data) == bool(arguments.pairs):
         raise InputError("name the songs to play to (--data), or finished pairs (--pairs)")
     keep_programs()
-    optional = ("embedder", "bank", "sweep_clips", "num_songs", "segment_seconds", "grid")
+    optional = (
+        *("embedder", "bank", "training"),
+        *("sweep_clips", "num_songs", "segment_seconds", "grid"),
+    )
     request = Request(
         out=out,
         data=arguments.data or f"pairs:{arguments.pairs}",
