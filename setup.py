@@ -18,6 +18,7 @@ DATA = [
     "array-record>=0.8",
     "pretty_midi>=0.2.11",
     "midirenderer>=0.1.3",
+    "pyyaml",
 ]
 TOOLS = [
     "ml_collections>=1.0",
@@ -55,6 +56,7 @@ setup(
         "cuda": ["jax[cuda13]"],
         "midi": ["pretty_midi>=0.2.11", "midirenderer>=0.1.3"],
         "embedders": ["onnxruntime"],
+        "beam": ["apache-beam>=2.60"],
         "test": [
             "pytest>=8",
             "pytest-xdist>=3.6",

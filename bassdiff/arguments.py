@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
-from typing import NoReturn, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 from bassdiff.errors import EXIT_INPUT
 
 Verb: TypeAlias = Callable[[argparse.Namespace], None]
+AddWords: TypeAlias = Callable[[argparse.ArgumentParser], None]
 
 
 class _Parser(argparse.ArgumentParser):
@@ -18,8 +19,9 @@ class _Parser(argparse.ArgumentParser):
         self.exit(EXIT_INPUT, f"bassdiff: {message}; see {self.prog} --help\n")
 
 
-def arguments_of(verbs: Sequence[Verb]) -> argparse.ArgumentParser:
-    """The parser of a command line with these verbs: functions of the names below."""
+def arguments_of(verbs: Sequence[Verb], data_words: AddWords) -> argparse.ArgumentParser:
+    """The parser of a command line with these verbs: functions of the names below, and `data`."""
+    add_words = {**_ARGUMENTS, "data": data_words}
     root = _Parser(
         "bassdiff", description="Listens to a music mix and plays a bass line that belongs to it."
     )
@@ -28,7 +30,7 @@ def arguments_of(verbs: Sequence[Verb]) -> argparse.ArgumentParser:
         summary = (verb.__doc__ or "").strip()
         sub = found.add_parser(verb.__name__, help=summary, description=summary)
         sub.set_defaults(verb=verb)
-        _ARGUMENTS[verb.__name__](sub)
+        add_words[verb.__name__](sub)
     return root
 
 
@@ -60,9 +62,9 @@ def _encode(sub: argparse.ArgumentParser) -> None:
         default="latents",
         help="latents of the codecs, or spectrum: for a matching model that needs no codec",
     )
-    sub.add_argument("--mixes", type=_positive(int), default=4, help="random mixes per song")
+    sub.add_argument("--mixes", type=positive(int), default=4, help="random mixes per song")
     sub.add_argument(
-        "--keys", type=_positive(int), default=1, help="keys of every song, as matching needs"
+        "--keys", type=positive(int), default=1, help="keys of every song, as matching needs"
     )
     sub.add_argument("--seed", type=int, default=0)
 
@@ -78,36 +80,6 @@ def _release(sub: argparse.ArgumentParser) -> None:
         help="a matching model's matching.safetensors; may be repeated",
     )
     sub.add_argument("--out", required=True, help="folder that receives the weights")
-
-
-def _data(sub: argparse.ArgumentParser) -> None:
-    jobs = sub.add_subparsers(required=True, metavar="JOB", dest="job")
-    for name, (summary, add) in _DATA_JOBS.items():
-        add(jobs.add_parser(name, help=summary, description=summary))
-
-
-def _inspect(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("data", metavar="SPEC", help="songs as of --data, or a folder of latents")
-    _rendering_arguments(sub)
-    sub.add_argument(
-        "--songs", dest="num_songs", type=_positive(int), metavar="N", help="drawn evenly"
-    )
-    sub.add_argument(
-        "--examples", dest="num_examples", type=_positive(int), default=4, help="songs to play"
-    )
-    sub.add_argument("--out", required=True, metavar="DIR", help="index.html and inspection.json")
-
-
-def _duplicates(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("data", metavar="SPEC", help="songs as of --data")
-    sub.add_argument(
-        "--against",
-        metavar="SPEC",
-        help="compare with all of these, instead of the training split with the validation split",
-    )
-    _rendering_arguments(sub, split=None)
-    sub.add_argument("--out", required=True, metavar="FILE", help="the report, as .json")
-    sub.add_argument("--fail", action="store_true", help="exit with 3 if there is any pair")
 
 
 def _evaluate(sub: argparse.ArgumentParser) -> None:
@@ -134,14 +106,14 @@ def _evaluate(sub: argparse.ArgumentParser) -> None:
     )
     sub.add_argument(
         "--sweep-clips",
-        type=_positive(int),
+        type=positive(int),
         default=12,
         help="style, ablation: how many of the clips to play again for every setting",
     )
     sub.add_argument(
-        "--songs", dest="num_songs", type=_positive(int), default=3, help="longform: how many"
+        "--songs", dest="num_songs", type=positive(int), default=3, help="longform: how many"
     )
-    sub.add_argument("--segment-seconds", type=_positive(float), default=60.0)
+    sub.add_argument("--segment-seconds", type=positive(float), default=60.0)
     sub.add_argument(
         "--fail-if-gap-below",
         type=_gap,
@@ -177,8 +149,8 @@ def _appraisal_arguments(sub: argparse.ArgumentParser, out: str) -> None:
         "--pairs", metavar="DIR", help="judge finished pairs instead: SONG/mix.*, bass.*, true.*"
     )
     _sampling_arguments(sub)
-    sub.add_argument("--clips", dest="num_clips", type=_positive(int), default=24)
-    sub.add_argument("--clip-seconds", type=_positive(float), default=23.8)
+    sub.add_argument("--clips", dest="num_clips", type=positive(int), default=24)
+    sub.add_argument("--clip-seconds", type=positive(float), default=23.8)
     sub.add_argument("--seed", type=int, default=0)
     sub.add_argument(
         "--judge",
@@ -271,7 +243,9 @@ def _steps(word: str) -> tuple[int, int]:
     return int(start), int(end)
 
 
-def _positive(kind: type[int] | type[float]) -> Callable[[str], int | float]:
+def positive(kind: type[int] | type[float]) -> Callable[[str], int | float]:
+    """Converts words to positive numbers, for argparse."""
+
     def convert(word: str) -> int | float:
         value = kind(word)
         if not 0 < value < float("inf"):
@@ -293,30 +267,38 @@ def _data_arguments(
     sub: argparse.ArgumentParser, split: str = "train", required: bool = True
 ) -> None:
     sub.add_argument(
-        "--data", required=required, help="midi:DIR, pop909:DIR, composed:N or stems:DIR; + joins"
+        "--data",
+        required=required,
+        help="midi:DIR, pop909:DIR, composed:N, stems:DIR or tfds:NAME@DATA_DIR; + joins",
     )
-    _rendering_arguments(sub, split)
+    rendering_words(sub, split)
 
 
-def _rendering_arguments(sub: argparse.ArgumentParser, split: str | None = "train") -> None:
+def rendering_words(sub: argparse.ArgumentParser, split: str | None = "train") -> None:
+    """Adds how songs are rendered, and their split unless it is None; `rendering` reads them."""
     if split is not None:
         sub.add_argument("--split", default=split, choices=("train", "validation", "all"))
     sub.add_argument("--soundfont", action="append", default=[], help=".sf2 file; may be repeated")
-    sub.add_argument("--variants", type=_positive(int), default=1, help="renderings of every song")
+    sub.add_argument("--variants", type=positive(int), default=1, help="renderings of every song")
     sub.add_argument("--cache", help="folder that keeps rendered songs")
     sub.add_argument(
-        "--max-seconds", type=_positive(float), default=120.0, help="songs are cut there"
+        "--max-seconds", type=positive(float), default=120.0, help="songs are cut there"
     )
 
 
-_DATA_JOBS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
-    "inspect": ("Shows what songs, or a store of latents, hold, on a page.", _inspect),
-    "duplicates": ("Finds songs that are in two splits, in whatever key and sound.", _duplicates),
-}
-_ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
+def rendering(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What was said of the rendering of songs, as `open_source` takes it."""
+    return {
+        "soundfonts": arguments.soundfont,
+        "variants": arguments.variants,
+        "cache_dir": arguments.cache,
+        "max_seconds": arguments.max_seconds,
+    }
+
+
+_ARGUMENTS: dict[str, AddWords] = {
     "generate": _generate,
     "train": _train,
-    "data": _data,
     "encode": _encode,
     "release": _release,
     "evaluate": _evaluate,

@@ -17,9 +17,10 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from bassdiff.arguments import arguments_of
+from bassdiff.arguments import arguments_of, rendering
+from bassdiff.data_tasks import data_words
 from bassdiff.errors import GateFailed, InputError, Preempted, exit_code
 from bassdiff.programs import keep_programs, mend
 from bassdiff.runtime import distributed_job, resumable_job
@@ -75,11 +76,6 @@ def generate(arguments: argparse.Namespace) -> None:
     )
     for output in outputs:
         print("wrote", *filter(None, dataclasses.astuple(output)), file=sys.stderr)
-
-
-def data(arguments: argparse.Namespace) -> None:
-    """Looks at songs before they are trained on."""
-    {"inspect": _inspect, "duplicates": _duplicates}[arguments.job](arguments)
 
 
 @resumable_job()
@@ -173,39 +169,10 @@ def sweep(arguments: argparse.Namespace) -> None:
     evaluate(arguments)
 
 
-def _inspect(arguments: argparse.Namespace) -> None:
-    from tqdm import tqdm
-
-    from bassdiff.inspection.run import inspect
-
-    page = inspect(
-        arguments.data,
-        Path(arguments.out),
-        _rendering(arguments) | {"split": arguments.split},
-        arguments.num_songs,
-        arguments.num_examples,
-        lambda items, label: tqdm(items, label, leave=False),
-    )
-    print("wrote", page, file=sys.stderr)
-
-
-def _duplicates(arguments: argparse.Namespace) -> None:
-    from tqdm import tqdm
-
-    from bassdiff.inspection.run import duplicates
-
-    report = duplicates(
-        arguments.data,
-        arguments.against,
-        Path(arguments.out),
-        _rendering(arguments),
-        lambda items, label: tqdm(items, label, leave=False),
-    )
-    print(report.to_text())
-    if arguments.fail and report.pairs:
-        raise GateFailed(
-            f"{len(report.pairs)} pairs of songs are in both splits; see {arguments.out}"
-        )
+@resumable_job()
+def data(arguments: argparse.Namespace) -> None:
+    """Prepares sets of songs for training, and looks at them before they are trained on."""
+    arguments.task(arguments)
 
 
 def _listen(arguments: argparse.Namespace, out: Path) -> None:
@@ -237,7 +204,7 @@ def _appraise(arguments: argparse.Namespace, out: Path) -> Table:
         out=out,
         data=arguments.data or f"pairs:{arguments.pairs}",
         finished=bool(arguments.pairs),
-        source={"split": "all" if arguments.pairs else arguments.split, **_rendering(arguments)},
+        source={"split": "all" if arguments.pairs else arguments.split, **rendering(arguments)},
         num_clips=arguments.num_clips,
         clip_seconds=arguments.clip_seconds,
         seed=arguments.seed,
@@ -259,16 +226,7 @@ def _appraise(arguments: argparse.Namespace, out: Path) -> Table:
 def _source(arguments: argparse.Namespace) -> Source:
     from bassdiff.data.sources import open_source
 
-    return open_source(arguments.data, arguments.split, **_rendering(arguments))
-
-
-def _rendering(arguments: argparse.Namespace) -> dict[str, Any]:
-    return {
-        "soundfonts": arguments.soundfont,
-        "variants": arguments.variants,
-        "cache_dir": arguments.cache,
-        "max_seconds": arguments.max_seconds,
-    }
+    return open_source(arguments.data, arguments.split, **rendering(arguments))
 
 
 def _styles(arguments: argparse.Namespace) -> list[Style]:
@@ -357,7 +315,7 @@ def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
 
 def parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
-    return arguments_of((generate, data, train, encode, release, evaluate, sweep))
+    return arguments_of((generate, train, encode, release, evaluate, sweep, data), data_words)
 
 
 if __name__ == "__main__":

@@ -128,9 +128,21 @@ def end_requests() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGTERM, before)
 
 
+def is_lost_peer(error: BaseException) -> bool:
+    """Whether one of several processes failed, as far as can be told, for want of another.
+
+    Every transport words it differently, and most as of an unknown or internal kind. So it is
+    what the runtime raises but for the kinds that come of the program itself and would come again.
+    """
+    import jax
+
+    own = ("INVALID_ARGUMENT", "RESOURCE_EXHAUSTED", "UNIMPLEMENTED")
+    return isinstance(error, jax.errors.JaxRuntimeError) and not str(error).startswith(own)
+
+
 def _end(error: BaseException) -> NoReturn:
-    code = exit_code(error)
-    if code == EXIT_DEFECT:
+    code = EXIT_RETRY if is_lost_peer(error) else exit_code(error)
+    if code == EXIT_DEFECT or is_lost_peer(error):
         traceback.print_exception(error)
     else:
         print(f"bassdiff: {str(error) or 'interrupted'}", file=sys.stderr)

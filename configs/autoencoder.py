@@ -59,6 +59,7 @@ def get_config(which: str = "small") -> ConfigDict:
     config.ema_decay = 0.999
     config.num_steps = {"tiny": 8, "small": 3_000, "base": 500_000}[size]
     config.batch_size = {"tiny": 8, "small": 8, "base": 256}[size]
+    config.num_parts = 1
     config.crop_samples = 65536
     config.num_fit_clips = {"tiny": 16, "small": 256, "base": 1024}[size]
     config.mesh = ConfigDict(dict(data=-1, fsdp=1))

@@ -22,6 +22,8 @@ from types import FrameType
 from bassdiff.errors import EXIT_RETRY
 
 POLL_SECONDS = 0.05
+# A process that fails takes others down with it, within moments and in any order.
+SETTLE_SECONDS = 1.0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -54,7 +56,8 @@ def run_once(command: Sequence[str], num_processes: int, grace_seconds: float) -
     """Starts all processes and waits until all are done or one has failed and the rest are ended.
 
     Returns:
-      The exit code of the first that failed, or 0, and whether the gang itself was asked to end.
+      0, or of the processes that failed at about the same time the exit code that a restart would
+      not mend, if there is one, else any; and whether the gang itself was asked to end.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -81,24 +84,25 @@ def run_once(command: Sequence[str], num_processes: int, grace_seconds: float) -
 
     before = {number: signal.signal(number, forward) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        code = 0
-        while code == 0 and any(process.poll() is None for process in processes):
+        while not _failures(processes) and any(process.poll() is None for process in processes):
             time.sleep(POLL_SECONDS)
             if asked and time.monotonic() > asked[0] + grace_seconds:
                 for process in processes:
                     process.kill()
-            code = next((_code(p) for p in processes if p.poll() not in (None, 0)), 0)
-        return code, bool(asked)
+        if _failures(processes):
+            time.sleep(SETTLE_SECONDS)
+        # False comes first.
+        return min(_failures(processes), key=wants_restart, default=0), bool(asked)
     finally:
         _end(processes, grace_seconds)
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def _code(process: subprocess.Popen[bytes]) -> int:
-    """The exit code as a shell gives it: of a process that a signal ended, 128 and its number."""
-    code = process.returncode
-    return 128 - code if code < 0 else code
+def _failures(processes: Sequence[subprocess.Popen[bytes]]) -> list[int]:
+    """Exit codes but 0, as a shell gives them: of what a signal ended, 128 and its number."""
+    codes = [process.poll() or 0 for process in processes]
+    return [128 - code if code < 0 else code for code in codes if code]
 
 
 def _end(processes: Sequence[subprocess.Popen[bytes]], grace_seconds: float) -> None:

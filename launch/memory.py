@@ -51,13 +51,12 @@ def step_figures(
     import numpy as np
     from jax.sharding import AxisType, Mesh
 
-    from bassdiff import recipes
     from bassdiff.cli import read_config
-    from bassdiff.diffusion.schedules import LEVELS
-    from bassdiff.models.unet import UNet
+    from bassdiff.pretrained.codec import Codec
     from bassdiff.pretrained.release import load_codecs
+    from bassdiff.recipes import diffusion
     from bassdiff.training import partition
-    from bassdiff.training.diffusion import DiffusionObjective
+    from bassdiff.training.loop import jitted_step
     from bassdiff.training.utilisation import (
         program_collectives,
         program_flops,
@@ -65,22 +64,13 @@ def step_figures(
     )
 
     config = read_config(spec, overrides)
-    mix_codec, bass_codec = load_codecs("small")
-    channels, mix_channels = (codec.model.num_channels for codec in (bass_codec, mix_codec))
-    nothing = np.zeros((1, config.crop_frames, channels), np.float32)
-    objective = DiffusionObjective(
-        model=UNet(channels, **config.model, dtype=recipes.compute_dtype(config)),
-        optimizer=recipes.adam(config, b1=0.9, b2=0.99),
-        levels=LEVELS[config.levels],
-        ema_decay=config.ema_decay,
-        drop_mix=config.drop_mix,
-        num_mix_channels=mix_channels,
-        crop_frames=config.crop_frames,
-        validation={"bass": nothing, "mix": nothing},
-        decode=lambda latents: latents[:, 0],
-        bindings={},
-        sound_channels=np.ones(channels, np.float32),
-        num_parts=config.num_parts,
+    mix_codec, bass_codec = load_codecs(config.data.codecs)
+    sizes = {"bass": bass_codec.model.num_channels, "mix": mix_codec.model.num_channels}
+    nothing = {
+        name: np.zeros((1, config.crop_frames, size), np.float32) for name, size in sizes.items()
+    }
+    objective = diffusion.new_objective(
+        config, diffusion.new_model(config, bass_codec), Codec(bass_codec), nothing, bindings={}
     )
     devices = pod(topology) if kind != "cpu" else jax.devices()
     data = len(devices) // fsdp
@@ -98,17 +88,11 @@ def step_figures(
     rows, crop = partition.batch_sharding(mesh), (config.batch_size, config.crop_frames)
     batch = {
         name: jax.ShapeDtypeStruct((*crop, size), jnp.float32, sharding=rows)
-        for name, size in (("bass", channels), ("mix", mix_channels))
+        for name, size in sizes.items()
     }
     started = time.perf_counter()
     with jax.set_mesh(mesh):
-        step = jax.jit(
-            lambda state, batch: objective.train_step(
-                state, batch, jax.random.fold_in(jax.random.key(0), state.step)
-            ),
-            donate_argnums=0,
-            out_shardings=(shardings, None),
-        )
+        step = jitted_step(objective, key, shardings)
         program = step.lower(state, batch).compile()
     memory = program_memory(program)
     needed = sum(memory.values())

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 
+import jax
 import pytest
 
 from bassdiff import runtime
@@ -125,3 +126,10 @@ def test_what_one_process_raises_is_passed_on():
     )
     assert ended.returncode == 1
     assert "KeyError: 'mine'" in ended.stderr
+
+
+def test_what_the_program_itself_does_wrong_is_not_blamed_on_another_process():
+    failed, is_lost_peer = jax.errors.JaxRuntimeError, runtime.is_lost_peer
+    assert is_lost_peer(failed("UNKNOWN: Gloo all-reduce failed: Connection closed by peer"))
+    assert not is_lost_peer(failed("RESOURCE_EXHAUSTED: Out of memory"))
+    assert not is_lost_peer(KeyError("mine"))

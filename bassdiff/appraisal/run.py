@@ -18,7 +18,7 @@ from bassdiff.appraisal.stage import Progress, Stage
 from bassdiff.appraisal.style import style
 from bassdiff.appraisal.sweep import Grid, combinations, sweep
 from bassdiff.bassist import Bassist
-from bassdiff.data.sources import open_source
+from bassdiff.data.sources import open_source, unplaced
 from bassdiff.data.stems import Source
 from bassdiff.errors import InputError
 from bassdiff.evaluation.clips import Chosen, choose, digest
@@ -102,7 +102,7 @@ def run(task: str, request: Request, progress: Progress) -> Table:
     about = {
         "bassdiff": importlib.metadata.version("bassdiff"),
         # Where songs lie on this machine is nobody's business.
-        "data": _unplaced(request.data),
+        "data": unplaced(request.data),
         "split": request.source["split"],
         "soundfonts": [Path(font).name for font in request.source["soundfonts"]],
         "variants": request.source["variants"],
@@ -119,7 +119,7 @@ def run(task: str, request: Request, progress: Progress) -> Table:
         },
         "sampling": {**weights.unet.bindings["sampling"], **request.knobs},
         "judge": judge.name if judge else None,
-        "bank": _unplaced(request.bank),
+        "bank": unplaced(request.bank),
         # Last, since what is above may explain why it differs.
         "clips_sha256": digest(chosen.clips),
     }
@@ -145,7 +145,7 @@ def _question(
 ) -> Callable[[Stage], Table]:
     """What to ask of a stage, with everything opened that this takes."""
     if task == "music":
-        name = _unplaced(request.bank)
+        name = unplaced(request.bank)
         bank = _bank(request) if name else None
         return lambda stage: music(stage, bank, name)
     if task == "distances":
@@ -192,12 +192,3 @@ def _embedder(which: str, judge: Panel | None) -> Embedder:
     if judge is None:
         raise InputError("there is no matching model to embed with; choose another --embedder")
     return judge
-
-
-def _unplaced(spec: str) -> str:
-    """What songs are called without the folder that they lie in."""
-    named = []
-    for one in filter(None, spec.split("+")):
-        kind, _, where = one.partition(":")
-        named.append(f"{kind}:{Path(where).name}")
-    return "+".join(named)

@@ -8,6 +8,7 @@ import functools
 import hashlib
 import itertools
 import os
+import re
 import shutil
 import tempfile
 import zlib
@@ -17,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from bassdiff.data import lead_sheets, midi, render, songs, stems
+from bassdiff.data import lead_sheets, midi, render, songs, splits, stems
 from bassdiff.data.annotation import FILE_NAME
 from bassdiff.data.score import Song
 from bassdiff.data.soundfont import default_soundfont
@@ -51,6 +52,7 @@ def open_source(
     - `composed:N`: N songs made up by `songs.compose`; another N.
     - `stems:DIR`: recorded stems as in MUSDB18-HQ; a tenth, by a hash of the name, and if that
       is none, one song.
+    - `tfds:NAME@DATA_DIR`: a dataset prepared by `bassdiff data prepare`; its validation split.
 
     Args:
       spec: for instance `"midi:songs+composed:200"`.
@@ -84,6 +86,30 @@ def open_source(
     )
     sources = [_open_one(one, split, settings) for one in spec.split("+")]
     return sources[0] if len(sources) == 1 else Joined(sources)
+
+
+def roots(spec: str) -> list[str]:
+    """The folders in a specification.
+
+    >>> roots("midi:songs+tfds:moisesdb@/data")
+    ['songs', '/data']
+    """
+    return [where for _, where in _parts(spec) if where]
+
+
+def unplaced(spec: str) -> str:
+    """What songs are called without the folder that they lie in: that is nobody's business.
+
+    >>> unplaced("midi:/home/me/songs+composed:9+tfds:moisesdb@/home/me/data")
+    'midi:songs+composed:9+tfds:moisesdb@data'
+    """
+    return "+".join(kind + Path(where).name for kind, where in _parts(spec))
+
+
+def _parts(spec: str) -> list[tuple[str, str]]:
+    """What is before each folder of a specification, and the folder."""
+    found = (re.fullmatch(r"((?:[^:]*:)?(?:[^@/]*@)?)(.*)", one.strip()) for one in spec.split("+"))
+    return [(match[1], match[2]) for match in found if match]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -209,7 +235,7 @@ class Joined:
 def _open_one(spec: str, split: str, settings: _Settings) -> Source:
     kind, _, where = spec.strip().partition(":")
     if kind == "midi" and where:
-        files = sorted(_folder(where).glob("*.mid"))
+        files = midi_files(_folder(where))
         chosen = [f for i, f in enumerate(files) if _in(split, i % 5 == 0)]
         return _rendered("midi", spec, chosen, _read_midi, settings)
     if kind == "pop909" and where:
@@ -225,15 +251,25 @@ def _open_one(spec: str, split: str, settings: _Settings) -> Source:
         return Rendered("composed", scores, settings)
     if kind == "stems" and where:
         folders = stems.song_folders(_folder(where))
-        hashes = {folder: zlib.crc32(folder.name.encode()) for folder in folders}
-        held_out = {folder for folder in folders if hashes[folder] % 10 == 0}
-        if not held_out and len(folders) > 1:
-            held_out = {min(folders, key=hashes.__getitem__)}
-        chosen = [folder for folder in folders if _in(split, folder in held_out)]
+        held_out = splits.hashed([folder.name for folder in folders])
+        chosen = [folder for folder in folders if _in(split, folder.name in held_out)]
         if not chosen:
             raise InputError(f"{spec}: the {split} split has no songs; add songs or use all.")
         return StemFolder(where, chosen)
-    raise InputError(f"{spec!r} names no songs; use midi:DIR, pop909:DIR, composed:N or stems:DIR.")
+    if kind == "tfds" and where:
+        # Others do without the second that importing TFDS takes.
+        from bassdiff.data.builders.reading import open_prepared
+
+        return open_prepared(where, split)
+    raise InputError(
+        f"{spec!r} names no songs; use midi:DIR, pop909:DIR, composed:N, stems:DIR or "
+        "tfds:NAME@DATA_DIR."
+    )
+
+
+def midi_files(folder: Path) -> list[Path]:
+    """The MIDI files of a folder, in the order that decides which are held out."""
+    return sorted(folder.glob("*.mid"))
 
 
 def _rendered(

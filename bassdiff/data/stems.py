@@ -9,7 +9,6 @@ from typing import Protocol
 
 import numpy as np
 
-from bassdiff.audio.compiled_librosa import librosa
 from bassdiff.audio.io import SAMPLE_RATE_HZ, read_mono
 from bassdiff.data.annotation import FILE_NAME, Annotation, parse_annotation
 from bassdiff.errors import InputError
@@ -99,7 +98,7 @@ def song_folders(root: Path) -> list[Path]:
     folders = [
         folder
         for folder in sorted(root.iterdir())
-        if folder.is_dir() and len(files := _stem_files(folder)) > 1 and "bass" in files
+        if folder.is_dir() and len(files := stem_files(folder)) > 1 and "bass" in files
     ]
     if not folders:
         raise InputError(
@@ -118,7 +117,7 @@ def read_stems(folder: Path) -> Stems:
     Raises:
       InputError: when a file cannot be read, or the bass or every other stem is missing.
     """
-    files = _stem_files(folder)
+    files = stem_files(folder)
     if "bass" not in files or len(files) < 2:
         raise InputError(
             f"{folder}: a song needs a bass.* file and another stem; add the missing one."
@@ -141,6 +140,8 @@ def pitch_shifted(stems: Stems, semitones: int) -> Stems:
     """
     if semitones == 0:
         return stems
+    # Takes seconds to import, which processes that only read songs need not wait for.
+    from bassdiff.audio.compiled_librosa import librosa
 
     def shift(samples: np.ndarray) -> np.ndarray:
         return librosa.effects.pitch_shift(
@@ -185,7 +186,8 @@ class StemFolder:
         return pitch_shifted(self[index], semitones)
 
 
-def _stem_files(folder: Path) -> dict[str, Path]:
+def stem_files(folder: Path) -> dict[str, Path]:
+    """The audio files of a song folder by stem; `mixture.*` is none."""
     return {
         path.stem.lower(): path
         for path in sorted(folder.iterdir())

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bassdiff.audio.atomic import check_folder, check_writable
-from bassdiff.data.sources import open_source
+from bassdiff.data.sources import open_source, roots, unplaced
 from bassdiff.data.store import Store
 from bassdiff.inspection.duplicates import Report, find_duplicates, write_report
 from bassdiff.inspection.page import write_inspection
@@ -86,21 +86,3 @@ def duplicates(
         report = find_duplicates(first, other, sets, progress, roots(f"{spec}+{against}"))
     write_report(out, report)
     return report
-
-
-def roots(spec: str) -> list[str]:
-    """The folders in a specification."""
-    return [where for one in spec.split("+") if (where := one.strip().partition(":")[2])]
-
-
-def unplaced(spec: str) -> str:
-    """What songs are called without the folder that they lie in: that is nobody's business.
-
-    >>> unplaced("midi:/home/me/songs+composed:9")
-    'midi:songs+composed:9'
-    """
-    named = []
-    for one in spec.split("+"):
-        kind, colon, where = one.strip().rpartition(":")
-        named.append(f"{kind}{colon}{Path(where).name}")
-    return "+".join(named)

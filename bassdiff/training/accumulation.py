@@ -7,27 +7,28 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from bassdiff.training.meter import Metrics
 from bassdiff.types import Array, PyTree
 
 
 def accumulated_gradient(
-    loss: Callable[..., Array], params: PyTree, rows: PyTree, num_parts: int
-) -> tuple[Array, PyTree]:
-    """`jax.value_and_grad(loss)(params, rows)`, part by part.
+    loss: Callable[..., tuple[Array, Metrics]], params: PyTree, rows: PyTree, num_parts: int
+) -> tuple[tuple[Array, Metrics], PyTree]:
+    """`jax.value_and_grad(loss, has_aux=True)(params, rows)`, part by part.
 
     Equal to it, but for rounding, where the loss is a mean over rows. Everything random must be
     among the rows, so that the parts see what the whole batch would have seen.
 
     Args:
-      loss: `(params, rows) -> scalar`, a mean over rows.
+      loss: `(params, rows) -> (scalar, metrics)`, means over rows.
       params: What to differentiate by.
       rows: Arrays `[B, ...]`; B a multiple of `num_parts`.
       num_parts: 1 computes all at once.
 
     Returns:
-      The loss and its gradient.
+      The loss with its metrics, and its gradient.
     """
-    gradient = jax.value_and_grad(loss)
+    gradient = jax.value_and_grad(loss, has_aux=True)
     if num_parts == 1:
         return gradient(params, rows)
 
@@ -36,9 +37,12 @@ def accumulated_gradient(
         # splitting a sharded batch moves none.
         return jnp.moveaxis(x.reshape(-1, num_parts, *x.shape[1:]), 1, 0)
 
-    def add(total: tuple[Array, PyTree], part: PyTree) -> tuple[tuple[Array, PyTree], None]:
+    parts = jax.tree.map(split, rows)
+    shapes = jax.eval_shape(gradient, params, jax.tree.map(lambda x: x[0], parts))
+
+    def add(total: PyTree, part: PyTree) -> tuple[PyTree, None]:
         return jax.tree.map(jnp.add, total, gradient(params, part)), None
 
-    zero = jnp.zeros(()), jax.tree.map(jnp.zeros_like, params)
-    total, _ = jax.lax.scan(add, zero, jax.tree.map(split, rows))
+    zero = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    total, _ = jax.lax.scan(add, zero, parts)
     return jax.tree.map(lambda x: x / num_parts, total)

@@ -16,6 +16,7 @@ from bassdiff.audio.stft import stft
 from bassdiff.models.autoencoder import STFT_HOP, STFT_LENGTH, Autoencoder
 from bassdiff.models.discriminator import Discriminator
 from bassdiff.pretrained.weights import CodecWeights, save_codec
+from bassdiff.training.accumulation import accumulated_gradient
 from bassdiff.training.floor import linear_floor, overwrite
 from bassdiff.training.guard import guard
 from bassdiff.training.log import RunLog
@@ -115,6 +116,8 @@ class AutoencoderObjective:
       fit_clips: `[n, N]` clips the closed-form start is fitted to.
       validation_clips: `[n, N]` clips shown and scored in validation.
       kind: "bass" or "mix", recorded with the weights.
+      num_parts: A batch goes through the networks in so many parts, for its memory; a spectral
+        distance is then the mean of those of the parts.
       start: A codec of this model to start from, instead of the closed-form start. While its
         encoder is not trained, its latents go on to mean the same.
       origin: What `start` is, recorded with the weights.
@@ -132,6 +135,7 @@ class AutoencoderObjective:
     fit_clips: np.ndarray
     validation_clips: np.ndarray
     kind: str
+    num_parts: int = 1
     start: CodecWeights | None = None
     origin: Origin = dataclasses.field(default_factory=dict)
 
@@ -208,45 +212,50 @@ class AutoencoderObjective:
     def train_step(
         self, state: TrainState, batch: dict[str, Array], key: Array
     ) -> tuple[TrainState, dict[str, Array]]:
-        """One step of the autoencoder, then one of the discriminator on its output."""
+        """One step of both networks, each on what the other was before it."""
         del key
-        audio = batch["audio"]
-        generator, critic = state.params["generator"], state.params["critic"]
         adversarial = state.step >= self.adversarial_from_step
-        (loss, (estimate, metrics)), grads = jax.value_and_grad(self.generator_loss, has_aux=True)(
-            generator, critic, audio, adversarial
+        (_, metrics), grads = accumulated_gradient(
+            lambda params, audio: self.losses(params, audio, adversarial),
+            state.params,
+            batch["audio"],
+            self.num_parts,
         )
-        updates, generator_opt = self.optimizer.update(
-            grads, state.opt_state["generator"], generator
+        generator, generator_opt = _stepped(self.optimizer, "generator", grads, state)
+        # Nothing decays and no momentum runs down before it is the discriminator's turn.
+        critic, critic_opt = jax.lax.cond(
+            adversarial & bool(self.weights.adversarial),
+            lambda: _stepped(self.discriminator_optimizer, "critic", grads, state),
+            lambda: (state.params["critic"], state.opt_state["critic"]),
         )
-        generator = optax.apply_updates(generator, updates)
-        critic_opt, critic_loss, critic_norm = state.opt_state["critic"], *jnp.zeros(2)
-        if self.weights.adversarial:
-            critic, critic_opt, critic_loss, critic_norm = jax.lax.cond(
-                adversarial,
-                self.critic_step,
-                lambda critic, opt_state, *_: (critic, opt_state, *jnp.zeros(2)),
-                *(critic, critic_opt, audio, jax.lax.stop_gradient(estimate)),
-            )
-            metrics["critic"] = critic_loss
         new = state.replace(
             step=state.step + 1,
             params={"generator": generator, "critic": critic},
             ema=update_ema(state.ema, generator, state.step, self.ema_decay),
             opt_state={"generator": generator_opt, "critic": critic_opt},
         )
-        losses, norms = [loss, critic_loss], [optax.tree.norm(grads), critic_norm]
-        new, guarded = guard(new, state, jnp.stack(losses), jnp.stack(norms))
-        return new, {"loss": loss, **metrics, **guarded}
+        losses = jnp.stack([metrics["loss"], metrics.get("critic", jnp.zeros(()))])
+        norms = jnp.stack([optax.tree.norm(grads[name]) for name in ("generator", "critic")])
+        new, guarded = guard(new, state, losses, norms)
+        return new, {**metrics, **guarded}
 
-    def critic_step(
-        self, critic: PyTree, opt_state: PyTree, real: Array, fake: Array
-    ) -> tuple[PyTree, PyTree, Array, Array]:
-        """One optimiser step of the discriminator; its loss and gradient norm come last."""
-        loss, grads = jax.value_and_grad(self.critic_loss)(critic, real, fake)
-        updates, opt_state = self.discriminator_optimizer.update(grads, opt_state, critic)
-        critic = optax.apply_updates(critic, updates)
-        return critic, opt_state, loss.astype(jnp.float32), optax.tree.norm(grads)
+    def losses(
+        self, params: PyTree, audio: Array, adversarial: Array
+    ) -> tuple[Array, dict[str, Array]]:
+        """What both networks are to lower, as one sum: neither has a gradient in the other's."""
+        others = jax.lax.stop_gradient(params["critic"])
+        loss, (estimate, parts) = self.generator_loss(
+            params["generator"], others, audio, adversarial
+        )
+        if not self.weights.adversarial:
+            return loss, {"loss": loss, **parts}
+        critic_loss = jax.lax.cond(
+            adversarial,
+            self.critic_loss,
+            lambda *_: jnp.zeros(()),
+            *(params["critic"], audio, jax.lax.stop_gradient(estimate)),
+        )
+        return loss + critic_loss, {"loss": loss, **parts, "critic": critic_loss}
 
     def critic_loss(self, critic: PyTree, real: Array, fake: Array) -> Array:
         """The discriminator's hinge loss."""
@@ -254,7 +263,7 @@ class AutoencoderObjective:
             [score for score, _ in self.discriminator.apply({"params": critic}, audio)]
             for audio in (real, fake)
         ]
-        return hinge_discriminator_loss(*scores)
+        return hinge_discriminator_loss(*scores).astype(jnp.float32)
 
     def model_flops(self, batch_size: int) -> float:
         """Not known."""
@@ -310,3 +319,11 @@ class AutoencoderObjective:
         latents = np.concatenate([self._encode(params, clip[None]) for clip in self.fit_clips])
         mean = latents.mean(axis=(0, 1))
         return mean, float(np.std(latents - mean))
+
+
+def _stepped(
+    optimizer: optax.GradientTransformation, name: str, grads: PyTree, state: TrainState
+) -> tuple[PyTree, PyTree]:
+    """The parameters of one network, and its optimiser's state, after a step."""
+    updates, opt_state = optimizer.update(grads[name], state.opt_state[name], state.params[name])
+    return optax.apply_updates(state.params[name], updates), opt_state

@@ -54,7 +54,7 @@ class Checkpoints:
         )
         handlers = {"state": ocp.StandardCheckpointHandler(), "record": ocp.JsonCheckpointHandler()}
         _hide_damaged_metadata(self._folder)
-        self._manager = ocp.CheckpointManager(self._folder, options=options, item_handlers=handlers)
+        self._manager = _Manager(self._folder, options=options, item_handlers=handlers)
         # From the records: a score must outlive the process that measured it.
         self._scores: dict[int, float] = {}
         for step in self._manager.all_steps():
@@ -242,6 +242,20 @@ class Checkpoints:
             f"the disk of {self._folder} is full: a checkpoint takes {needed:.0f} MB and "
             f"{free:.0f} MB are free; free some and run again, {good}"
         )
+
+
+class _Manager(ocp.CheckpointManager):
+    """Saves when it is told to, and asks nobody else.
+
+    Orbax's own asks JAX whether this is the step to end at, with the number of the step that it
+    has just finished writing, from a thread of process 0. JAX takes that for how far process 0
+    has come, and may then choose a step to end at which process 0 has passed: the others would
+    wait there for it. Only the loop may ask.
+    """
+
+    def reached_preemption(self, step: int) -> bool:
+        del step
+        return False
 
 
 class _NewestAndBest:

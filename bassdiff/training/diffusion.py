@@ -116,11 +116,11 @@ class DiffusionObjective:
         noise = jax.random.normal(noise_key, batch["bass"].shape)
         keep = (jax.random.uniform(keep_key, (num_rows,)) >= self.drop_mix).astype(jnp.float32)
 
-        def mean_loss(params: PyTree, rows: tuple[Any, ...]) -> Array:
-            return jnp.mean(self.loss(params, *rows))
+        def mean_loss(params: PyTree, rows: tuple[Any, ...]) -> tuple[Array, dict[str, Array]]:
+            return jnp.mean(self.loss(params, *rows)), {}
 
         rows = ({name: batch[name] for name in ("bass", "mix")}, sigma, keep, noise)
-        loss, grads = accumulated_gradient(mean_loss, state.params, rows, self.num_parts)
+        (loss, _), grads = accumulated_gradient(mean_loss, state.params, rows, self.num_parts)
         return gradient_step(state, loss, grads, self.optimizer, self.ema_decay)
 
     def model_flops(self, batch_size: int) -> float:

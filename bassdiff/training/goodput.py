@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 KINDS = ("compile", "data_wait", "checkpoint", "validation", "rollback")
 
@@ -22,13 +22,20 @@ class Goodput:
         self.lost_steps = lost_steps
 
     @contextlib.contextmanager
-    def spent(self, kind: str) -> Iterator[None]:
-        """Counts the time inside the block as `kind`."""
+    def spent(self, kind: str, but_not_if: Callable[[], bool] = lambda: False) -> Iterator[None]:
+        """Counts the time inside the block as `kind`.
+
+        Args:
+          kind: One of `KINDS`.
+          but_not_if: Asked at the end of the block; yes says that the time went by beside work
+            that is not even done yet, and held nothing up.
+        """
         started = time.perf_counter()
         try:
             yield
         finally:
-            self._seconds[kind] += time.perf_counter() - started
+            if not but_not_if():
+                self._seconds[kind] += time.perf_counter() - started
 
     def __getitem__(self, kind: str) -> float:
         """Seconds spent on `kind` since the start."""

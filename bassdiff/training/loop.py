@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol
 
 import grain
 import jax
@@ -22,11 +21,10 @@ from bassdiff.training import partition
 from bassdiff.training.checkpoint import Checkpoints
 from bassdiff.training.goodput import Goodput
 from bassdiff.training.log import RunLog
+from bassdiff.training.meter import Meter, Metrics
 from bassdiff.training.state import TrainState
 from bassdiff.training.utilisation import peak_flops, program_flops
 from bassdiff.types import Array, PyTree
-
-Metrics: TypeAlias = dict[str, Array]
 
 
 class Objective(Protocol):
@@ -176,22 +174,13 @@ def train(
         watchdog.expect("the start", schedule.start_seconds)
         shapes = jax.eval_shape(objective.init, root_key)
         shardings = partition.parameter_sharding(shapes, mesh)
-        if checkpoints.latest_step() is None:
-            state = jax.jit(objective.init, out_shardings=shardings)(root_key)
-            state = jax.device_put(objective.prepare(state), shardings)
-            position = {"next_index": 0, "rollbacks": 0}
-        else:
-            state, position = checkpoints.restore(shapes, shardings)
+        state, position = _begin(objective, checkpoints, shapes, shardings, root_key)
         step = int(state.step)
         # Counts on when the run is rolled back, as the agreement on where to end needs.
         tick = step
         bar.update(step)
         gather = jax.jit(lambda tree: tree, out_shardings=partition.replicated(mesh))
-
-        @functools.partial(jax.jit, donate_argnums=0, out_shardings=(shardings, None))
-        def step_fn(state: TrainState, batch: PyTree) -> tuple[TrainState, Metrics]:
-            return objective.train_step(state, batch, jax.random.fold_in(root_key, state.step))
-
+        step_fn = jitted_step(objective, root_key, shardings)
         batches = local_batches(
             dataset,
             batch_size,
@@ -200,13 +189,12 @@ def train(
             partition.share_of_batch(mesh),
         )
         goodput = Goodput(lost_steps=max(0, log.last_step() - step))
+        trace = Trace(schedule.profile, step, workdir / "logs")
         program: jax.stages.Compiled | None = None
         skips = 0
-        # A run that resumes behind the first of them traces none.
-        traced = schedule.profile if schedule.profile and step < schedule.profile[0] else (0, 0)
         while step < schedule.num_steps:
             watchdog.expect(f"reading the batch of step {step + 1}", schedule.step_seconds)
-            with goodput.spent("data_wait"):
+            with goodput.spent("data_wait", but_not_if=meter.is_busy):
                 batch = partition.to_global(next(batches), mesh)
             if program is None:
                 watchdog.expect("compiling", schedule.start_seconds)
@@ -215,17 +203,13 @@ def train(
                     flops = objective.model_flops(batch_size) / mesh.size
                     meter.start(program_flops(program) if np.isnan(flops) else flops, goodput)
             watchdog.expect(f"step {step + 1}", schedule.step_seconds)
-            if step + 1 == traced[0]:
-                jax.profiler.start_trace(workdir / "logs")
+            trace.before(step + 1)
             state, metrics = program(state, batch)
             step, tick = step + 1, tick + 1
             position = {**position, "next_index": position["next_index"] + batch_size}
             meter.add(metrics)
             bar.update()
-            if step == traced[1]:
-                jax.block_until_ready(state)
-                jax.profiler.stop_trace()
-                traced = (0, 0)
+            trace.after(step, state)
 
             is_preempted = is_asked() or multihost_utils.reached_preemption_sync_point(tick)
             is_last = step == schedule.num_steps
@@ -234,42 +218,36 @@ def train(
                 schedule.validate_every, step
             )
             is_saved = is_validated or schedule.is_due(schedule.checkpoint_every, step)
-            is_reported = is_saved or is_preempted or schedule.is_due(schedule.log_every, step)
-            if is_reported:
+            if is_saved or is_preempted or schedule.is_due(schedule.log_every, step):
                 records = meter.read()
                 skips = _skips_in_a_row(skips, records)
                 log.scalars(step, meter.summary(records, goodput) | goodput.record())
                 bar.set_postfix(loss=f"{records[-1]['loss']:.4f}")
-                if skips >= schedule.max_skips:
-                    watchdog.expect("the roll-back", schedule.start_seconds)
-                    if traced[0] and step >= traced[0]:
-                        jax.profiler.stop_trace()
-                        traced = (0, 0)
-                    with goodput.spent("rollback"):
-                        state, position = _roll_back(
-                            checkpoints, shapes, shardings, position, schedule, step, records[-1]
-                        )
-                    goodput.lost_steps += step - int(state.step)
-                    step, skips = int(state.step), 0
-                    bar.n = step
-                    meter.restart()
-                    if is_preempted:
-                        raise Preempted(_going_on(step, workdir))
-                    continue
+            if skips >= schedule.max_skips:
+                watchdog.expect("the roll-back", schedule.start_seconds)
+                trace.stop()
+                with goodput.spent("rollback"):
+                    state, position = _roll_back(
+                        checkpoints, shapes, shardings, position, schedule, step, records[-1]
+                    )
+                goodput.lost_steps += step - int(state.step)
+                step, skips = int(state.step), 0
+                bar.n = step
+                meter.restart()
+                if is_preempted:
+                    raise Preempted(_going_on(step, workdir))
+                continue
             score = {}
             if is_validated:
                 watchdog.expect(f"the validation of step {step}", schedule.start_seconds)
                 with goodput.spent("validation"):
                     # All processes take part in gathering the average; one of them uses it.
                     average = state.replace(ema=jax.device_get(gather(state.ema)))
+                    is_scored = schedule.is_due(schedule.evaluate_every, step)
                     found = np.float32(np.nan)
                     if is_main:
-                        # On a device of its own: what one process computes on all would hang.
-                        with jax.set_mesh(partition.own_mesh()):
-                            found = np.float32(objective.validate(average, log))
-                            objective.export(average, workdir / "weights")
-                            if evaluate and schedule.is_due(schedule.evaluate_every, step):
-                                evaluate(average, log)
+                        scorer = evaluate if is_scored else None
+                        found = _validate(objective, average, log, workdir / "weights", scorer)
                     # Also where the others wait.
                     score = {"score": float(multihost_utils.broadcast_one_to_all(found))}
             # What a run in trouble would save it could not be rolled back to.
@@ -277,7 +255,7 @@ def train(
                 watchdog.expect(f"the checkpoint of step {step}", schedule.step_seconds)
                 with goodput.spent("checkpoint"):
                     checkpoints.save(step, state, position, force=True, metrics=score)
-            if is_reported:
+            if not meter.has_unread:
                 meter.restart()
             if is_preempted:
                 watchdog.expect("the last checkpoint", schedule.step_seconds)
@@ -286,61 +264,89 @@ def train(
     return state
 
 
+def jitted_step(objective: Objective, root_key: Array, shardings: PyTree) -> jax.stages.Wrapped:
+    """The step `(state, batch) -> (state, metrics)` under `jit`; it takes the state over.
+
+    Args:
+      objective: What to train.
+      root_key: A step's randomness is this key, folded by the step's number.
+      shardings: Where the leaves of a state lie.
+    """
+
+    @functools.partial(jax.jit, donate_argnums=0, out_shardings=(shardings, None))
+    def step_fn(state: TrainState, batch: PyTree) -> tuple[TrainState, Metrics]:
+        return objective.train_step(state, batch, jax.random.fold_in(root_key, state.step))
+
+    return step_fn
+
+
+class Trace:
+    """A profiler's trace of some steps, for TensorBoard.
+
+    Args:
+      steps: The first and the last, or None.
+      done: Steps taken before; a run that resumes behind the first of them traces none.
+      folder: Receives it.
+    """
+
+    def __init__(self, steps: tuple[int, int] | None, done: int, folder: Path) -> None:
+        self._first, self._last = steps if steps and done < steps[0] else (0, 0)
+        self._folder = folder
+        self._is_running = False
+
+    def before(self, step: int) -> None:
+        """Starts if this step is the first."""
+        if step == self._first:
+            jax.profiler.start_trace(self._folder)
+            self._is_running = True
+
+    def after(self, step: int, state: TrainState) -> None:
+        """Ends if this step was the last, once it has been taken."""
+        if step == self._last:
+            jax.block_until_ready(state)
+            self.stop()
+
+    def stop(self) -> None:
+        """Ends it for good."""
+        if self._is_running:
+            jax.profiler.stop_trace()
+        self._first, self._is_running = 0, False
+
+
+def _begin(
+    objective: Objective,
+    checkpoints: Checkpoints,
+    shapes: TrainState,
+    shardings: PyTree,
+    root_key: Array,
+) -> tuple[TrainState, dict[str, Any]]:
+    """A fresh state, or the last one saved; and where in the data it is."""
+    if checkpoints.latest_step() is not None:
+        return checkpoints.restore(shapes, shardings)
+    state = jax.jit(objective.init, out_shardings=shardings)(root_key)
+    state = jax.device_put(objective.prepare(state), shardings)
+    return state, {"next_index": 0, "rollbacks": 0}
+
+
+def _validate(
+    objective: Objective,
+    average: TrainState,
+    log: RunLog,
+    weights: Path,
+    evaluate: Callable[[TrainState, RunLog], None] | None,
+) -> np.float32:
+    """Validates, exports and evaluates on a device of this process: on all it would hang."""
+    with jax.set_mesh(partition.own_mesh()):
+        found = np.float32(objective.validate(average, log))
+        objective.export(average, weights)
+        if evaluate:
+            evaluate(average, log)
+    return found
+
+
 def _going_on(step: int | None, workdir: Path) -> str:
     saved = "before anything was saved" if step is None else f"and saved at step {step}"
     return f"asked to end, {saved} in {workdir}; the same command goes on"
-
-
-class Meter:
-    """What steps reported since the last look, and how fast they were.
-
-    Args:
-      batch_size: Examples per step.
-      peak: Floating-point operations that one device can do in a second.
-    """
-
-    def __init__(self, batch_size: int, peak: float) -> None:
-        self._batch_size, self._peak = batch_size, peak
-        self._pending: list[Metrics] = []
-        self._flops = self._waited = 0.0
-        self.restart()
-
-    def start(self, flops: float, goodput: Goodput) -> None:
-        """Learns what a step costs a device, and leaves out how long the first had to wait."""
-        self._flops, self._waited = flops, goodput["data_wait"]
-        self.restart()
-
-    def restart(self) -> None:
-        """Leaves out the time until now."""
-        self._started = time.perf_counter()
-
-    def add(self, metrics: Metrics) -> None:
-        """Takes in what a step that has just begun will report, and waits for the one before.
-
-        So one step waits for the device and none for the host, and no more: otherwise the host
-        would be many steps ahead, and nobody could tell a hung step from many slow ones.
-        """
-        self._pending.append(metrics)
-        jax.block_until_ready(self._pending[-2:-1])
-
-    def read(self) -> list[dict[str, float]]:
-        """Waits for all steps and empties what they reported."""
-        records = jax.device_get(self._pending)
-        self._pending = []
-        return [{name: float(value) for name, value in record.items()} for record in records]
-
-    def summary(self, records: list[dict[str, float]], goodput: Goodput) -> dict[str, float]:
-        """Means of what steps reported, and their speed."""
-        elapsed = time.perf_counter() - self._started
-        waited, self._waited = goodput["data_wait"] - self._waited, goodput["data_wait"]
-        seconds = elapsed / len(records)
-        return {
-            **{name: float(np.mean([r[name] for r in records])) for name in records[0]},
-            "seconds_per_step": seconds,
-            "examples_per_second": self._batch_size / seconds,
-            "data_wait_share": waited / elapsed,
-            "model_flops_utilisation": self._flops / seconds / self._peak,
-        }
 
 
 def _skips_in_a_row(before: int, records: list[dict[str, float]]) -> int:

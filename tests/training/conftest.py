@@ -141,3 +141,26 @@ def latent_stores(tmp_path_factory, tiny_weights):
         songs = NamedSongs(title, 6)
         build(folder / split, songs, make_latents, {"codecs": about}, seed=len(split))
     return folder
+
+
+@pytest.fixture(scope="session")
+def songs_in_keys(tmp_path_factory):
+    """Stores of noise as features of both splits, every song in two keys; and one of one key."""
+
+    def make(keys):
+        def make_features(source, song, rng):
+            fields = {side: rng.normal(size=(keys, 48, 6)) for side in ("mix", "bass")}
+            fields = {side: values.astype(np.float16) for side, values in fields.items()}
+            return {**fields, "active": np.ones((1, 48), bool)}
+
+        return make_features
+
+    folder = tmp_path_factory.mktemp("keys")
+    about = {"codecs": {"mix": "spectrum", "bass": "spectrum"}}
+    for split, title, keys in (
+        ("latents", "song", 2),
+        ("validation_latents", "unseen", 2),
+        ("one_key", "other", 1),
+    ):
+        build(folder / split, NamedSongs(title, 16), make(keys), about, seed=len(split))
+    return {name: folder / name for name in ("latents", "validation_latents", "one_key")}

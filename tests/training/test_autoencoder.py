@@ -121,7 +121,7 @@ def config(get_config, songs):
 @pytest.fixture(scope="module")
 def recipe(config, tmp_path_factory):
     """The objective and the dataset that the config describes."""
-    return recipes.autoencoder(config, tmp_path_factory.mktemp("run"))
+    return recipes.autoencoder.build(config, tmp_path_factory.mktemp("run"))
 
 
 @pytest.fixture(scope="module")
@@ -260,14 +260,14 @@ def test_a_codec_can_start_from_another(recipe, config, tmp_path):
     """And while its encoder stays, its latents go on to mean the same."""
     objective, _ = recipe
     folder = tmp_path / "first"
-    state = objective.init(jax.random.key(3))
+    state = jax.jit(objective.init)(jax.random.key(3))
     objective.export(state, folder)
     first = load_codec(folder / "bass_codec.safetensors")
     changed = config.copy_and_resolve_references()
     changed.init = str(folder)
     changed.num_fit_clips = 4
-    again, _ = recipes.autoencoder(changed, tmp_path / "run")
-    begun = again.prepare(again.init(jax.random.key(0)))
+    again, _ = recipes.autoencoder.build(changed, tmp_path / "run")
+    begun = again.prepare(jax.jit(again.init)(jax.random.key(0)))
     for tree in (begun.params["generator"], begun.ema):
         for a, b in zip(jax.tree.leaves(tree), jax.tree.leaves(first.params), strict=True):
             np.testing.assert_array_equal(a, b)
@@ -276,7 +276,7 @@ def test_a_codec_can_start_from_another(recipe, config, tmp_path):
     assert second.fingerprint == first.fingerprint == second.training["init_checksum"]
     changed.model.decoder_width = 6
     with pytest.raises(InputError, match=r"config.model.decoder_width is 6 and .* has 8"):
-        recipes.autoencoder(changed, tmp_path / "run")
+        recipes.autoencoder.build(changed, tmp_path / "run")
 
 
 def test_a_mixs_codec_without_a_decoder_is_no_start(config, get_config, tmp_path):
@@ -284,7 +284,7 @@ def test_a_mixs_codec_without_a_decoder_is_no_start(config, get_config, tmp_path
     changed.data = config.data
     changed.init = "small"
     with pytest.raises(InputError, match="small has no decoder of mixes to start from"):
-        recipes.autoencoder(changed, tmp_path / "run")
+        recipes.autoencoder.build(changed, tmp_path / "run")
 
 
 def test_a_config_makes_crops_and_a_model(config, recipe, tmp_path):
@@ -305,4 +305,4 @@ def test_configs_that_cannot_be_used_are_refused(config, tmp_path, key, value, m
     changed = config.copy_and_resolve_references()
     changed[key] = value
     with pytest.raises(InputError, match=message):
-        recipes.autoencoder(changed, tmp_path / "run")
+        recipes.autoencoder.build(changed, tmp_path / "run")

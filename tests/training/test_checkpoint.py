@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
+from jax.experimental import multihost_utils
 
 from bassdiff.errors import InputError
 from bassdiff.training.checkpoint import Checkpoints
@@ -148,6 +149,14 @@ def steps_on_disk(folder):
 # Damage
 
 
+def test_saving_does_not_ask_whether_to_end(tmp_path, monkeypatch):
+    """JAX would take the step of that question, asked late, for how far this process has come."""
+    asked = []
+    monkeypatch.setattr(multihost_utils, "reached_preemption_sync_point", asked.append)
+    saved(tmp_path, make_mesh(), steps=(1, 2))
+    assert asked == []
+
+
 def flip(path, rng):
     raw = bytearray(path.read_bytes())
     raw[rng.integers(len(raw))] ^= 1 << rng.integers(8)
@@ -187,14 +196,15 @@ def test_damage_to_any_file_is_noticed_or_harmless(two_steps, tmp_path, rng, dam
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
                 state, data = restored(folder, make_mesh(2, 4))
-            messages = [str(warning.message) for warning in caught]
+            # Only ours: libraries may have something to say too.
+            ours = [str(w.message) for w in caught if "is damaged" in str(w.message)]
             step = int(state.step)
             assert_equal(state, make_state(step))
             assert data == {"next_index": 10 * step}
             if step == 2:
-                assert messages == []
+                assert ours == []
             else:
-                assert ["step 2 is damaged" in message for message in messages] == [True]
+                assert ["step 2 is damaged" in message for message in ours] == [True]
                 assert (folder / "quarantine" / "2").is_dir()
                 fell_back.add(name.parts[1])
     assert fell_back >= {"state", "record"}

@@ -239,7 +239,7 @@ def test_a_config_trains_from_stores_to_weights(config, codecs, tmp_path, one_de
         ("validation_latents", "{}/latents", "share songs, for instance song0"),
         ("latents", "nowhere", "nowhere: there is no such folder"),
         ("validation_latents", "{}/others", "come from different codecs; encode both"),
-        ("codecs", "small", "was not made by the codecs small; name those"),
+        ("codecs", "small", "was not made by the codecs of small; encode the songs with"),
     ],
 )
 def test_latents_that_cannot_be_used_are_refused(config, tmp_path, key, value, message):

@@ -18,7 +18,14 @@ pytestmark = pytest.mark.faults
 
 
 def environment(devices):
-    flags = f"--xla_force_host_platform_device_count={devices} --xla_backend_optimization_level=0"
+    flags = (
+        f"--xla_force_host_platform_device_count={devices}",
+        "--xla_backend_optimization_level=0",
+        # Else independent collectives of one program may start in another order on each process,
+        # and then wait for each other for ever.
+        "--xla_cpu_enable_concurrency_optimized_scheduler=false",
+    )
+    flags = " ".join(flags)
     return {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
 
 
@@ -122,6 +129,22 @@ def test_what_goes_wrong_on_one_process_ends_all_soon(tmp_path, options, codes, 
     assert time.monotonic() - begun < 15.0
 
 
+def test_a_peer_that_does_not_come_in_time_is_no_defect(tmp_path):
+    words = """
+import time
+from bassdiff.runtime import distributed_job
+with distributed_job(start_seconds=60, heartbeat_seconds=10, shutdown_seconds=10):
+    import jax, orbax.checkpoint as ocp
+    if jax.process_index() == 1:
+        time.sleep(60)
+    ocp.multihost.sync_global_processes("here", timeout=1, processes={0, 1})
+"""
+    process = start_gang(["-c", words], restarts=0, grace=0.5)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 42, errors
+    assert "DEADLINE_EXCEEDED" in errors
+
+
 def test_hosts_with_different_configurations_refuse_before_they_start(tmp_path):
     errors, code = run(tmp_path, "--config", "{process}", restarts=3)
     assert code == 2
@@ -162,28 +185,65 @@ def test_a_gang_that_is_asked_to_end_saves_and_goes_on_later(tmp_path):
 CLI = ["-c", "import sys; from bassdiff.cli import main; sys.exit(main())"]
 
 
+def training(objective, **settings):
+    """`bassdiff train` of the tiny model of an objective."""
+    config = ["--config", ROOT / "configs" / f"{objective}.py:tiny"]
+    keys = [f"--config.{key.replace('__', '.')}={value}" for key, value in settings.items()]
+    return [*CLI, "train", objective, *config, *keys]
+
+
 @pytest.fixture
-def words(latent_stores, tiny_weights):
+def latents(latent_stores):
+    """Where the latents of both splits are."""
+    return {f"data__{name}": latent_stores / name for name in ("latents", "validation_latents")}
+
+
+@pytest.fixture
+def words(latents, tiny_weights):
     """`bassdiff train diffusion` of the tiny model."""
-    data = {
-        "latents": latent_stores / "latents",
-        "validation_latents": latent_stores / "validation_latents",
-        "codecs": tiny_weights,
-    }
-    config = ["--config", ROOT / "configs" / "diffusion.py:tiny"]
-    return [
-        *(*CLI, "train", "diffusion", *config, "--config.crop_frames=8"),
-        *(f"--config.data.{key}={value}" for key, value in data.items()),
-    ]
+    return training("diffusion", **latents, data__codecs=tiny_weights, crop_frames=8)
+
+
+def log_of(words, tmp_path, **how):
+    """What a gang of two hosts logged that trained something to its end."""
+    process = start_gang([*words, "--workdir", tmp_path], restarts=0, **how)
+    _, errors = process.communicate(timeout=240)
+    assert process.returncode == 0, errors
+    return (tmp_path / "logs" / "metrics.jsonl").read_text()
 
 
 def test_two_hosts_train_validate_rehearse_and_export_the_real_thing(words, tmp_path):
-    process = start_gang([*words, "--workdir", tmp_path], restarts=0)
-    _, errors = process.communicate(timeout=240)
-    assert process.returncode == 0, errors
+    """With parameters split over the devices, and the batch in parts."""
+    split = ["--config.mesh.fsdp=4", "--config.num_parts=2", "--config.batch_size=16"]
+    log = log_of([*words, *split], tmp_path)
     assert (tmp_path / "weights" / "unet.safetensors").is_file()
-    log = (tmp_path / "logs" / "metrics.jsonl").read_text()
     assert "validation/own_mix" in log and "music/harmony_top1" in log
+
+
+def test_two_hosts_train_a_codec_and_its_judge(tmp_path):
+    data = {"data__source": "composed:2", "data__max_seconds": 12.0, "num_fit_clips": 4}
+    settings = {"crop_samples": 16384, "num_parts": 2, "mesh__fsdp": 2, "num_steps": 4}
+    log = log_of(
+        training("autoencoder", **data, **settings, warmup_steps=1, adversarial_from_step=1),
+        tmp_path,
+        devices=2,
+    )
+    assert (tmp_path / "weights" / "bass_codec.safetensors").is_file()
+    critic = [json.loads(line)["critic"] for line in log.splitlines() if '"critic"' in line]
+    assert critic[-1] > 0.0
+
+
+def test_two_hosts_train_an_adapter_of_few_steps(latents, tiny_weights, tmp_path):
+    words = training("distillation", **latents, teacher=tiny_weights, crop_frames=8)
+    assert "validation/distilled" in log_of(words, tmp_path, devices=2)
+    assert (tmp_path / "weights" / "adapter.safetensors").is_file()
+
+
+def test_two_hosts_train_a_judge(songs_in_keys, tmp_path):
+    splits = ("latents", "validation_latents")
+    data = {f"data__{name}": songs_in_keys[name] for name in splits}
+    assert "validation/" in log_of(training("matching", **data), tmp_path, devices=2)
+    assert (tmp_path / "weights" / "matching.safetensors").is_file()
 
 
 def test_a_user_s_only_process_saves_when_asked_to_end_and_goes_on(words, tmp_path):

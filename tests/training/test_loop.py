@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import time
 
 import jax
 import numpy as np
@@ -216,7 +217,7 @@ def test_a_stream_continues_at_any_example_with_any_number_of_processes(rows):
 def test_speed_is_that_of_all_steps_since_the_last_record(run, tmp_path, monkeypatch):
     """A record after two steps and one after four more, of a second each."""
     now = [0.0]
-    monkeypatch.setattr(loop.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
     monkeypatch.setattr(loop, "peak_flops", lambda device: 1e9)
     reached = loop.multihost_utils.reached_preemption_sync_point
 

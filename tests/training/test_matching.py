@@ -9,7 +9,6 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from bassdiff import recipes
-from bassdiff.data.store import build
 from bassdiff.errors import InputError
 from bassdiff.models.matching import MatchingModel
 from bassdiff.pretrained.weights import load_matching
@@ -119,33 +118,17 @@ def test_validation_tells_each_confusion_apart(objective, tmp_path):
         assert f"validation/{name}" in text
 
 
-@pytest.fixture(scope="module")
-def config(get_config, tmp_path_factory, named_songs):
-    def make(keys):
-        def make_features(source, song, rng):
-            fields = {side: rng.normal(size=(keys, 48, 6)) for side in ("mix", "bass")}
-            fields = {side: values.astype(np.float16) for side, values in fields.items()}
-            return {**fields, "active": np.ones((1, 48), bool)}
-
-        return make_features
-
-    folder = tmp_path_factory.mktemp("keys")
+@pytest.fixture
+def config(get_config, songs_in_keys):
     config = get_config("matching", "tiny")
-    about = {"codecs": {"mix": "spectrum", "bass": "spectrum"}}
-    for split, title, keys in (
-        ("latents", "song", 2),
-        ("validation_latents", "unseen", 2),
-        ("one_key", "other", 1),
-    ):
-        build(folder / split, named_songs(title, 16), make(keys), about, seed=len(split))
-    config.data.latents = str(folder / "latents")
-    config.data.validation_latents = str(folder / "validation_latents")
-    return config, str(folder / "one_key")
+    for split in ("latents", "validation_latents"):
+        config.data[split] = str(songs_in_keys[split])
+    return config
 
 
 def test_a_config_trains_from_stores_to_weights(config, tmp_path, one_device):
-    state = recipes.run(config[0], tmp_path)
-    assert int(state.step) == config[0].num_steps == 8
+    state = recipes.run(config, tmp_path)
+    assert int(state.step) == config.num_steps == 8
     weights = load_matching(tmp_path / "weights" / "matching.safetensors")
     assert weights.bindings == {"features": {"mix": "spectrum", "bass": "spectrum"}}
     assert weights.model.window_frames == 16
@@ -156,9 +139,10 @@ def test_a_config_trains_from_stores_to_weights(config, tmp_path, one_device):
         np.testing.assert_array_equal(loaded, np.asarray(average, np.float16))
 
 
-def test_songs_in_one_key_are_refused_before_anything_is_written(config, tmp_path, one_device):
-    settings = config[0].copy_and_resolve_references()
-    settings.data.latents = config[1]
+def test_songs_in_one_key_are_refused_before_anything_is_written(
+    config, songs_in_keys, tmp_path, one_device
+):
+    config.data.latents = str(songs_in_keys["one_key"])
     with pytest.raises(InputError, match="encode them with --keys 2"):
-        recipes.run(settings, tmp_path / "run")
+        recipes.run(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()

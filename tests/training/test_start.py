@@ -11,6 +11,7 @@ from bassdiff.errors import InputError
 from bassdiff.pretrained import weights
 from bassdiff.pretrained.release import load_codecs, load_weights
 from bassdiff.training import start
+from bassdiff.training.diffusion import DiffusionObjective
 
 
 @pytest.fixture
@@ -39,13 +40,20 @@ def finetuning(get_config, filled):
     return filled(get_config("finetuning", "tiny"))
 
 
+@pytest.fixture
+def quick(monkeypatch):
+    """Leaves out what every validation would compile; what is exported does not depend on it."""
+    monkeypatch.setattr(DiffusionObjective, "validate", lambda self, state, log: 0.0)
+    monkeypatch.setattr(recipes, "Rehearsal", lambda *_: lambda state, log: None)
+
+
 def assert_equal(tree, other):
     for a, b in zip(jax.tree.leaves(tree), jax.tree.leaves(other), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
 def test_a_network_starts_as_the_weights_are(config, tiny_weights, tmp_path):
-    objective, _ = recipes.diffusion(config, tmp_path)
+    objective, _ = recipes.diffusion.build(config, tmp_path)
     state = objective.prepare(jax.jit(objective.init)(jax.random.key(0)))
     unet = load_weights(tiny_weights).unet
     assert_equal(state.params, unet.params)
@@ -55,7 +63,9 @@ def test_a_network_starts_as_the_weights_are(config, tiny_weights, tmp_path):
     assert len(set(pointers)) == len(pointers)
 
 
-def test_a_resumed_run_keeps_to_what_it_began_with(config, tiny_weights, tmp_path, one_device):
+def test_a_resumed_run_keeps_to_what_it_began_with(
+    config, tiny_weights, tmp_path, one_device, quick
+):
     config.num_steps = 4
     recipes.run(config, tmp_path)
     config.num_steps, config.init = 6, "nowhere"
@@ -111,7 +121,7 @@ def test_weights_that_do_not_fit_are_refused(config, tmp_path, changes, message)
 
 
 def test_an_adapter_of_no_steps_is_the_network_itself(finetuning, tiny_weights, tmp_path):
-    objective, _ = recipes.diffusion(finetuning, tmp_path)
+    objective, _ = recipes.diffusion.build(finetuning, tmp_path)
     state = objective.prepare(jax.jit(objective.init)(jax.random.key(0)))
     objective.export(state, tmp_path)
     base, same = load_weights(tiny_weights), load_weights(tiny_weights, tmp_path)
@@ -123,7 +133,7 @@ def test_an_adapter_of_no_steps_is_the_network_itself(finetuning, tiny_weights, 
 # Untrained weights play at any level.
 @pytest.mark.filterwarnings("default:the bass came out")
 def test_an_adapter_learns_and_changes_what_is_played(
-    finetuning, tiny_weights, tmp_path, one_device
+    finetuning, tiny_weights, tmp_path, one_device, quick
 ):
     finetuning.learning_rate = 0.03
     finetuning.num_steps = 40

@@ -6,6 +6,7 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from bassdiff.training.goodput import Goodput
+from bassdiff.training.meter import Meter
 from bassdiff.training.partition import make_mesh
 from bassdiff.training.utilisation import (
     peak_flops,
@@ -66,3 +67,25 @@ def test_time_is_counted_by_what_it_was_spent_on(monkeypatch):
     assert record["goodput/productive_seconds"] == 13.0
     np.testing.assert_allclose(record["goodput/productive_share"], 0.65)
     assert record["goodput/lost_steps"] == 3.0
+
+
+@pytest.mark.parametrize(("is_working", "waited"), [(True, 0.0), (False, 5.0)])
+def test_what_goes_by_while_the_device_works_is_no_waiting(monkeypatch, is_working, waited):
+    now = [0.0]
+    monkeypatch.setattr("time.perf_counter", lambda: now[0])
+    goodput = Goodput()
+    with goodput.spent("data_wait", but_not_if=lambda: is_working):
+        now[0] += 5.0
+    assert goodput["data_wait"] == waited
+
+
+def test_a_device_is_busy_until_its_last_step_is_done():
+    meter = Meter(batch_size=1, peak=1.0)
+    assert not meter.is_busy()
+    x = jnp.ones((1500, 1500))
+    slow = jax.jit(lambda x: {"loss": jax.lax.fori_loop(0, 20, lambda _, y: x @ y, x)[0, 0]})
+    jax.block_until_ready(slow(x))
+    meter.add(slow(x))
+    assert meter.is_busy()
+    meter.read()
+    assert not meter.is_busy()

@@ -1,0 +1,95 @@
+"""From a config to a run: the only place where config keys meet the library's arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import grain
+from ml_collections import ConfigDict
+
+from bassdiff.appraisal.rehearsal import Rehearsal
+from bassdiff.audio.atomic import check_folder, make_folder
+from bassdiff.errors import InputError
+from bassdiff.pretrained.codec import Codec
+from bassdiff.pretrained.release import load_codecs
+from bassdiff.recipes import autoencoder, diffusion, distillation, matching
+from bassdiff.runtime import agree
+from bassdiff.sampling import Sampling
+from bassdiff.training import partition, start
+from bassdiff.training.autoencoder import AutoencoderObjective
+from bassdiff.training.diffusion import DiffusionObjective
+from bassdiff.training.loop import Objective, Schedule, train
+from bassdiff.training.state import TrainState
+
+
+def run(config: ConfigDict, workdir: Path, profile: tuple[int, int] | None = None) -> TrainState:
+    """Trains what the config describes; resumes if `workdir` holds a checkpoint.
+
+    Args:
+      config: The configuration.
+      workdir: Receives everything.
+      profile: First and last step of a profiler trace.
+
+    Raises:
+      InputError: If the config or its data cannot be used, or the run diverges.
+      Preempted: If the job was asked to end, after saving.
+    """
+    agree("configuration", config.to_json_best_effort(sort_keys=True))
+    for key in ("num_steps", "batch_size", "checkpoint_every", "validate_every", "log_every"):
+        if config[key] < 1:
+            raise InputError(f"config.{key} is {config[key]}; choose 1 or more")
+    if config.get("evaluate_every", 0) % config.validate_every:
+        raise InputError(
+            f"config.evaluate_every is {config.evaluate_every}; choose a multiple of "
+            f"config.validate_every, {config.validate_every}, or 0"
+        )
+    if profile and profile[1] > config.num_steps:
+        raise InputError(
+            f"--profile asks for step {profile[1]} of a run of {config.num_steps} steps; choose "
+            "earlier ones"
+        )
+    builders: dict[str, Callable[[ConfigDict, Path], tuple[Objective, grain.MapDataset]]] = {
+        "autoencoder": autoencoder.build,
+        "diffusion": diffusion.build,
+        "distillation": distillation.build,
+        "matching": matching.build,
+    }
+    # Before the songs are read, and on all that will train.
+    num_devices = partition.make_mesh(config.mesh.data, config.mesh.fsdp).size
+    num_parts = config.get("num_parts", 1)
+    if num_parts < 1 or config.batch_size % (num_parts * num_devices):
+        raise InputError(
+            f"config.batch_size is {config.batch_size}; choose a multiple of config.num_parts "
+            f"({num_parts}) times the {num_devices} devices"
+        )
+    check_folder(workdir)
+    objective, dataset = builders[config.objective](config, workdir)
+    # Not before: a configuration that cannot be used leaves nothing behind.
+    make_folder(workdir)
+    if isinstance(objective, AutoencoderObjective | DiffusionObjective):
+        start.remember(workdir, objective.origin)
+    schedule = Schedule(
+        num_steps=config.num_steps,
+        checkpoint_every=config.checkpoint_every,
+        log_every=config.log_every,
+        validate_every=config.validate_every,
+        evaluate_every=config.get("evaluate_every", 0),
+        profile=profile,
+        step_seconds=config.step_seconds,
+    )
+    evaluate = None
+    if isinstance(objective, DiffusionObjective) and schedule.evaluate_every:
+        mix_codec, _ = load_codecs(config.data.codecs)
+        guidance = Sampling.of_weights(objective.bindings).guidance
+        evaluate = Rehearsal(objective, Codec(mix_codec).decode, guidance)
+    return train(
+        objective,
+        dataset,
+        workdir,
+        schedule,
+        seed=config.seed,
+        batch_size=config.batch_size,
+        mesh_shape=(config.mesh.data, config.mesh.fsdp),
+        evaluate=evaluate,
+    )

@@ -1,0 +1,90 @@
+"""From a config to the training of a codec."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import grain
+import numpy as np
+from ml_collections import ConfigDict
+from tqdm import tqdm
+
+from bassdiff.data import latents, pipeline, store
+from bassdiff.data.sources import open_source
+from bassdiff.errors import InputError
+from bassdiff.models.autoencoder import Autoencoder
+from bassdiff.models.discriminator import Discriminator
+from bassdiff.pretrained.release import find
+from bassdiff.pretrained.weights import CodecWeights, load_codec
+from bassdiff.recipes.optimiser import adam, compute_dtype
+from bassdiff.recipes.stores import NUM_VALIDATION_CLIPS
+from bassdiff.recipes.weights import check_model
+from bassdiff.runtime import first_process_first
+from bassdiff.training import start
+from bassdiff.training.autoencoder import AutoencoderObjective, LossWeights
+
+
+def build(config: ConfigDict, workdir: Path) -> tuple[AutoencoderObjective, grain.MapDataset]:
+    """The autoencoder's objective and its crops; stores waveforms under `workdir/data`."""
+    if config.kind not in ("bass", "mix"):
+        raise InputError(f"config.kind={config.kind!r} is not a codec; use bass or mix")
+    model = Autoencoder(**config.model, dtype=compute_dtype(config))
+    codec, origin = start.start(workdir, config.init, functools.partial(_codec, config))
+    stores = {}
+    for split in ("train", "validation"):
+        source = open_source(
+            config.data.source,
+            split,
+            soundfonts=config.data.soundfonts,
+            variants=config.data.variants if split == "train" else 1,
+            max_seconds=config.data.max_seconds,
+        )
+        with first_process_first(f"{split} songs"):
+            stores[split] = store.build(
+                workdir / "data" / split,
+                source,
+                latents.waveform_fields(config.kind, config.data.num_mixes),
+                {"kind": config.kind, "split": split, **config.data.to_dict()},
+                config.seed,
+                functools.partial(tqdm, desc=f"{split} songs", unit="song"),
+            )
+
+    def crops(split: str, num_samples: int) -> grain.MapDataset:
+        crop = pipeline.WaveformCrop(stores[split], num_samples)
+        return pipeline.examples(stores[split], crop, num_samples, config.seed)
+
+    def clips(split: str, count: int, num_samples: int) -> np.ndarray:
+        dataset = crops(split, num_samples)
+        return np.stack([dataset[i]["audio"] for i in range(count)])
+
+    objective = AutoencoderObjective(
+        model=model,
+        discriminator=Discriminator(**config.discriminator, dtype=compute_dtype(config)),
+        weights=LossWeights(**config.loss),
+        optimizer=adam(config, b1=0.8, b2=0.99),
+        discriminator_optimizer=adam(config, b1=0.8, b2=0.99),
+        ema_decay=config.ema_decay,
+        train_encoder=config.train_encoder,
+        whitening=config.whitening,
+        adversarial_from_step=config.adversarial_from_step,
+        fit_clips=clips("train", config.num_fit_clips, 2 * config.crop_samples),
+        validation_clips=clips("validation", NUM_VALIDATION_CLIPS, 2 * config.crop_samples),
+        kind=config.kind,
+        num_parts=config.num_parts,
+        start=codec,
+        origin=origin,
+    )
+    return objective, crops("train", config.crop_samples)
+
+
+def _codec(config: ConfigDict, name: str) -> CodecWeights:
+    """The codec to start from, checked to be of the config's model."""
+    codec = load_codec(find(name) / f"{config.kind}_codec.safetensors")
+    check_model(name, codec.model, config.model)
+    if "decoder" not in codec.params:
+        raise InputError(
+            f"{name} has no decoder of mixes to start from; name the weights of the run that "
+            "trained it"
+        )
+    return codec

@@ -1,0 +1,30 @@
+"""What every config says of its optimiser: its rates, and the type to compute in."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+import optax
+from ml_collections import ConfigDict
+
+from bassdiff.errors import InputError
+
+
+def compute_dtype(config: ConfigDict) -> jnp.dtype:
+    """The type that networks compute in; parameters are float32."""
+    return jnp.bfloat16 if config.bfloat16 else jnp.float32
+
+
+def adam(config: ConfigDict, b1: float, b2: float) -> optax.GradientTransformation:
+    """AdamW on clipped gradients, warmed up and cooled down as the config says."""
+    if config.num_steps <= config.warmup_steps:
+        raise InputError(
+            f"config.num_steps is {config.num_steps} and the learning rate is warmed up for "
+            f"{config.warmup_steps}; train longer or lower config.warmup_steps"
+        )
+    schedule = optax.warmup_cosine_decay_schedule(
+        0.0, config.learning_rate, config.warmup_steps, config.num_steps, config.learning_rate / 20
+    )
+    return optax.chain(
+        optax.clip_by_global_norm(config.gradient_clip),
+        optax.adamw(schedule, b1=b1, b2=b2, weight_decay=config.weight_decay),
+    )

@@ -1,0 +1,20 @@
+"""Whether weights are of the model that a config describes."""
+
+from __future__ import annotations
+
+from ml_collections import ConfigDict
+
+from bassdiff.errors import InputError
+from bassdiff.models.autoencoder import Autoencoder
+from bassdiff.models.unet import UNet
+
+
+def check_model(name: str, model: Autoencoder | UNet, wanted: ConfigDict) -> None:
+    """Checks that weights are of the model that a config describes; what it leaves out fits."""
+    for key, value in wanted.items():
+        # How its memory is used is no part of a model.
+        if key != "remat" and getattr(model, key) != value:
+            raise InputError(
+                f"config.model.{key} is {value} and {name} has {getattr(model, key)}; describe "
+                "the model of the weights that the run starts from"
+            )
