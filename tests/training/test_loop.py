@@ -162,6 +162,15 @@ def test_a_streak_of_bad_batches_rolls_back_and_goes_on_behind_it(run, rows, reg
     assert np.abs(good.params["w"] - state.params["w"]).max() > 1e-4
 
 
+def test_where_to_end_is_asked_by_a_number_that_never_goes_back(run, rows, monkeypatch):
+    """JAX ends all processes at the highest number any has asked by, and one: that must come."""
+    asked = []
+    monkeypatch.setattr(loop.multihost_utils, "reached_preemption_sync_point", asked.append)
+    dataset = rows(spoilt=range(64, 128), shuffled=False)
+    run(num_steps=8, dataset=dataset, max_skips=4, log_every=1, checkpoint_every=2)
+    assert asked == list(range(1, 13))
+
+
 def test_a_run_that_diverges_stops_and_says_so(run, rows, tmp_path):
     dataset = rows(spoilt=range(40, 4096), shuffled=False)
     words = (
