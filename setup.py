@@ -47,6 +47,7 @@ setup(
         "bassdiff.diffusion": ["*.md"],
         "bassdiff.examples": ["*.ogg"],
         "bassdiff.evaluation": ["templates/*"],
+        "bassdiff.inspection": ["*.md", "*.json"],
         "bassdiff.pretrained": ["*/*.safetensors", "*/*.md", "*/*.json", "*/scores/*.json"],
     },
     install_requires=[*AUDIO, *LEARNING, *DATA, *TOOLS],

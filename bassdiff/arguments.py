@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
-from typing import NoReturn, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 from bassdiff.errors import EXIT_INPUT
 
@@ -86,8 +86,8 @@ def _evaluate(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "task",
         choices=(
-            *("music", "matching", "distances", "style", "longform", "ablation"),
-            *("listen", "report"),
+            *("music", "matching", "distances", "memorisation", "style", "longform"),
+            *("ablation", "listen", "report"),
         ),
         help="the question; listen makes a blind test of what was played, report a page of it all",
     )
@@ -100,6 +100,9 @@ def _evaluate(sub: argparse.ArgumentParser) -> None:
     )
     sub.add_argument(
         "--bank", default="composed:40", help="music: songs to find the nearest bass in, or empty"
+    )
+    sub.add_argument(
+        "--training", default="", metavar="DIR", help="memorisation: latents trained on, by encode"
     )
     sub.add_argument(
         "--sweep-clips",
@@ -268,13 +271,29 @@ def _data_arguments(
         required=required,
         help="midi:DIR, pop909:DIR, composed:N, stems:DIR or tfds:NAME@DATA_DIR; + joins",
     )
-    sub.add_argument("--split", default=split, choices=("train", "validation", "all"))
+    rendering_words(sub, split)
+
+
+def rendering_words(sub: argparse.ArgumentParser, split: str | None = "train") -> None:
+    """Adds how songs are rendered, and their split unless it is None; `rendering` reads them."""
+    if split is not None:
+        sub.add_argument("--split", default=split, choices=("train", "validation", "all"))
     sub.add_argument("--soundfont", action="append", default=[], help=".sf2 file; may be repeated")
     sub.add_argument("--variants", type=positive(int), default=1, help="renderings of every song")
     sub.add_argument("--cache", help="folder that keeps rendered songs")
     sub.add_argument(
         "--max-seconds", type=positive(float), default=120.0, help="songs are cut there"
     )
+
+
+def rendering(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What was said of the rendering of songs, as `open_source` takes it."""
+    return {
+        "soundfonts": arguments.soundfont,
+        "variants": arguments.variants,
+        "cache_dir": arguments.cache,
+        "max_seconds": arguments.max_seconds,
+    }
 
 
 _ARGUMENTS: dict[str, AddWords] = {

@@ -96,8 +96,8 @@ class Bassist:
         self._unet = weights.unet
         self._params = jax.device_put(weights.unet.params)
         self._mix_codec = Codec(weights.mix_codec)
-        self._bass_codec = Codec(weights.bass_codec)
-        self._preparation = Preparation(self._bass_codec)
+        self.bass_codec = Codec(weights.bass_codec)
+        self._preparation = Preparation(self.bass_codec)
         self.defaults = Sampling.of_weights(weights.unet.bindings)
 
     def generate(
@@ -167,7 +167,7 @@ class Bassist:
         # A mix may peak far above its loudness; a codec has no ceiling, so nothing clips.
         mix_latents = self._mix_codec.encode(wave * np.float32(gain))
         latents = self.sample(mix_latents, sampling, seed, grounding, start, progress)
-        bass = self._bass_codec.decode(latents)[: len(wave)]
+        bass = self.bass_codec.decode(latents)[: len(wave)]
         _check_sound(bass)
         if start is None:
             bass = bass / np.float32(gain)
@@ -234,7 +234,7 @@ class Bassist:
 
     def round_trip(self, bass: np.ndarray) -> np.ndarray:
         """The bass codec's reconstruction of a waveform `[N]` at 44.1 kHz, `[N]`."""
-        return self._bass_codec.decode(self._bass_codec.encode(bass))[: len(bass)]
+        return self.bass_codec.decode(self.bass_codec.encode(bass))[: len(bass)]
 
 
 def _check_sound(bass: np.ndarray) -> None:

@@ -1,8 +1,9 @@
 """The command line: one verb per job. `bassdiff VERB --help` tells the rest.
 
 Exit codes: 0 done; 2 bad input, usage or configuration (nothing was written); 3 an evaluation
-fell short of `--fail-if-gap-below`; 42 a long job was asked to end, or hung, and the same command
-goes on; 130 interrupted; 1 a defect of bassdiff, with a traceback to report.
+fell short of `--fail-if-gap-below`, or `data duplicates --fail` found a pair; 42 a long job was
+asked to end, or hung, and the same command goes on; 130 interrupted; 1 a defect of bassdiff, with
+a traceback to report.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bassdiff.arguments import arguments_of
+from bassdiff.arguments import arguments_of, rendering
 from bassdiff.data_tasks import data_words
 from bassdiff.errors import GateFailed, InputError, Preempted, exit_code
 from bassdiff.programs import keep_programs, mend
@@ -170,7 +171,7 @@ def sweep(arguments: argparse.Namespace) -> None:
 
 @resumable_job()
 def data(arguments: argparse.Namespace) -> None:
-    """Prepares sets of songs for training."""
+    """Prepares sets of songs for training, and looks at them before they are trained on."""
     arguments.task(arguments)
 
 
@@ -195,18 +196,15 @@ def _appraise(arguments: argparse.Namespace, out: Path) -> Table:
     if bool(arguments.data) == bool(arguments.pairs):
         raise InputError("name the songs to play to (--data), or finished pairs (--pairs)")
     keep_programs()
-    optional = ("embedder", "bank", "sweep_clips", "num_songs", "segment_seconds", "grid")
+    optional = (
+        *("embedder", "bank", "training"),
+        *("sweep_clips", "num_songs", "segment_seconds", "grid"),
+    )
     request = Request(
         out=out,
         data=arguments.data or f"pairs:{arguments.pairs}",
         finished=bool(arguments.pairs),
-        source={
-            "split": "all" if arguments.pairs else arguments.split,
-            "soundfonts": arguments.soundfont,
-            "variants": arguments.variants,
-            "cache_dir": arguments.cache,
-            "max_seconds": arguments.max_seconds,
-        },
+        source={"split": "all" if arguments.pairs else arguments.split, **rendering(arguments)},
         num_clips=arguments.num_clips,
         clip_seconds=arguments.clip_seconds,
         seed=arguments.seed,
@@ -228,14 +226,7 @@ def _appraise(arguments: argparse.Namespace, out: Path) -> Table:
 def _source(arguments: argparse.Namespace) -> Source:
     from bassdiff.data.sources import open_source
 
-    return open_source(
-        arguments.data,
-        arguments.split,
-        soundfonts=arguments.soundfont,
-        variants=arguments.variants,
-        cache_dir=arguments.cache,
-        max_seconds=arguments.max_seconds,
-    )
+    return open_source(arguments.data, arguments.split, **rendering(arguments))
 
 
 def _styles(arguments: argparse.Namespace) -> list[Style]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeAlias
 
-from bassdiff.arguments import positive
+from bassdiff.arguments import positive, rendering, rendering_words
+from bassdiff.errors import GateFailed
 
 Task: TypeAlias = Callable[[argparse.Namespace], None]
 
@@ -61,7 +63,72 @@ def _prepare_words(sub: argparse.ArgumentParser) -> None:
     rendered.add_argument("--max-seconds", type=positive(float), help="songs are cut there")
 
 
-_TASKS: dict[Task, Callable[[argparse.ArgumentParser], None]] = {prepare: _prepare_words}
+def inspect(arguments: argparse.Namespace) -> None:
+    """Shows what songs, or a store of latents, hold, on a page."""
+    from tqdm import tqdm
+
+    from bassdiff.inspection.run import inspect
+
+    page = inspect(
+        arguments.data,
+        Path(arguments.out),
+        rendering(arguments) | {"split": arguments.split},
+        arguments.num_songs,
+        arguments.num_examples,
+        lambda items, label: tqdm(items, label, leave=False),
+    )
+    print("wrote", page, file=sys.stderr)
+
+
+def _inspect_words(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("data", metavar="SPEC", help="songs as of --data, or a folder of latents")
+    rendering_words(sub)
+    sub.add_argument(
+        "--songs", dest="num_songs", type=positive(int), metavar="N", help="drawn evenly"
+    )
+    sub.add_argument(
+        "--examples", dest="num_examples", type=positive(int), default=4, help="songs to play"
+    )
+    sub.add_argument("--out", required=True, metavar="DIR", help="index.html and inspection.json")
+
+
+def duplicates(arguments: argparse.Namespace) -> None:
+    """Finds songs that are in two splits, in whatever key and sound."""
+    from tqdm import tqdm
+
+    from bassdiff.inspection.run import duplicates
+
+    report = duplicates(
+        arguments.data,
+        arguments.against,
+        Path(arguments.out),
+        rendering(arguments),
+        lambda items, label: tqdm(items, label, leave=False),
+    )
+    print(report.to_text())
+    if arguments.fail and report.pairs:
+        raise GateFailed(
+            f"{len(report.pairs)} pairs of songs are in both splits; see {arguments.out}"
+        )
+
+
+def _duplicates_words(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("data", metavar="SPEC", help="songs as of --data")
+    sub.add_argument(
+        "--against",
+        metavar="SPEC",
+        help="compare with all of these, instead of the training split with the validation split",
+    )
+    rendering_words(sub, split=None)
+    sub.add_argument("--out", required=True, metavar="FILE", help="the report, as .json")
+    sub.add_argument("--fail", action="store_true", help="exit with 3 if there is any pair")
+
+
+_TASKS: dict[Task, Callable[[argparse.ArgumentParser], None]] = {
+    prepare: _prepare_words,
+    inspect: _inspect_words,
+    duplicates: _duplicates_words,
+}
 
 
 def data_words(sub: argparse.ArgumentParser) -> None:

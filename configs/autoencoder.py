@@ -67,6 +67,8 @@ def get_config(which: str = "small") -> ConfigDict:
     config.validate_every = {"tiny": 8, "small": 250, "base": 5_000}[size]
     config.log_every = {"tiny": 2, "small": 20, "base": 100}[size]
     config.step_seconds = 600.0
+    # Processes that read; threads do where there are none.
+    config.num_read_workers = 0
     config.data = ConfigDict(
         dict(source="composed:200", soundfonts=(), variants=1, num_mixes=2, max_seconds=120.0)
     )

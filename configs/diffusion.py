@@ -59,5 +59,8 @@ def get_config(size: str = "small") -> ConfigDict:
             solver="dpmpp2m", schedule="cosine", steps=20, sigma_min=0.3, guidance=4.0, rescale=0.7
         )
     )
+    # Processes that read; threads do where there are none, which is enough for latents.
+    config.num_read_workers = 0
+    # Each is a folder, or several as DIR*2+DIR*1, weighted.
     config.data = ConfigDict(dict(latents="", validation_latents="", codecs="small"))
     return config

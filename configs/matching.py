@@ -46,5 +46,8 @@ def get_config(size: str = "small") -> ConfigDict:
     config.validate_every = {"tiny": 8, "small": 500}[size]
     config.log_every = {"tiny": 2, "small": 50}[size]
     config.step_seconds = 600.0
+    # Processes that read; threads do where there are none, which is enough for latents.
+    config.num_read_workers = 0
+    # Each is a folder, or several as DIR*2+DIR*1, weighted.
     config.data = ConfigDict(dict(latents="", validation_latents=""))
     return config

@@ -143,7 +143,7 @@ def test_a_rate_that_is_none_is_refused(player, rate):
 
 def test_what_is_not_finite_is_not_played(player, monkeypatch):
     monkeypatch.setattr(player, "sample", lambda mix, *_: np.full((len(mix), 8), np.nan))
-    monkeypatch.setattr(player._bass_codec, "decode", lambda latents: np.full(9000 * 8, np.nan))
+    monkeypatch.setattr(player.bass_codec, "decode", lambda latents: np.full(9000 * 8, np.nan))
     with pytest.raises(InputError, match="nothing finite with these settings; lower the guidance"):
         player.generate(mix(1.0), RATE, steps=2)
 
@@ -244,7 +244,7 @@ def test_a_long_song_is_heard_in_windows(player):
 )  # fmt: skip
 def test_a_bass_of_an_odd_level_is_reported(player, monkeypatch, level, words):
     wave = level * mix(1.0)
-    monkeypatch.setattr(player._bass_codec, "decode", lambda latents: wave)
+    monkeypatch.setattr(player.bass_codec, "decode", lambda latents: wave)
     with pytest.warns(UserWarning, match=words):
         player.generate(mix(1.0), RATE, steps=2)
 

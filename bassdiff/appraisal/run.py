@@ -12,12 +12,13 @@ from bassdiff.appraisal.ablation import ablation
 from bassdiff.appraisal.distances import distances
 from bassdiff.appraisal.longform import longest, longform
 from bassdiff.appraisal.matching import matching
+from bassdiff.appraisal.memorisation import memorisation, open_training
 from bassdiff.appraisal.music import music
 from bassdiff.appraisal.stage import Progress, Stage
 from bassdiff.appraisal.style import style
 from bassdiff.appraisal.sweep import Grid, combinations, sweep
 from bassdiff.bassist import Bassist
-from bassdiff.data.sources import open_source
+from bassdiff.data.sources import open_source, unplaced
 from bassdiff.data.stems import Source
 from bassdiff.errors import InputError
 from bassdiff.evaluation.clips import Chosen, choose, digest
@@ -26,7 +27,7 @@ from bassdiff.evaluation.pairs import open_pairs
 from bassdiff.evaluation.table import Table
 from bassdiff.evaluation.takes import Takes
 from bassdiff.pretrained.judge import Panel, load_judges
-from bassdiff.pretrained.release import load_weights
+from bassdiff.pretrained.release import Weights, load_weights
 from bassdiff.sampling import Sampling
 
 # What plays clips anew, as finished pairs cannot be.
@@ -53,6 +54,7 @@ class Request:
       judge: name or folder of the matching models that judge; or "none".
       embedder: what distances compare: "matching", or as in `evaluation/embedders.py`.
       bank: training songs whose nearest bass is an anchor; none when empty.
+      training: store of the latents that the weights were trained on, for `memorisation`.
       sweep_clips: how many of the clips `style` and `ablation` play many times.
       num_songs: whole songs for `longform`.
       segment_seconds: a minute of `longform`.
@@ -72,6 +74,7 @@ class Request:
     judge: str = "small"
     embedder: str = "matching"
     bank: str = ""
+    training: str = ""
     sweep_clips: int = 12
     num_songs: int = 3
     segment_seconds: float = 60.0
@@ -93,13 +96,13 @@ def run(task: str, request: Request, progress: Progress) -> Table:
         raise InputError(f"finished pairs cannot be played again; {task} needs --data")
     weights = load_weights(request.weights, request.adapter)
     judge = None if request.judge == "none" else load_judges(request.judge)
-    question = _question(task, request, judge, Sampling.of_weights(weights.unet.bindings))
+    question = _question(task, request, judge, weights)
     source = _source(request)
     chosen = _chosen(task, source, request, progress)
     about = {
         "bassdiff": importlib.metadata.version("bassdiff"),
         # Where songs lie on this machine is nobody's business.
-        "data": _unplaced(request.data),
+        "data": unplaced(request.data),
         "split": request.source["split"],
         "soundfonts": [Path(font).name for font in request.source["soundfonts"]],
         "variants": request.source["variants"],
@@ -116,7 +119,7 @@ def run(task: str, request: Request, progress: Progress) -> Table:
         },
         "sampling": {**weights.unet.bindings["sampling"], **request.knobs},
         "judge": judge.name if judge else None,
-        "bank": _unplaced(request.bank),
+        "bank": unplaced(request.bank),
         # Last, since what is above may explain why it differs.
         "clips_sha256": digest(chosen.clips),
     }
@@ -138,19 +141,23 @@ def run(task: str, request: Request, progress: Progress) -> Table:
 
 
 def _question(
-    task: str, request: Request, judge: Panel | None, defaults: Sampling
+    task: str, request: Request, judge: Panel | None, weights: Weights
 ) -> Callable[[Stage], Table]:
     """What to ask of a stage, with everything opened that this takes."""
     if task == "music":
-        name = _unplaced(request.bank)
+        name = unplaced(request.bank)
         bank = _bank(request) if name else None
         return lambda stage: music(stage, bank, name)
     if task == "distances":
         embedder = _embedder(request.embedder, judge)
         return lambda stage: distances(stage, embedder)
+    if task == "memorisation":
+        training = open_training(request.training, weights.bass_codec)
+        return lambda stage: memorisation(stage, training, Path(request.training).name)
     if task == "longform":
         return lambda stage: longform(stage, request.segment_seconds)
     if task == "sweep":
+        defaults = Sampling.of_weights(weights.unet.bindings)
         combinations(request.grid, dataclasses.replace(defaults, **request.knobs))
         return lambda stage: sweep(stage, request.grid, request.adapter)
     if task == "matching":
@@ -185,12 +192,3 @@ def _embedder(which: str, judge: Panel | None) -> Embedder:
     if judge is None:
         raise InputError("there is no matching model to embed with; choose another --embedder")
     return judge
-
-
-def _unplaced(spec: str) -> str:
-    """What songs are called without the folder that they lie in."""
-    named = []
-    for one in filter(None, spec.split("+")):
-        kind, _, where = one.partition(":")
-        named.append(f"{kind}:{Path(where).name}")
-    return "+".join(named)

@@ -6,6 +6,8 @@ to processes, so the sequence of global batches never depends on how many there 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import grain
 import numpy as np
 
@@ -164,3 +166,12 @@ def examples(
         raise InputError(f"no song of the store has {crop_frames} frames; shorten the crops")
     dataset = grain.MapDataset.source(Songs(len(long_enough))).map(lambda i: long_enough[i])
     return dataset.seed(seed).shuffle().repeat(NUM_EPOCHS).random_map(crop)
+
+
+def mixed(datasets: Sequence[grain.MapDataset], weights: Sequence[float]) -> grain.MapDataset:
+    """One endless sequence of several, interleaved evenly in proportion to their weights.
+
+    Which of them example i comes from depends on i alone, so a mixture is as repeatable, on any
+    number of processes, as its parts; and each of these loses and repeats nothing.
+    """
+    return datasets[0] if len(datasets) == 1 else grain.MapDataset.mix(datasets, weights)

@@ -8,6 +8,7 @@ import functools
 import hashlib
 import itertools
 import os
+import re
 import shutil
 import tempfile
 import zlib
@@ -85,6 +86,30 @@ def open_source(
     )
     sources = [_open_one(one, split, settings) for one in spec.split("+")]
     return sources[0] if len(sources) == 1 else Joined(sources)
+
+
+def roots(spec: str) -> list[str]:
+    """The folders in a specification.
+
+    >>> roots("midi:songs+tfds:moisesdb@/data")
+    ['songs', '/data']
+    """
+    return [where for _, where in _parts(spec) if where]
+
+
+def unplaced(spec: str) -> str:
+    """What songs are called without the folder that they lie in: that is nobody's business.
+
+    >>> unplaced("midi:/home/me/songs+composed:9+tfds:moisesdb@/home/me/data")
+    'midi:songs+composed:9+tfds:moisesdb@data'
+    """
+    return "+".join(kind + Path(where).name for kind, where in _parts(spec))
+
+
+def _parts(spec: str) -> list[tuple[str, str]]:
+    """What is before each folder of a specification, and the folder."""
+    found = (re.fullmatch(r"((?:[^:]*:)?(?:[^@/]*@)?)(.*)", one.strip()) for one in spec.split("+"))
+    return [(match[1], match[2]) for match in found if match]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -29,6 +29,8 @@ class Stems:
       others: at least one other stem by name, each `[N]` float32 mono.
       sample_rate_hz: of all of them.
       annotation: what is known of the beats and chords.
+      padded_samples: by stem, how many samples of silence its file lacked to be as long as the
+        longest; what lacked none is left out.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Stems:
     others: dict[str, np.ndarray]
     sample_rate_hz: int
     annotation: Annotation = dataclasses.field(default_factory=Annotation)
+    padded_samples: dict[str, int] = dataclasses.field(default_factory=dict)
 
     def mix(
         self,
@@ -123,7 +126,9 @@ def read_stems(folder: Path) -> Stems:
     bass = padded.pop("bass")
     notes = folder / FILE_NAME
     known = parse_annotation(notes.read_text(), str(notes)) if notes.is_file() else Annotation()
-    return Stems(folder.name, bass, padded, SAMPLE_RATE_HZ, known)
+    lacked = {name: length - len(samples) for name, samples in audio.items()}
+    missing = {name: samples for name, samples in lacked.items() if samples}
+    return Stems(folder.name, bass, padded, SAMPLE_RATE_HZ, known, missing)
 
 
 def varied(stems: Stems, semitones: int = 0, tempo: float = 1.0) -> Stems:

@@ -59,18 +59,19 @@ _STYLE: dict[Any, Any] = {
 
 
 @contextmanager
-def chart(height: int, width: int = 360) -> Iterator[tuple[Figure, Axes]]:
+def chart(height: int, width: int = 360, polar: bool = False) -> Iterator[tuple[Figure, Axes]]:
     """A figure and its axes, in the style of the page while the body runs.
 
     Args:
       height: in the page's pixels.
       width: likewise; by default a phone's.
+      polar: the axes are an angle and a radius.
     """
     # 72 to the inch: a unit of the drawing is a pixel of the page.
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(width / 72, height / 72), dpi=72, layout="constrained")
         FigureCanvasSVG(figure)
-        yield figure, figure.subplots()
+        yield figure, figure.subplots(subplot_kw={"polar": polar})
 
 
 def head(figure: Figure, text: str) -> None:

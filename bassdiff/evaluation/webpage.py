@@ -15,7 +15,7 @@ import numpy as np
 import soundfile
 from PIL import Image
 
-from bassdiff.audio.atomic import atomic_file, make_folder
+from bassdiff.audio.atomic import OpenFile, atomic_file, make_folder
 from bassdiff.audio.io import SAMPLE_RATE_HZ, loudness_lufs
 from bassdiff.evaluation import picture
 
@@ -28,12 +28,13 @@ _MAX_PEAK = 10 ** (-1 / 20)
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
-def write_page(out: Path, template: str, **values: Any) -> Path:
+def write_page(out: Path, template: str, open_file: OpenFile = atomic_file, **values: Any) -> Path:
     """Fills a template, in which all text is escaped, and writes the page whole or not at all.
 
     Args:
       out: the folder of the page, made if it is missing.
       template: by its file name.
+      open_file: opens the file; from `atomic_files`, for several that belong together.
       **values: what it names.
 
     Returns:
@@ -52,7 +53,7 @@ def write_page(out: Path, template: str, **values: Any) -> Path:
     page = environment.get_template(template).render(**values)
     make_folder(out)
     path = out / "index.html"
-    with atomic_file(path) as file:
+    with open_file(path) as file:
         # A lone surrogate, which a file's name may hold, has no bytes.
         file.write(page.encode("utf-8", "replace"))
     return path

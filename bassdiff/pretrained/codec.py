@@ -15,6 +15,7 @@ from bassdiff.models.autoencoder import (
     Autoencoder,
 )
 from bassdiff.models.chunked import CHUNK_FRAMES, chunked
+from bassdiff.models.pitch import CODE_SIZE, decode_pitch
 from bassdiff.pretrained.weights import CodecWeights
 from bassdiff.types import Array, PyTree
 
@@ -31,6 +32,9 @@ def _decode(
     return model.apply(
         {"params": params}, latents, phase, first_frame, HALO_FRAMES, method="decode"
     )
+
+
+_pitch = jax.jit(decode_pitch)
 
 
 class Codec:
@@ -63,6 +67,21 @@ class Codec:
         padded = np.pad(audio.astype(np.float32), (0, num_frames * LATENT_HOP - len(audio)))
         run = functools.partial(_encode, *self._arguments)
         return chunked(run, padded, LATENT_HOP, 1, HALO_FRAMES)
+
+    def pitch(self, latents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The pitch that latents hold, without decoding them.
+
+        Args:
+          latents: `[T, C]` of a codec that has a pitch.
+
+        Returns:
+          Frequency `[2 T]` in Hz, one per 1024 samples, and whether it sounds, `[2 T]` bool.
+        """
+        _, _, mean, std = self._arguments
+        code = (latents * std + mean).astype(np.float32)[:, :NUM_PITCH_CHANNELS]
+        spans = code.reshape(-1, CODE_SIZE)
+        found = chunked(lambda piece: np.stack(_pitch(piece), axis=-1), spans, 1, 1, 0)
+        return found[:, 0], found[:, 1] > 0.0
 
     def decode(self, latents: np.ndarray) -> np.ndarray:
         """`[T, C]` to `[2048 T]` float32 at 44.1 kHz.

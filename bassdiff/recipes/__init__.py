@@ -39,6 +39,8 @@ def run(config: ConfigDict, workdir: Path, profile: tuple[int, int] | None = Non
     for key in ("num_steps", "batch_size", "checkpoint_every", "validate_every", "log_every"):
         if config[key] < 1:
             raise InputError(f"config.{key} is {config[key]}; choose 1 or more")
+    if config.num_read_workers < 0:
+        raise InputError(f"config.num_read_workers is {config.num_read_workers}; choose 0 or more")
     if config.get("evaluate_every", 0) % config.validate_every:
         raise InputError(
             f"config.evaluate_every is {config.evaluate_every}; choose a multiple of "
@@ -91,5 +93,6 @@ def run(config: ConfigDict, workdir: Path, profile: tuple[int, int] | None = Non
         seed=config.seed,
         batch_size=config.batch_size,
         mesh_shape=(config.mesh.data, config.mesh.fsdp),
+        num_read_workers=config.num_read_workers,
         evaluate=evaluate,
     )

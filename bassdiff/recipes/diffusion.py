@@ -45,8 +45,8 @@ def build(config: ConfigDict, workdir: Path) -> tuple[DiffusionObjective, grain.
         raise InputError(
             f"config.crop_frames={config.crop_frames}; choose a multiple of {model.stride}"
         )
-    stores = open_stores(config)
-    check_codecs(config, stores, config.data.codecs, *codecs)
+    mixtures = open_stores(config)
+    check_codecs(config, mixtures, config.data.codecs, *codecs)
     sampling = config.sampling.to_dict()
     if unet is not None and config.adapter_rank:
         # An adapter is sampled as the network that it corrects.
@@ -55,7 +55,7 @@ def build(config: ConfigDict, workdir: Path) -> tuple[DiffusionObjective, grain.
         config,
         model,
         Codec(bass_codec),
-        unseen_clips(config, stores),
+        unseen_clips(config, mixtures),
         bindings={
             "mix_codec": mix_codec.fingerprint,
             "bass_codec": bass_codec.fingerprint,
@@ -64,7 +64,7 @@ def build(config: ConfigDict, workdir: Path) -> tuple[DiffusionObjective, grain.
         start=None if unet is None else unet.params,
         origin=origin,
     )
-    return objective, latent_crops(config, stores["train"])
+    return objective, latent_crops(config, mixtures["train"])
 
 
 def new_model(config: ConfigDict, bass_codec: CodecWeights) -> UNet:

@@ -20,10 +20,10 @@ from bassdiff.training.distillation import DistillationObjective
 def build(config: ConfigDict, workdir: Path) -> tuple[DistillationObjective, grain.MapDataset]:
     """The objective of few steps and its crops of pre-encoded latents."""
     del workdir
-    stores = open_stores(config)
+    mixtures = open_stores(config)
     weights = load_weights(config.teacher)
     defaults = Sampling.of_weights(weights.unet.bindings)
-    check_codecs(config, stores, config.teacher, weights.mix_codec, weights.bass_codec)
+    check_codecs(config, mixtures, config.teacher, weights.mix_codec, weights.bass_codec)
     objective = DistillationObjective(
         model=weights.unet.model,
         teacher=jax.tree.map(jnp.asarray, weights.unet.params),
@@ -35,7 +35,7 @@ def build(config: ConfigDict, workdir: Path) -> tuple[DistillationObjective, gra
         num_substeps=config.num_substeps,
         guidance=defaults.guidance,
         rescale=defaults.rescale,
-        validation=unseen_clips(config, stores),
+        validation=unseen_clips(config, mixtures),
         bindings={
             "base": config.teacher,
             "unet": weights.unet.checksum,
@@ -48,4 +48,4 @@ def build(config: ConfigDict, workdir: Path) -> tuple[DistillationObjective, gra
             },
         },
     )
-    return objective, latent_crops(config, stores["train"])
+    return objective, latent_crops(config, mixtures["train"])

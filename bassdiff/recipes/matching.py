@@ -9,9 +9,10 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from bassdiff.data import pipeline
+from bassdiff.data.store import Store
 from bassdiff.models.matching import MatchingModel
 from bassdiff.recipes.optimiser import adam, compute_dtype
-from bassdiff.recipes.stores import open_stores
+from bassdiff.recipes.stores import mixed, open_stores, origin
 from bassdiff.training.matching import MatchingObjective
 
 NUM_VALIDATION_SONGS = 32
@@ -21,15 +22,18 @@ NUM_STATISTICS_SONGS = 64
 def build(config: ConfigDict, workdir: Path) -> tuple[MatchingObjective, grain.MapDataset]:
     """The matching model's objective and its confusable crops of pre-encoded features."""
     del workdir
-    stores = open_stores(config)
+    mixtures = open_stores(config)
     model = MatchingModel(**config.model, dtype=compute_dtype(config))
 
-    def crops(split: str) -> grain.MapDataset:
-        crop = pipeline.ConfusableCrops(stores[split], model.window_frames)
-        return pipeline.examples(stores[split], crop, crop.min_frames, config.seed)
+    def examples(store: Store, seed: int) -> grain.MapDataset:
+        crop = pipeline.ConfusableCrops(store, model.window_frames)
+        return pipeline.examples(store, crop, crop.min_frames, seed)
 
-    seen = [crops("train")[i] for i in range(NUM_STATISTICS_SONGS)]
-    unseen = [crops("validation")[i] for i in range(NUM_VALIDATION_SONGS)]
+    dataset, unseen_dataset = (
+        mixed(mixtures[split], examples, config.seed) for split in ("train", "validation")
+    )
+    seen = [dataset[i] for i in range(NUM_STATISTICS_SONGS)]
+    unseen = [unseen_dataset[i] for i in range(NUM_VALIDATION_SONGS)]
     rows = {
         side: np.concatenate([song[side].reshape(-1, song[side].shape[-1]) for song in seen])
         for side in ("mix", "bass")
@@ -43,6 +47,6 @@ def build(config: ConfigDict, workdir: Path) -> tuple[MatchingObjective, grain.M
         # A channel that hardly moves says nothing, and must not be made to shout.
         std={side: np.maximum(values.std(axis=0), 0.02) for side, values in rows.items()},
         validation={side: np.stack([song[side] for song in unseen]) for side in ("mix", "bass")},
-        bindings={"features": stores["train"].manifest["codecs"]},
+        bindings={"features": origin(mixtures["train"])},
     )
-    return objective, crops("train")
+    return objective, dataset

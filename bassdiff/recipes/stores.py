@@ -2,42 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
 import grain
 import numpy as np
 from ml_collections import ConfigDict
 
-from bassdiff.data import pipeline, store
+from bassdiff.data import pipeline
+from bassdiff.data.mixture import Part, open_mixture
+from bassdiff.data.store import Store
 from bassdiff.errors import InputError
 from bassdiff.pretrained.weights import CodecWeights
 
 NUM_VALIDATION_CLIPS = 16
 
+Mixtures: TypeAlias = dict[str, list[Part]]
 
-def open_stores(config: ConfigDict) -> dict[str, store.Store]:
+
+def open_stores(config: ConfigDict) -> Mixtures:
     """The stores of both splits, which share their codecs and no song."""
-    stores = {}
+    mixtures = {}
     for split, key in (("train", "latents"), ("validation", "validation_latents")):
         if not config.data[key]:
             raise InputError(
                 f"config.data.{key} is empty; make latents with `bassdiff encode --split {split}` "
                 "and name their folder"
             )
-        stores[split] = store.Store(config.data[key])
-    shared = set.intersection(*(set(s.manifest["names"]) for s in stores.values()))
-    if shared:
+        mixtures[split] = open_mixture(config.data[key])
+    seen, unseen = (
+        {name for part in parts for name in part.store.manifest["names"]}
+        for parts in mixtures.values()
+    )
+    if seen & unseen:
         raise InputError(
             f"{config.data.latents} and {config.data.validation_latents} share songs, for "
-            f"instance {min(shared)}; encode different splits"
+            f"instance {min(seen & unseen)}; encode different splits"
         )
-    codecs = [s.manifest["codecs"] for s in stores.values()]
-    if codecs[0] != codecs[1]:
+    if origin(mixtures["train"]) != origin(mixtures["validation"]):
         raise InputError("training and validation latents come from different codecs; encode both")
-    return stores
+    return mixtures
+
+
+def origin(parts: Sequence[Part]) -> dict[str, str]:
+    """The codecs, or other features, that made the latents of a mixture."""
+    return parts[0].store.manifest["codecs"]
 
 
 def check_codecs(
     config: ConfigDict,
-    stores: dict[str, store.Store],
+    mixtures: Mixtures,
     weights: str,
     mix_codec: CodecWeights,
     bass_codec: CodecWeights,
@@ -48,21 +62,39 @@ def check_codecs(
       InputError: If they are of others.
     """
     fingerprints = {"mix": mix_codec.fingerprint, "bass": bass_codec.fingerprint}
-    if stores["train"].manifest["codecs"] != fingerprints:
+    if origin(mixtures["train"]) != fingerprints:
         raise InputError(
             f"{config.data.latents} was not made by the codecs of {weights}; encode the songs with "
             f"--weights {weights}, or train on the codecs that made it"
         )
 
 
-def latent_crops(config: ConfigDict, latents: store.Store) -> grain.MapDataset:
+def mixed(
+    parts: Sequence[Part], examples: Callable[[Store, int], grain.MapDataset], seed: int
+) -> grain.MapDataset:
+    """The examples of a mixture's stores, of each with a seed of its own.
+
+    Args:
+      parts: The mixture.
+      examples: Makes the endless examples of a store, given a seed.
+      seed: Of the first store; counts up.
+    """
+    datasets = [examples(part.store, seed + number) for number, part in enumerate(parts)]
+    return pipeline.mixed(datasets, [part.weight for part in parts])
+
+
+def latent_crops(config: ConfigDict, parts: Sequence[Part]) -> grain.MapDataset:
     """Pairs of a bass and a mix, `config.crop_frames` long."""
-    crop = pipeline.LatentCrop(latents, config.crop_frames)
-    return pipeline.examples(latents, crop, config.crop_frames, config.seed)
+
+    def examples(store: Store, seed: int) -> grain.MapDataset:
+        crop = pipeline.LatentCrop(store, config.crop_frames)
+        return pipeline.examples(store, crop, config.crop_frames, seed)
+
+    return mixed(parts, examples, config.seed)
 
 
-def unseen_clips(config: ConfigDict, stores: dict[str, store.Store]) -> dict[str, np.ndarray]:
+def unseen_clips(config: ConfigDict, mixtures: Mixtures) -> dict[str, np.ndarray]:
     """The pairs that a run is validated on: `{"bass": [n, T, C], "mix": [n, T, C']}`."""
-    crops = latent_crops(config, stores["validation"])
+    crops = latent_crops(config, mixtures["validation"])
     rows = [crops[i] for i in range(NUM_VALIDATION_CLIPS)]
     return {name: np.stack([row[name] for row in rows]) for name in ("bass", "mix")}

@@ -15,6 +15,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from tqdm import tqdm
 
+from bassdiff.data.batches import local_batches
 from bassdiff.errors import InputError, Preempted
 from bassdiff.runtime import Watchdog, end_requests
 from bassdiff.training import partition
@@ -97,26 +98,6 @@ class Schedule:
         return bool(every) and (step % every == 0 or step == self.num_steps)
 
 
-def local_batches(
-    dataset: grain.MapDataset,
-    batch_size: int,
-    first_index: int,
-    num_threads: int,
-    share: tuple[int, int],
-) -> grain.DatasetIterator:
-    """This process's rows of every global batch from global example `first_index` on.
-
-    With a share of (p, n) it takes the p-th of n parts of each batch, which is where its devices
-    lie on the mesh; shuffling and augmentation were decided by global index before. So the global
-    batches depend on n in nothing, not even in the order of their rows.
-    """
-    part, count = share
-    parts = dataset[first_index:].batch(batch_size // count, drop_remainder=True)
-    rows = parts[part::count]
-    options = grain.ReadOptions(num_threads=num_threads, prefetch_buffer_size=2 * num_threads)
-    return iter(rows.to_iter_dataset(options))
-
-
 def train(
     objective: Objective,
     dataset: grain.MapDataset,
@@ -126,7 +107,7 @@ def train(
     seed: int,
     batch_size: int,
     mesh_shape: tuple[int, int] = (-1, 1),
-    num_read_threads: int = 2,
+    num_read_workers: int = 0,
     evaluate: Callable[[TrainState, RunLog], None] | None = None,
     progress: bool = True,
 ) -> TrainState:
@@ -140,7 +121,7 @@ def train(
       seed: Root of all random numbers.
       batch_size: Global batch size, a multiple of the number of devices.
       mesh_shape: Devices along (data, fsdp); -1 means all that are left.
-      num_read_threads: Threads that read and augment examples.
+      num_read_workers: Processes that read and augment examples; 0 where threads do.
       evaluate: Scores the averaged parameters at `schedule.evaluate_every`.
       progress: Show a progress line with time left.
 
@@ -170,6 +151,7 @@ def train(
         RunLog(workdir / "logs", enabled=is_main) as log,
         tqdm(total=schedule.num_steps, unit="step", disable=not (progress and is_main)) as bar,
         end_requests() as is_asked,
+        contextlib.ExitStack() as closing,
     ):
         watchdog.expect("the start", schedule.start_seconds)
         shapes = jax.eval_shape(objective.init, root_key)
@@ -185,17 +167,22 @@ def train(
             dataset,
             batch_size,
             position["next_index"],
-            num_read_threads,
             partition.share_of_batch(mesh),
+            num_workers=num_read_workers,
         )
+        closing.callback(batches.close)
         goodput = Goodput(lost_steps=max(0, log.last_step() - step))
         trace = Trace(schedule.profile, step, workdir / "logs")
         program: jax.stages.Compiled | None = None
         skips = 0
-        while step < schedule.num_steps:
-            watchdog.expect(f"reading the batch of step {step + 1}", schedule.step_seconds)
+
+        def read_batch() -> PyTree:
+            watchdog.expect("reading a batch", schedule.step_seconds)
             with goodput.spent("data_wait", but_not_if=meter.is_busy):
-                batch = partition.to_global(next(batches), mesh)
+                return partition.to_global(next(batches), mesh)
+
+        batch = read_batch() if step < schedule.num_steps else None
+        while step < schedule.num_steps:
             if program is None:
                 watchdog.expect("compiling", schedule.start_seconds)
                 with goodput.spent("compile"):
@@ -208,6 +195,9 @@ def train(
             step, tick = step + 1, tick + 1
             position = {**position, "next_index": position["next_index"] + batch_size}
             meter.add(metrics)
+            # The next one is on the devices before they are done with this one.
+            batch = read_batch()
+            watchdog.expect(f"step {step}", schedule.step_seconds)
             bar.update()
             trace.after(step, state)
 

@@ -43,6 +43,7 @@ def test_folder_reads_stems_at_one_length_without_the_mixture(tmp_path):
     assert {len(samples) for samples in (song.bass, *song.others.values())} == {SAMPLE_RATE_HZ}
     assert not np.any(song.others["drums"][SAMPLE_RATE_HZ // 2 :])
     np.testing.assert_allclose(song.bass, tone(1.0), atol=1e-4)
+    assert song.padded_samples == {"drums": SAMPLE_RATE_HZ // 2}
 
 
 def test_an_annotation_beside_the_stems_is_read(tmp_path):

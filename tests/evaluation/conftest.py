@@ -96,6 +96,18 @@ def distances():
     return Table("distances", "Does it sound like music?", about, columns, tuple(rows))
 
 
+def memorisation():
+    columns = (
+        Column("copied", "nearer than any unseen", "Share of phrases.", "lower"),
+        Column("nearer_latents", "nearer in latents", "Than unseen ones.", "lower", 0.5),
+    )
+    rows = [
+        _row(name, {"copied": _score(copied), "nearer_latents": _score(nearer)})
+        for name, copied, nearer in (("model", 0.02, 0.6), ("true", 0.0, 0.5))
+    ]
+    return Table("memorisation", "Does it play what it was trained on?", {}, columns, tuple(rows))
+
+
 def style():
     columns = (
         Column("timbre_retrieval_at_1", "right sound first", "Nearest is the reference.", "higher"),
@@ -195,7 +207,7 @@ def write_evaluation(folder, sounds, song=lambda number: f"Song {number}"):
             path = folder / "clips" / name / f"{system}.flac"
             io.write(path, samples, io.SAMPLE_RATE_HZ)
     (folder / "clips.json").write_text(json.dumps(clips))
-    others = (matching(), distances(), style(), longform(), ablation(), sweep())
+    others = (matching(), distances(), memorisation(), style(), longform(), ablation(), sweep())
     for table in (music(len(clips)), *others):
         (folder / f"{table.task}.json").write_text(table.to_json())
     return folder

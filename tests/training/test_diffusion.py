@@ -231,6 +231,21 @@ def test_a_config_trains_from_stores_to_weights(config, codecs, tmp_path, one_de
         assert tag in events
 
 
+def test_latents_of_several_folders_are_mixed(config, tmp_path):
+    folder = config.data.latents
+    config.data.latents = f"{folder}*3+{folder}*1"
+    _, mixture = recipes.diffusion.build(config, tmp_path)
+    config.data.latents = folder
+    _, alone = recipes.diffusion.build(config, tmp_path)
+    # The first of the two folders reads what it would alone.
+    np.testing.assert_array_equal(mixture[0]["bass"], alone[0]["bass"])
+    found = [
+        np.any([np.array_equal(mixture[i]["mix"], alone[j]["mix"]) for j in range(6)])
+        for i in range(8)
+    ]
+    assert np.mean(found) == 0.75
+
+
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
@@ -239,6 +254,7 @@ def test_a_config_trains_from_stores_to_weights(config, codecs, tmp_path, one_de
         ("validation_latents", "{}/latents", "share songs, for instance song0"),
         ("latents", "nowhere", "nowhere: there is no such folder"),
         ("validation_latents", "{}/others", "come from different codecs; encode both"),
+        ("latents", "{0}/latents*2+{0}/others", "come from different codecs; encode both with the"),
         ("codecs", "small", "was not made by the codecs of small; encode the songs with"),
     ],
 )
@@ -255,6 +271,7 @@ def test_latents_that_cannot_be_used_are_refused(config, tmp_path, key, value, m
         ("levels", "karras", "config.levels='karras'; choose among cosine"),
         ("crop_frames", 0, "config.crop_frames=0; choose a multiple of 1"),
         ("log_every", 0, "config.log_every is 0; choose 1 or more"),
+        ("num_read_workers", -1, "config.num_read_workers is -1; choose 0 or more"),
         ("num_steps", 2, "config.num_steps is 2 and the learning rate is warmed up for 2"),
         ("sampling.solver", "magic", "unknown solver 'magic'"),
     ],

@@ -1,0 +1,62 @@
+"""From global examples to one process's rows of global batches, read ahead of the step."""
+
+from __future__ import annotations
+
+import ctypes
+import signal
+import sys
+
+import grain
+from absl import flags
+
+# linux/prctl.h
+_PR_SET_PDEATHSIG = 1
+
+
+def local_batches(
+    dataset: grain.MapDataset,
+    batch_size: int,
+    first_index: int,
+    share: tuple[int, int],
+    num_threads: int = 2,
+    num_workers: int = 0,
+) -> grain.DatasetIterator:
+    """This process's rows of every global batch from global example `first_index` on.
+
+    With a share of (p, n) it takes the p-th of n parts of each batch, which is where its devices
+    lie on the mesh; shuffling and augmentation were decided by global index before. So the global
+    batches depend on n in nothing, not even in the order of their rows, and neither on the number
+    of threads and workers.
+
+    Args:
+      dataset: Global examples by index: shuffled, repeated, augmented, not yet batched.
+      batch_size: Of the global batch, a multiple of n.
+      first_index: How many examples were used before, in whatever number of processes.
+      share: (p, n).
+      num_threads: That read in each worker, or in this process where there is none.
+      num_workers: Processes that read; 0 where threads do, which is enough for latents. Whoever
+        runs this as a script then needs `if __name__ == "__main__"`.
+
+    Returns:
+      An endless iterator; close it where there are workers.
+    """
+    part, count = share
+    parts = dataset[first_index:].batch(batch_size // count, drop_remainder=True)
+    rows = parts[part::count]
+    options = grain.ReadOptions(num_threads=num_threads, prefetch_buffer_size=2 * num_threads)
+    batches = rows.to_iter_dataset(options)
+    if num_workers:
+        if not flags.FLAGS.is_parsed():
+            # Grain hands its flags on to workers, though nobody sets them here.
+            flags.FLAGS.mark_as_parsed()
+        batches = batches.mp_prefetch(
+            grain.MultiprocessingOptions(num_workers, per_worker_buffer_size=2), _end_with_parent
+        )
+    return iter(batches)
+
+
+def _end_with_parent(worker: int, count: int) -> None:
+    """A worker would outlive a process that was killed, and hold its memory."""
+    del worker, count
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

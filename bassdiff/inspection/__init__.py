@@ -1,0 +1,1 @@
+"""What a set of songs holds, before anything is trained on it."""
