@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from bassdiff.audio.io import loudness_lufs
+from bassdiff.data.batches import local_batches
 from bassdiff.data.copies import WithCopies
 from bassdiff.data.mixing import (
     BASS_LUFS,
@@ -22,7 +23,6 @@ from bassdiff.data.mixing import (
 )
 from bassdiff.data.pipeline import CROP_TRIALS, LatentCrop, examples
 from bassdiff.data.stems import Stems
-from bassdiff.training.loop import local_batches
 
 RATE_HZ = 44100
 NAMES = ("drums", "other", "vocals")
@@ -245,7 +245,7 @@ def test_examples_are_the_same_in_any_order_and_number_of_processes(num_processe
     dataset = examples(store, LatentCrop(store, CROP_FRAMES), CROP_FRAMES, seed=5)
     backwards = [dataset[i]["mix"] for i in reversed(range(32))][::-1]
     shares = [
-        local_batches(dataset, 8, 0, num_threads=1 + part % 3, share=(part, num_processes))
+        local_batches(dataset, 8, 0, (part, num_processes), num_threads=1 + part % 3)
         for part in range(num_processes)
     ]
     batches = [np.concatenate([next(share)["mix"] for share in shares]) for _ in range(4)]
