@@ -67,6 +67,19 @@ def _encode(sub: argparse.ArgumentParser) -> None:
         "--keys", type=positive(int), default=1, help="keys of every song, as matching needs"
     )
     sub.add_argument("--seed", type=int, default=0)
+    copies = sub.add_argument_group("copies of every song, at other tempos and in other keys")
+    copies.add_argument("--copies", type=int, default=0, metavar="N", help="how many")
+    copies.add_argument(
+        "--tempos",
+        type=float,
+        nargs=2,
+        default=(0.9, 1.1),
+        metavar=("SLOWEST", "FASTEST"),
+        help="relative to the song (0.9 1.1)",
+    )
+    copies.add_argument(
+        "--semitones", type=int, default=2, metavar="N", help="at most, up or down (2)"
+    )
 
 
 def _release(sub: argparse.ArgumentParser) -> None:

@@ -84,11 +84,17 @@ def encode(arguments: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     from bassdiff.data import latents, store
+    from bassdiff.data.copies import WithCopies
     from bassdiff.pretrained.features import open_features
 
     keep_programs()
     features = open_features(arguments.features, arguments.weights)
-    source = _source(arguments)
+    copies = {
+        "copies": arguments.copies,
+        "tempos": tuple(arguments.tempos),
+        "max_semitones": arguments.semitones,
+    }
+    source = WithCopies(_source(arguments), **copies, seed=arguments.seed)
     store.build(
         arguments.out,
         source,
@@ -101,6 +107,7 @@ def encode(arguments: argparse.Namespace) -> None:
             "max_seconds": arguments.max_seconds,
             "mixes": arguments.mixes,
             "keys": arguments.keys,
+            **(copies if arguments.copies else {}),
             "codecs": features.origin,
         },
         arguments.seed,
