@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeAlias
 
@@ -66,9 +67,16 @@ def _encode(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--keys", type=positive(int), default=1, help="keys of every song, as matching needs"
     )
-    sub.add_argument("--seed", type=int, default=0)
+    sub.add_argument("--seed", type=_natural, default=0)
+    sub.add_argument(
+        "--part",
+        type=_part,
+        default=(0, 1),
+        metavar="P/N",
+        help="make the P-th of N parts; others make theirs at any time, into the same folder",
+    )
     copies = sub.add_argument_group("copies of every song, at other tempos and in other keys")
-    copies.add_argument("--copies", type=int, default=0, metavar="N", help="how many")
+    copies.add_argument("--copies", type=_natural, default=0, metavar="N", help="how many")
     copies.add_argument(
         "--tempos",
         type=float,
@@ -78,7 +86,7 @@ def _encode(sub: argparse.ArgumentParser) -> None:
         help="relative to the song (0.9 1.1)",
     )
     copies.add_argument(
-        "--semitones", type=int, default=2, metavar="N", help="at most, up or down (2)"
+        "--semitones", type=_natural, default=2, metavar="N", help="at most, up or down (2)"
     )
 
 
@@ -267,6 +275,21 @@ def positive(kind: type[int] | type[float]) -> Callable[[str], int | float]:
 
     convert.__name__ = kind.__name__
     return convert
+
+
+def _natural(word: str) -> int:
+    value = int(word)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{word} is below 0")
+    return value
+
+
+def _part(word: str) -> tuple[int, int]:
+    """`"2/4"`, the second of four, as (1, 4)."""
+    found = re.fullmatch(r"(\d+)/(\d+)", word)
+    if not found or not 1 <= int(found[1]) <= int(found[2]):
+        raise argparse.ArgumentTypeError(f"{word} is no part; the second of four is 2/4")
+    return int(found[1]) - 1, int(found[2])
 
 
 def _gap(word: str) -> float:

@@ -83,7 +83,7 @@ def encode(arguments: argparse.Namespace) -> None:
     """Pre-encodes songs for training a diffusion or a matching model."""
     from tqdm import tqdm
 
-    from bassdiff.data import latents, store
+    from bassdiff import encoding
     from bassdiff.data.copies import WithCopies
     from bassdiff.pretrained.features import open_features
 
@@ -94,25 +94,26 @@ def encode(arguments: argparse.Namespace) -> None:
         "tempos": tuple(arguments.tempos),
         "max_semitones": arguments.semitones,
     }
-    source = WithCopies(_source(arguments), **copies, seed=arguments.seed)
-    store.build(
-        arguments.out,
-        source,
-        latents.latent_fields(features.bass, features.mix, arguments.mixes, arguments.keys),
-        {
-            "source": arguments.data,
-            "split": arguments.split,
-            "soundfonts": [Path(font).name for font in arguments.soundfont],
-            "variants": arguments.variants,
-            "max_seconds": arguments.max_seconds,
-            "mixes": arguments.mixes,
-            "keys": arguments.keys,
-            **(copies if arguments.copies else {}),
-            "codecs": features.origin,
-        },
-        arguments.seed,
-        lambda songs: tqdm(songs, "songs", unit="song"),
+    about = {
+        "source": arguments.data,
+        "split": arguments.split,
+        "soundfonts": [Path(font).name for font in arguments.soundfont],
+        "variants": arguments.variants,
+        "max_seconds": arguments.max_seconds,
+        **(copies if arguments.copies else {}),
+    }
+    done = encoding.encode(
+        WithCopies(_source(arguments), **copies, seed=arguments.seed),
+        features,
+        Path(arguments.out),
+        about,
+        num_mixes=arguments.mixes,
+        num_keys=arguments.keys,
+        seed=arguments.seed,
+        part=arguments.part,
+        progress=lambda songs: tqdm(songs, "songs", unit="song"),
     )
+    print(done, file=sys.stderr)
 
 
 def train(arguments: argparse.Namespace) -> None:

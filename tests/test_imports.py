@@ -26,6 +26,7 @@ FLOORS = {
     "sampling": 3,
     "material": 3,
     "preparation": 4,
+    "encoding": 4,
     # It shows songs on pages that look like those of evaluations.
     "inspection": 4,
     "bassist": 5,

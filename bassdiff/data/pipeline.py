@@ -46,11 +46,12 @@ class WaveformCrop(grain.transforms.RandomMap):
 
     def random_map(self, song: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Reads one crop; the last one tried if none is loud enough."""
-        rows = self._store.read(song, "audio")
+        num_rows, length = self._store.num_rows(song, "audio"), self._store.num_frames(song)
         for _ in range(CROP_TRIALS):
-            row = rng.integers(rows.shape[0])
-            start = rng.integers(rows.shape[1] - self._num_samples + 1)
-            crop = rows[row, start : start + self._num_samples].astype(np.float32) / 32768.0
+            row = int(rng.integers(num_rows))
+            start = int(rng.integers(length - self._num_samples + 1))
+            crop = self._store.crop(song, "audio", row, start, self._num_samples)
+            crop = crop.astype(np.float32) / 32768.0
             if np.sqrt(np.mean(np.square(crop))) >= self._min_rms:
                 break
         return {"audio": crop * np.float32(10.0 ** (rng.uniform(-6.0, 6.0) / 20.0))}
@@ -72,16 +73,15 @@ class LatentCrop(grain.transforms.RandomMap):
         """Reads one crop; the last one tried if the bass rests in all."""
         active = self._store.read(song, "active")
         for _ in range(CROP_TRIALS):
-            start = rng.integers(active.shape[1] - self._num_frames + 1)
-            crop = slice(start, start + self._num_frames)
-            if active[0, crop].mean() >= self._min_active:
+            start = int(rng.integers(active.shape[1] - self._num_frames + 1))
+            if active[0, start : start + self._num_frames].mean() >= self._min_active:
                 break
-        basses, mixes = self._store.read(song, "bass"), self._store.read(song, "mix")
-        row = rng.integers(mixes.shape[0])
-        key = row // (mixes.shape[0] // basses.shape[0])
+        num_keys, num_mixes = (self._store.num_rows(song, name) for name in ("bass", "mix"))
+        row = int(rng.integers(num_mixes))
+        rows = {"bass": row // (num_mixes // num_keys), "mix": row}
         return {
-            "bass": basses[key, crop].astype(np.float32),
-            "mix": mixes[row, crop].astype(np.float32),
+            name: self._store.crop(song, name, row, start, self._num_frames).astype(np.float32)
+            for name, row in rows.items()
         }
 
 
@@ -112,29 +112,30 @@ class ConfusableCrops(grain.transforms.RandomMap):
           InputError: If the store has songs in one key only.
         """
         active = self._store.read(song, "active")[0]
-        basses, mixes = self._store.read(song, "bass"), self._store.read(song, "mix")
-        if basses.shape[0] < 2:
+        num_keys, num_mixes = (self._store.num_rows(song, name) for name in ("bass", "mix"))
+        if num_keys < 2:
             raise InputError("the store has its songs in one key; encode them with --keys 2")
         starts = np.arange(len(active) - self._num_frames + 1)
         here = self._start(active, starts, rng)
         elsewhere = self._start(active, starts[abs(starts - here) >= self._num_frames], rng)
         shift = int(rng.integers(*self.SHIFT_FRAMES))
         near = here + shift if here + shift < len(starts) else here - shift
-        first, second = rng.permutation(basses.shape[0])[:2]
+        first, second = rng.permutation(num_keys)[:2]
         views = ((first, here), (second, here), (first, near), (first, elsewhere))
-        mixes_per_key = mixes.shape[0] // basses.shape[0]
-        pairs = [
-            (
-                basses[key, start : start + self._num_frames],
-                mixes[
-                    key * mixes_per_key + rng.integers(mixes_per_key),
-                    start : start + self._num_frames,
-                ],
-            )
-            for key, start in views
+        mixes_per_key = num_mixes // num_keys
+        rows = [
+            {"bass": key, "mix": key * mixes_per_key + rng.integers(mixes_per_key)}
+            for key, _ in views
         ]
-        bass, mix = (np.stack(side).astype(np.float32) for side in zip(*pairs, strict=True))
-        return {"bass": bass, "mix": mix}
+        return {
+            name: np.stack(
+                [
+                    self._store.crop(song, name, of[name], start, self._num_frames)
+                    for of, (_, start) in zip(rows, views, strict=True)
+                ]
+            ).astype(np.float32)
+            for name in ("bass", "mix")
+        }
 
     def _start(self, active: np.ndarray, starts: np.ndarray, rng: np.random.Generator) -> int:
         for _ in range(CROP_TRIALS):

@@ -1,39 +1,43 @@
-"""Arrays of songs on disk, memory-mapped: what training reads crops from.
+"""Arrays of songs on disk, in shards: what training reads crops from.
 
-A store is a folder with one `.npy` per song and field, all `[rows, frames, ...]`, and a
-`manifest.json` that is written last: a store without one is incomplete and is resumed, provided
-that `manifest.json.begun`, written first, tells of the same origin.
+A store is a folder of `shards` and a `manifest.json`, which is written last: a store without one
+is incomplete and is resumed, provided that `manifest.json.begun`, written first, tells of the same
+origin.
 """
 
 from __future__ import annotations
 
 import json
-import threading
+import time
 import warnings
-from collections.abc import Callable, Mapping
+import zlib
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from bassdiff.audio.atomic import atomic_file
+from bassdiff.data.shards import Index, ShardReader, ShardWriter, read_index, writing_shard
 from bassdiff.data.stems import Source
 from bassdiff.errors import InputError, SilentSong
 
 MANIFEST = "manifest.json"
 BEGUN = MANIFEST + ".begun"
-# numpy reads a header as a Python literal, and Python 3.11's parser is not safe among threads
-# (github.com/python/cpython/issues/106905): a run was seen to die of it.
-_HEADERS = threading.Lock()
+# A shard is what is lost when a job is killed, and what a host makes at a time: a few songs. But
+# every process that trains has all shards open, which is possible for some hundreds.
+LEAST_SONGS, MOST_SHARDS = 16, 256
+STALE_SECONDS = 3600
 
 Make: TypeAlias = Callable[[Source, int, np.random.Generator], Mapping[str, np.ndarray]]
 
 
 class Store:
-    """A finished store.
+    """A finished store; may be read by many threads, and pickled for other processes.
 
     Attributes:
-      manifest: What was written about the store's origin, with `names` and `num_frames`.
+      manifest: What was written about the store's origin, with `names`, `num_frames`,
+        `left_out` (reasons by name) and `statistics` (`mean` and `std` per channel by field).
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -52,6 +56,12 @@ class Store:
                 f"{folder} holds no complete store ({MANIFEST} is missing or unreadable); "
                 "run the command that makes it again, it resumes"
             ) from error
+        if "places" not in self.manifest:
+            raise InputError(
+                f"{folder} was made by an earlier version; delete it and encode the songs again"
+            )
+        self._shards = [ShardReader(path) for path in shard_paths(self._folder, len(self))]
+        self._songs_per_shard = songs_per_shard(len(self))
 
     def __len__(self) -> int:
         return len(self.manifest["names"])
@@ -60,11 +70,47 @@ class Store:
         """Length of a song along its arrays' second axis."""
         return self.manifest["num_frames"][song]
 
+    def num_rows(self, song: int, field: str) -> int:
+        """Length of a song's field along its first axis."""
+        return self.manifest["places"][song][field][1]
+
     def read(self, song: int, field: str) -> np.ndarray:
-        """The memory-mapped array `[rows, frames, ...]` of one song's field."""
-        path = _path(self._folder, self.manifest["names"][song], field)
-        with _HEADERS:
-            return np.load(path, mmap_mode="r")
+        """The array `[rows, frames, ...]` of one song's field.
+
+        Raises:
+          InputError: If the shard that holds it is damaged.
+        """
+        rows = range(self.num_rows(song, field))
+        return self._rows(song, field, rows, range(self.num_frames(song)))
+
+    def crop(self, song: int, field: str, row: int, start: int, num_frames: int) -> np.ndarray:
+        """A part `[num_frames, ...]` of one row, without reading the rest.
+
+        Raises:
+          InputError: If the shard that holds it is damaged.
+        """
+        frames = range(start, start + num_frames)
+        return self._rows(song, field, range(row, row + 1), frames)[0]
+
+    def _rows(self, song: int, field: str, rows: range, frames: range) -> np.ndarray:
+        return self._shards[song // self._songs_per_shard].rows(
+            self.manifest["fields"][field],
+            self.manifest["places"][song][field],
+            rows,
+            self.num_frames(song),
+            frames,
+        )
+
+
+def songs_per_shard(num_songs: int) -> int:
+    """How many songs a shard has, but for the last, in a store of so many."""
+    return max(LEAST_SONGS, -(-num_songs // MOST_SHARDS))
+
+
+def shard_paths(folder: Path, num_songs: int) -> list[Path]:
+    """Where the shards of a store are, in the order of their songs."""
+    count = -(-num_songs // songs_per_shard(num_songs))
+    return [folder / f"shard-{n:05}-of-{count:05}.array_record" for n in range(count)]
 
 
 def build(
@@ -73,68 +119,138 @@ def build(
     make: Make,
     manifest: Mapping[str, Any],
     seed: int,
-    progress: Callable[[range], Any] = iter,
+    progress: Callable[[Sequence[int]], Any] = iter,
 ) -> Store:
     """Makes a store from every song of a source, or finishes one that was interrupted.
+
+    See `build_part`, of whose parts this is the only one.
+    """
+    build_part(folder, source, make, manifest, seed, progress)
+    return Store(folder)
+
+
+def build_part(
+    folder: str | Path,
+    source: Source,
+    make: Make,
+    manifest: Mapping[str, Any],
+    seed: int,
+    progress: Callable[[Sequence[int]], Any] = iter,
+    part: tuple[int, int] = (0, 1),
+) -> bool:
+    """Makes those shards of a store that are a host's part, or what of them is missing.
+
+    Whoever finds all shards there completes the store. Nothing is agreed upon: parts may be made
+    at any time, by any number of hosts that see one folder, and by other numbers after a restart.
 
     Args:
       folder: Where it goes; created.
       source: The songs.
       make: Turns the song of an index into fields `[rows, frames, ...]` of equal `frames`;
-        its generator is seeded by the index, so a resumed store equals an uninterrupted one.
-        Songs without a bass are left out with a warning.
+        its generator is seeded by the song's name, so a store that was resumed, or made in parts,
+        equals any other, and a song's arrays do not depend on which others there are.
+        Songs without a bass are left out with a warning, and named in the manifest.
       manifest: Recorded beside the names, everything that decides what is stored; a store made
         with another one is refused.
       seed: Root of the generators.
-      progress: Wraps the range of songs, as tqdm does.
+      progress: Wraps the numbers of the songs that are to be made, as tqdm does.
+      part: (p, n): every n-th shard from the p-th on, counted from 0.
 
     Returns:
-      The finished store.
+      Whether the store is complete.
 
     Raises:
-      InputError: If the folder holds a store of another origin or cannot be written.
+      InputError: If the folder holds a store of another origin or cannot be written, two songs
+        have one name, or no song has a bass.
     """
     folder = Path(folder)
+    names = list(source.names)
     # As JSON gives it back, so that it compares equal to what is on disk.
-    wanted = json.loads(json.dumps({**manifest, "seed": seed, "names": source.names}))
+    wanted = json.loads(json.dumps({**manifest, "seed": seed, "names": names}))
     for path in (folder / MANIFEST, folder / BEGUN):
         if path.exists():
             _check_origin(path, wanted)
-    if (folder / MANIFEST).exists():
-        return Store(folder)
-    if len(set(source.names)) < len(source.names):
-        twice = next(name for name in source.names if source.names.count(name) > 1)
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
         raise InputError(f"two songs are called {twice}; rename one, or store them apart")
+    paths = shard_paths(folder, len(names))
+    mine = range(part[0], len(paths), part[1])
+    missing = [number for number in mine if read_index(paths[number]) is None]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _write_json(folder / BEGUN, wanted)
-        num_frames = []
-        for song in progress(range(len(source))):
-            name = wanted["names"][song]
-            length = _length(folder, name)
-            if length is None:
-                length = _store(folder, name, source, song, make, seed)
-                _write(_path(folder, name, "done"), np.asarray(length))
-            num_frames.append(length)
-        _write_json(folder / MANIFEST, {**wanted, "num_frames": num_frames})
-        (folder / BEGUN).unlink()
+        if not (folder / MANIFEST).exists():
+            _write_json(folder / BEGUN, wanted)
+        songs = {n: _songs_of(n, len(names)) for n in missing}
+        steps = iter(progress([song for shard in songs.values() for song in shard]))
+        for number, shard in songs.items():
+            with writing_shard(paths[number]) as writer:
+                for _ in shard:
+                    song = next(steps)
+                    rng = np.random.default_rng((seed, zlib.crc32(names[song].encode())))
+                    _add(writer, source, song, make, rng)
+        # For a bar to know that it has ended.
+        next(steps, None)
+        indices = [read_index(path) for path in paths]
+        whole = [index for index in indices if index is not None]
+        if len(whole) < len(indices):
+            return False
+        _write_json(folder / MANIFEST, {**wanted, **_joined(whole, names)})
+        for path in folder.glob(".*.part"):
+            # What processes that were killed have left, and not what one is still writing.
+            if path.stat().st_mtime < time.time() - STALE_SECONDS:
+                path.unlink(missing_ok=True)
+        (folder / BEGUN).unlink(missing_ok=True)
     except OSError as error:
         raise InputError(f"{folder} cannot be written: {error.strerror}; free or change it") from (
             error
         )
-    return Store(folder)
+    return True
 
 
-def _store(folder: Path, name: str, source: Source, song: int, make: Make, seed: int) -> int:
-    """Stores one song and returns its frames; a silent one is left out, with 0 frames."""
+def _songs_of(shard: int, num_songs: int) -> range:
+    size = songs_per_shard(num_songs)
+    return range(shard * size, min((shard + 1) * size, num_songs))
+
+
+def _add(
+    writer: ShardWriter, source: Source, song: int, make: Make, rng: np.random.Generator
+) -> None:
     try:
-        fields = make(source, song, np.random.default_rng((seed, song)))
+        fields = make(source, song, rng)
     except SilentSong as error:
         warnings.warn(f"left out: {error}", stacklevel=2)
-        return 0
-    for field, values in fields.items():
-        _write(_path(folder, name, field), values)
-    return next(iter(fields.values())).shape[1]
+        writer.leave_out(str(error))
+        return
+    writer.add(fields)
+
+
+def _joined(indices: Sequence[Index], names: Sequence[str]) -> dict[str, Any]:
+    """What all shards hold together."""
+    fields: dict[str, Any] = {}
+    sums: dict[str, list[Any]] = {}
+    left_out = {}
+    for number, index in enumerate(indices):
+        fields |= index["fields"]
+        for name, found in index["sums"].items():
+            before = sums.get(name, [0, 0.0, 0.0])
+            sums[name] = [np.asarray(b) + f for b, f in zip(before, found, strict=True)]
+        for place, reason in index["left_out"].items():
+            left_out[names[number * songs_per_shard(len(names)) + int(place)]] = reason
+    if len(left_out) == len(names):
+        raise InputError(f"no song can be stored; the first: {next(iter(left_out.values()))}")
+    return {
+        "num_frames": [length for index in indices for length in index["num_frames"]],
+        "left_out": left_out,
+        "statistics": {name: _moments(*found) for name, found in sums.items()},
+        "fields": fields,
+        "places": [place for index in indices for place in index["places"]],
+    }
+
+
+def _moments(count: np.ndarray, total: np.ndarray, squares: np.ndarray) -> dict[str, Any]:
+    mean = total / count
+    variance = np.maximum(squares / count - np.square(mean), 0.0)
+    return {"mean": mean.tolist(), "std": np.sqrt(variance).tolist()}
 
 
 def _check_origin(path: Path, wanted: Mapping[str, Any]) -> None:
@@ -149,20 +265,6 @@ def _check_origin(path: Path, wanted: Mapping[str, Any]) -> None:
             )
 
 
-def _path(folder: Path, name: str, field: str) -> Path:
-    return folder / f"{name}.{field}.npy"
-
-
-def _length(folder: Path, name: str) -> int | None:
-    path = _path(folder, name, "done")
-    return int(np.load(path)) if path.exists() else None
-
-
-def _write(path: Path, values: np.ndarray) -> None:
-    with atomic_file(path) as file:
-        np.save(file, values)
-
-
 def _write_json(path: Path, values: Mapping[str, Any]) -> None:
     with atomic_file(path) as file:
-        file.write(json.dumps(values, indent=1).encode())
+        file.write(json.dumps(values).encode())

@@ -160,8 +160,14 @@ class OneSong:
     def num_frames(self, song):
         return self._fields["active"].shape[1]
 
+    def num_rows(self, song, field):
+        return len(self._fields[field])
+
     def read(self, song, field):
         return self._fields[field]
+
+    def crop(self, song, field, row, start, num_frames):
+        return self._fields[field][row, start : start + num_frames]
 
 
 def crops(active, num_draws):

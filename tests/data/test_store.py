@@ -1,19 +1,30 @@
-import errno
+import json
+import os
+import pickle
+import resource
+import signal
+import subprocess
+import sys
+import time
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from bassdiff.data import shards, store
 from bassdiff.data.stems import Stems
-from bassdiff.data.store import MANIFEST, Store, build
+from bassdiff.data.store import BEGUN, MANIFEST, Store, build, build_part
 from bassdiff.errors import InputError, SilentSong
 
 ABOUT = {"codecs": {"mix": "a", "bass": "b"}, "sizes": (1, 2)}
 
 
 class Songs:
-    """Four songs of 5, 6, 7 and 8 samples."""
+    """Songs of 5, 6, 7, ... samples."""
 
-    def __init__(self, names=("a", "b.c", "d", "e")):
+    def __init__(self, names=("a", "b.c", "d", "e", "f")):
         self.names = list(names)
 
     def __len__(self):
@@ -32,7 +43,22 @@ def make(source, song, rng):
 
 
 def contents(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    """What counts: not what a process that was killed has left."""
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix != ".part"}
+
+
+def small():
+    """Shards of two songs, and pieces of four frames of noise or six of basses."""
+    store.LEAST_SONGS, shards.PIECE_BYTES = 2, 24
+
+
+@pytest.fixture(scope="module", autouse=True)
+def many_shards_and_pieces():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store, "LEAST_SONGS", store.LEAST_SONGS)
+        patch.setattr(shards, "PIECE_BYTES", shards.PIECE_BYTES)
+        small()
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -42,24 +68,67 @@ def whole(tmp_path_factory):
     return folder
 
 
+def expected(song, seed=3):
+    rng = np.random.default_rng((seed, zlib.crc32(Songs().names[song].encode())))
+    return make(Songs(), song, rng)
+
+
 def test_a_store_gives_back_what_was_made(whole):
-    store, songs = Store(whole), Songs()
-    assert len(store) == 4
+    store = Store(whole)
+    assert len(store) == 5
     assert store.manifest["codecs"] == ABOUT["codecs"]
-    assert store.manifest["names"] == songs.names
-    for i in range(4):
-        assert store.num_frames(i) == 5 + i
-        expected = make(songs, i, np.random.default_rng((3, i)))
-        for field, values in expected.items():
-            read = store.read(i, field)
-            assert isinstance(read, np.memmap)
+    assert store.manifest["names"] == Songs().names
+    assert sorted(path.name for path in whole.glob("*.array_record")) == [
+        f"shard-0000{n}-of-00003.array_record" for n in range(3)
+    ]
+    for song in range(5):
+        assert store.num_frames(song) == 5 + song
+        for field, values in expected(song).items():
+            read = store.read(song, field)
             assert read.dtype == values.dtype
+            assert store.num_rows(song, field) == len(values)
             np.testing.assert_array_equal(read, values)
+
+
+@pytest.mark.parametrize("song", [0, 4])
+def test_a_crop_is_a_part_of_a_row(whole, song):
+    """Within a piece, across pieces, at both ends."""
+    values = expected(song)["noise"]
+    for start in range(5 + song):
+        for length in range(1, 6 + song - start):
+            crop = Store(whole).crop(song, "noise", 1, start, length)
+            np.testing.assert_array_equal(crop, values[1, start : start + length])
+
+
+def test_threads_and_processes_may_share_a_store(whole):
+    there = pickle.loads(pickle.dumps(Store(whole)))
+    with ThreadPoolExecutor(8) as pool:
+        read = pool.map(lambda i: there.crop(i % 5, "noise", 0, 1, 4), range(200))
+        for i, crop in enumerate(read):
+            np.testing.assert_array_equal(crop, expected(i % 5)["noise"][0, 1:5])
+
+
+def test_statistics_are_those_of_all_songs(whole):
+    found = Store(whole).manifest["statistics"]
+    for field in ("bass", "noise"):
+        values = [expected(song)[field].astype(np.float64) for song in range(5)]
+        flat = np.concatenate([v.reshape(-1, *v.shape[2:]) for v in values])
+        np.testing.assert_allclose(found[field]["mean"], flat.mean(axis=0), rtol=1e-6)
+        np.testing.assert_allclose(found[field]["std"], flat.std(axis=0), rtol=1e-6)
 
 
 def test_another_seed_makes_other_songs(tmp_path, whole):
     other = build(tmp_path / "s", Songs(), make, ABOUT, seed=4)
     assert not np.array_equal(other.read(0, "noise"), Store(whole).read(0, "noise"))
+
+
+def test_a_song_does_not_depend_on_which_others_there_are(tmp_path, whole):
+    class Later(Songs):
+        def __getitem__(self, index):
+            return Songs()[index + 2]
+
+    part = build(tmp_path / "s", Later(["d", "e"]), make, ABOUT, seed=3)
+    np.testing.assert_array_equal(part.read(1, "noise"), Store(whole).read(3, "noise"))
 
 
 def test_a_finished_store_is_opened_and_not_made_again(whole):
@@ -68,28 +137,97 @@ def test_a_finished_store_is_opened_and_not_made_again(whole):
     assert contents(whole) == before
 
 
-@pytest.mark.parametrize("num_saves", [0, 1, 2, 3, 7, 11])
-def test_a_killed_build_ends_as_an_uninterrupted_one(tmp_path, whole, monkeypatch, num_saves):
-    """Killed before or between the three files of a song: two fields and the mark of its end."""
+KILLED = """
+import os, signal, sys
+from test_store import *
+small()
+where, at = sys.argv[2], int(sys.argv[3])
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+def dying(number, function):
+    calls = iter(range(number))
+    return lambda *a: function(*a) if next(calls, None) is not None else die()
+if where == "make":
+    build(sys.argv[1], Songs(), dying(at, make), ABOUT, seed=3)
+if where == "replace":
+    os.replace = dying(at, os.replace)
+    build(sys.argv[1], Songs(), make, ABOUT, seed=3)
+"""
 
-    class Killed(BaseException):
-        pass
 
-    calls, save = iter(range(num_saves)), np.save
-
-    def dying_save(*arguments):
-        if next(calls, None) is None:
-            raise Killed
-        save(*arguments)
-
+@pytest.mark.parametrize(
+    ("where", "at", "num_shards"),
+    # The first file that takes its name tells of the origin; then each shard, and its index.
+    [("make", 0, 0), ("make", 3, 1), ("replace", 1, 0), ("replace", 2, 0), ("replace", 4, 1)],
+)
+def test_a_killed_build_ends_as_an_uninterrupted_one(tmp_path, whole, where, at, num_shards):
+    """Killed for good: in a shard, before a shard has its name, or before its index is there."""
     folder, made = tmp_path / "s", []
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(np, "save", dying_save)
-        build(folder, Songs(), make, ABOUT, seed=3)
+    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n{KILLED}"
+    words = [sys.executable, "-c", code, folder, where, str(at)]
+    assert subprocess.run(words, check=False).returncode == -signal.SIGKILL
     with pytest.raises(InputError, match="no complete store"):
         Store(folder)
-    build(folder, Songs(), lambda s, i, r: made.append(s.names[i]) or make(s, i, r), ABOUT, seed=3)
-    assert made == Songs().names[num_saves // 3 :]
+    build(folder, Songs(), lambda s, i, r: made.append(i) or make(s, i, r), ABOUT, seed=3)
+    assert made == list(range(2 * num_shards, 5))
+    assert contents(folder) == contents(whole)
+
+
+def test_what_was_left_by_those_who_were_killed_is_deleted(tmp_path):
+    (tmp_path / "s").mkdir()
+    for name, age in ((".old.part", 2 * store.STALE_SECONDS), (".new.part", 0.0)):
+        (tmp_path / "s" / name).write_text("half")
+        os.utime(tmp_path / "s" / name, (time.time() - age,) * 2)
+    build(tmp_path / "s", Songs(), make, ABOUT, seed=3)
+    assert [path.name for path in (tmp_path / "s").glob(".*")] == [".new.part"]
+
+
+def test_parts_make_one_store_in_any_order_and_number(tmp_path, whole):
+    folder, made = tmp_path / "s", []
+
+    def part(which, count):
+        def noted(source, song, rng):
+            made.append(song)
+            return make(source, song, rng)
+
+        return build_part(folder, Songs(), noted, ABOUT, 3, part=(which, count))
+
+    assert not part(1, 2)
+    with pytest.raises(InputError, match="no complete store"):
+        Store(folder)
+    # Another number of hosts goes on with what is there.
+    assert not part(0, 3)
+    assert not part(1, 3)
+    assert part(2, 3)
+    assert made == [2, 3, 0, 1, 4]
+    assert contents(folder) == contents(whole)
+
+
+def test_two_that_make_the_same_shard_spoil_nothing(tmp_path, whole):
+    def meanwhile(source, song, rng):
+        if song == 1:
+            build(tmp_path / "s", Songs(), make, ABOUT, seed=3)
+        return make(source, song, rng)
+
+    build(tmp_path / "s", Songs(), meanwhile, ABOUT, seed=3)
+    assert contents(tmp_path / "s") == contents(whole)
+
+
+def test_a_damaged_shard_is_named_and_made_anew_alone(tmp_path, whole):
+    folder, made = tmp_path / "s", []
+    build(folder, Songs(), make, ABOUT, seed=3)
+    shard = folder / "shard-00001-of-00003.array_record"
+    content = bytearray(shard.read_bytes())
+    place = content.index(expected(2)["noise"][0, :4].tobytes())
+    content[place + 5] ^= 1
+    shard.write_bytes(content)
+    damaged = Store(folder)
+    np.testing.assert_array_equal(damaged.read(0, "noise"), expected(0)["noise"])
+    with pytest.raises(InputError, match=r"shard-00001-of-00003\.array_record is damaged .* again"):
+        damaged.read(2, "noise")
+    shard.unlink()
+    build(folder, Songs(), lambda s, i, r: made.append(i) or make(s, i, r), ABOUT, seed=3)
+    assert made == [2, 3]
     assert contents(folder) == contents(whole)
 
 
@@ -98,7 +236,7 @@ def test_a_killed_build_ends_as_an_uninterrupted_one(tmp_path, whole, monkeypatc
     [
         ({"manifest": {**ABOUT, "codecs": {"mix": "x", "bass": "b"}}}, "codecs"),
         ({"seed": 4}, "seed"),
-        ({"source": Songs(["a", "b.c", "d", "f"])}, "names"),
+        ({"source": Songs(["a", "b.c", "d", "g"])}, "names"),
     ],
 )
 @pytest.mark.parametrize("finished", [True, False])
@@ -134,7 +272,7 @@ def test_progress_sees_every_song(tmp_path):
             yield song
 
     build(tmp_path / "s", Songs(), make, ABOUT, 3, watch)
-    assert seen == [0, 1, 2, 3]
+    assert seen == [0, 1, 2, 3, 4]
 
 
 def test_a_silent_song_is_left_out(tmp_path):
@@ -146,17 +284,40 @@ def test_a_silent_song_is_left_out(tmp_path):
 
     with pytest.warns(UserWarning, match=r"left out: b\.c: the bass is silent"):
         store = build(tmp_path / "s", WithSilence(), make, ABOUT, seed=3)
-    assert [store.num_frames(song) for song in range(4)] == [5, 0, 7, 8]
+    assert [store.num_frames(song) for song in range(5)] == [5, 0, 7, 8, 9]
+    assert store.manifest["left_out"] == {
+        "b.c": "b.c: the bass is silent there; choose another excerpt."
+    }
 
 
-def test_a_full_disk_is_named(tmp_path, monkeypatch):
-    def full(*_):
-        raise OSError(errno.ENOSPC, "No space left on device")
+def test_songs_that_are_all_silent_make_no_store(tmp_path):
+    class Silence(Songs):
+        def __getitem__(self, index):
+            raise SilentSong(f"{self.names[index]}: the bass is silent.")
 
-    monkeypatch.setattr(np, "save", full)
-    with pytest.raises(InputError, match=r"cannot be written \(no space left on device\)"):
-        build(tmp_path / "s", Songs(), make, ABOUT, seed=3)
-    assert not (tmp_path / "s" / MANIFEST).exists()
+    with (
+        pytest.warns(UserWarning, match="left out"),
+        pytest.raises(InputError, match="no song can be stored; the first: a: the bass is silent"),
+    ):
+        build(tmp_path / "s", Silence(), make, ABOUT, seed=3)
+
+
+def test_a_full_disk_is_named(tmp_path):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # No file may grow beyond this, as if there were no more room.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (70_000, before[1]))
+    try:
+        with pytest.raises(InputError, match=r"s cannot be written: .*file too large"):
+            build(
+                tmp_path / "s",
+                Songs(),
+                lambda s, i, r: {"noise": r.normal(size=(9, 1000, 3))},
+                ABOUT,
+                seed=3,
+            )
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert {path.name for path in (tmp_path / "s").iterdir()} == {BEGUN}
 
 
 def test_a_file_in_the_way_is_named(tmp_path):
@@ -171,3 +332,15 @@ def test_a_folder_without_a_readable_manifest_is_no_store(tmp_path, manifest):
         (tmp_path / MANIFEST).write_text(manifest)
     with pytest.raises(InputError, match="holds no complete store"):
         Store(tmp_path)
+
+
+def test_a_store_of_an_earlier_version_is_refused(tmp_path):
+    (tmp_path / MANIFEST).write_text(json.dumps({"names": ["a"], "num_frames": [5]}))
+    with pytest.raises(InputError, match="was made by an earlier version; delete it and encode"):
+        Store(tmp_path)
+
+
+def test_large_stores_have_larger_shards_not_more():
+    assert store.songs_per_shard(10) == store.LEAST_SONGS
+    assert store.songs_per_shard(100_000) == 391
+    assert len(store.shard_paths(Path(), 100_000)) <= store.MOST_SHARDS

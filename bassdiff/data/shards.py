@@ -1,0 +1,220 @@
+"""A shard: the arrays of a few songs in one ArrayRecord file, cut so that a crop is read alone.
+
+A record is a piece of one row of one field, as the array's bytes. ArrayRecord checks each by its
+checksum, so what is read is what was written. Beside the file lies its index, which is written
+last: a shard without one does not count.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import secrets
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypedDict
+
+import numpy as np
+from array_record.python.array_record_module import ArrayRecordReader, ArrayRecordWriter
+
+from bassdiff.audio.atomic import atomic_file
+from bassdiff.errors import InputError
+
+# A crop of latents lies in one or two pieces, and reading a piece costs little beside copying it.
+PIECE_BYTES = 2**16
+# What is cut into pieces is read at random, and hardly gets smaller by compression.
+_WRITING = "group_size:1,uncompressed"
+_READING = "readahead_buffer_size:0,max_parallelism:0"
+
+
+class Format(TypedDict):
+    """What the arrays of one field have in common: `[rows, frames, *shape]` of a dtype."""
+
+    dtype: str
+    shape: list[int]
+    piece_frames: int
+
+
+class Index(TypedDict):
+    """What lies where in a shard.
+
+    Attributes:
+      fields: The format of every field.
+      num_frames: Of every song; 0 for one that was left out.
+      places: For every song, by field its first record and its number of rows, whose pieces
+        follow one another row by row.
+      left_out: Why a song is missing, by its place in the shard.
+      sums: For every field of floating-point numbers, over rows and frames and for each channel:
+        how many values, their sum, and that of their squares.
+    """
+
+    fields: dict[str, Format]
+    num_frames: list[int]
+    places: list[dict[str, list[int]]]
+    left_out: dict[str, str]
+    sums: dict[str, list[Any]]
+
+
+class ShardWriter:
+    """Writes the songs of a shard in their order."""
+
+    def __init__(self, writer: ArrayRecordWriter) -> None:
+        self._writer = writer
+        self._num_records = 0
+        self.index = Index(fields={}, num_frames=[], places=[], left_out={}, sums={})
+
+    def leave_out(self, reason: str) -> None:
+        """Notes that the next song is missing."""
+        self.index["left_out"][str(len(self.index["num_frames"]))] = reason
+        self.index["num_frames"].append(0)
+        self.index["places"].append({})
+
+    def add(self, fields: Mapping[str, np.ndarray]) -> None:
+        """Writes the next song: arrays `[rows, frames, ...]` of equal `frames` by field."""
+        places = {}
+        for name, values in fields.items():
+            form = self._format(name, values)
+            places[name] = [self._num_records, len(values)]
+            step = form["piece_frames"]
+            for row in values:
+                for start in range(0, len(row), step):
+                    self._writer.write(np.ascontiguousarray(row[start : start + step]).tobytes())
+                    self._num_records += 1
+            if values.dtype.kind == "f":
+                self._count(name, values)
+        self.index["num_frames"].append(next(iter(fields.values())).shape[1])
+        self.index["places"].append(places)
+
+    def _format(self, name: str, values: np.ndarray) -> Format:
+        frame_bytes = values.dtype.itemsize * math.prod(values.shape[2:])
+        form = Format(
+            dtype=values.dtype.str,
+            shape=list(values.shape[2:]),
+            piece_frames=max(1, PIECE_BYTES // frame_bytes),
+        )
+        if self.index["fields"].setdefault(name, form) != form:
+            raise ValueError(f"songs differ in the format of {name}")
+        return form
+
+    def _count(self, name: str, values: np.ndarray) -> None:
+        flat = values.astype(np.float64).reshape(-1, *values.shape[2:])
+        found = [len(flat), flat.sum(axis=0), np.square(flat).sum(axis=0)]
+        before = self.index["sums"].get(name, [0, 0.0, 0.0])
+        total = [np.asarray(b) + f for b, f in zip(before, found, strict=True)]
+        self.index["sums"][name] = [value.tolist() for value in total]
+
+
+@contextlib.contextmanager
+def writing_shard(path: Path) -> Iterator[ShardWriter]:
+    """Gives the writer of a shard that appears at `path`, with its index, when the body is done.
+
+    Several processes may write the same shard: the last one's stays, and all are alike.
+
+    Raises:
+      OSError: The disk is full, or the file cannot be written.
+    """
+    aside = path.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        with _disk_faults_named(path):
+            writer = ArrayRecordWriter(str(aside), _WRITING)
+        try:
+            shard = ShardWriter(writer)
+            with _disk_faults_named(path):
+                yield shard
+        finally:
+            with _disk_faults_named(path):
+                writer.close()
+        os.replace(aside, path)
+        with atomic_file(index_path(path)) as file:
+            file.write(json.dumps(shard.index).encode())
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _disk_faults_named(path: Path) -> Iterator[None]:
+    """ArrayRecord tells of a disk's faults by RuntimeError, and of nothing else while writing."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "; writing " not in str(error):
+            raise
+        raise OSError(None, str(error).partition(";")[0].lower(), str(path)) from error
+
+
+def index_path(path: Path) -> Path:
+    """Where the index of a shard is."""
+    return path.with_suffix(".json")
+
+
+def read_index(path: Path) -> Index | None:
+    """The index of a shard, or None where the shard is not whole."""
+    try:
+        return json.loads(index_path(path).read_text()) if path.exists() else None
+    except (OSError, ValueError):
+        return None
+
+
+class ShardReader:
+    """Reads pieces of a shard, in any thread; opens it when something is read.
+
+    Another process opens it anew.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._reader: ArrayRecordReader | None = None
+        self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[type[ShardReader], tuple[Path]]:
+        return ShardReader, (self._path,)
+
+    def rows(
+        self, form: Format, place: list[int], rows: range, total_frames: int, frames: range
+    ) -> np.ndarray:
+        """Reads rows of a field, `[len(rows), len(frames), *shape]`.
+
+        Args:
+          form: The field's format.
+          place: The song's first record and rows, see `Index`.
+          rows: Which rows.
+          total_frames: Of the song.
+          frames: Which frames, one after the other.
+
+        Raises:
+          InputError: The shard is damaged.
+        """
+        step = form["piece_frames"]
+        per_row = -(-total_frames // step)
+        first, last = frames.start // step, -(-frames.stop // step)
+        records = [place[0] + row * per_row + piece for row in rows for piece in range(first, last)]
+        dtype, shape = np.dtype(form["dtype"]), tuple(form["shape"])
+        pieces = [np.frombuffer(raw, dtype).reshape(-1, *shape) for raw in self._read(records)]
+        count, skipped = last - first, first * step
+        return np.stack(
+            [
+                np.concatenate(pieces[number * count : (number + 1) * count])[
+                    frames.start - skipped : frames.stop - skipped
+                ]
+                for number in range(len(rows))
+            ]
+        )
+
+    def _read(self, records: list[int]) -> list[bytes]:
+        try:
+            with self._lock:
+                if self._reader is None:
+                    self._reader = ArrayRecordReader(
+                        str(self._path), _READING, file_reader_buffer_size=PIECE_BYTES
+                    )
+                return self._reader.read(records)
+        # Of whatever type, as damage is.
+        except Exception as error:
+            reason = str(error).partition(";")[0] or type(error).__name__
+            raise InputError(
+                f"{self._path} is damaged ({reason}); delete it and run the command that made it "
+                "again: it alone is made anew"
+            ) from error
