@@ -5,9 +5,13 @@ from __future__ import annotations
 import ctypes
 import signal
 import sys
+from collections.abc import Generator
 
 import grain
+import numpy as np
 from absl import flags
+
+from bassdiff.errors import Preempted
 
 # linux/prctl.h
 _PR_SET_PDEATHSIG = 1
@@ -20,7 +24,7 @@ def local_batches(
     share: tuple[int, int],
     num_threads: int = 2,
     num_workers: int = 0,
-) -> grain.DatasetIterator:
+) -> Generator[dict[str, np.ndarray], None, None]:
     """This process's rows of every global batch from global example `first_index` on.
 
     With a share of (p, n) it takes the p-th of n parts of each batch, which is where its devices
@@ -37,8 +41,11 @@ def local_batches(
       num_workers: Processes that read; 0 where threads do, which is enough for latents. Whoever
         runs this as a script then needs `if __name__ == "__main__"`.
 
-    Returns:
-      An endless iterator; close it where there are workers.
+    Yields:
+      Batches without end; closing the generator ends its workers.
+
+    Raises:
+      Preempted: If a worker was killed: the job may go on where it is begun again.
     """
     part, count = share
     parts = dataset[first_index:].batch(batch_size // count, drop_remainder=True)
@@ -52,7 +59,18 @@ def local_batches(
         batches = batches.mp_prefetch(
             grain.MultiprocessingOptions(num_workers, per_worker_buffer_size=2), _end_with_parent
         )
-    return iter(batches)
+    reader = iter(batches)
+    try:
+        yield from reader
+    except RuntimeError as error:
+        if "Worker process was terminated" not in str(error):
+            raise
+        raise Preempted(
+            "a process that reads data was killed, perhaps for want of memory; the same command "
+            "goes on from the last checkpoint"
+        ) from error
+    finally:
+        reader.close()
 
 
 def _end_with_parent(worker: int, count: int) -> None:

@@ -1,3 +1,5 @@
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -58,7 +60,9 @@ if __name__ == "__main__":
     np.savez(sys.argv[1], *[next(batches)["noise"] for _ in range(12)])
     if sys.argv[2:]:
         print("read", flush=True)
-        time.sleep(60)
+        sys.stdin.readline()
+        for _ in range(100):
+            next(batches)
     batches.close()
 """
 
@@ -68,11 +72,14 @@ def start(tmp_path, *words):
     script = tmp_path / "reads.py"
     script.write_text(f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n{READS}")
     command = [sys.executable, script, tmp_path / "read.npz", *words]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    return subprocess.Popen(command, **pipes, text=True)
 
 
 def test_workers_read_what_threads_read_in_the_same_order(tmp_path):
-    assert start(tmp_path).wait(60) == 0
+    process = start(tmp_path)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
     batches = local_batches(dataset(), 8, 16, (0, 2))
     with np.load(tmp_path / "read.npz") as read:
         for name in read.files:
@@ -106,3 +113,13 @@ def test_workers_of_a_process_that_was_killed_end_too(tmp_path):
     while any(b"spawn_main" in cmdline(number) for number in workers):
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it is Linux that tells of children")
+def test_a_worker_that_is_killed_ends_the_job_which_may_go_on(tmp_path):
+    process = start(tmp_path, "stay")
+    assert process.stdout.readline() == "read\n"
+    os.kill(int(children(process)[0]), signal.SIGKILL)
+    _, errors = process.communicate("go on\n", timeout=60)
+    assert process.returncode == 1
+    assert "Preempted: a process that reads data was killed" in errors
