@@ -63,7 +63,7 @@ def _encode(sub: argparse.ArgumentParser) -> None:
         default="latents",
         help="latents of the codecs, or spectrum: for a matching model that needs no codec",
     )
-    sub.add_argument("--mixes", type=positive(int), default=4, help="random mixes per song")
+    sub.add_argument("--mixes", type=positive(int), default=8, help="random mixes per song")
     sub.add_argument(
         "--keys", type=positive(int), default=1, help="keys of every song, as matching needs"
     )

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from bassdiff.cli import main
+from bassdiff.data import store
 from bassdiff.data.store import Store
 
 
@@ -28,15 +29,15 @@ def plain(encode, tmp_path_factory):
 
 
 def test_a_store_tells_where_its_latents_come_from(plain, tiny_weights):
-    store = Store(plain)
-    about = store.manifest
+    latents = Store(plain)
+    about = latents.manifest
     assert about["names"] == ["composed-0", "composed-1"]
     assert about["source"] == "composed:2" and about["mixes"] == 2
     assert set(about["codecs"]) == {"mix", "bass"}
-    frames = store.num_frames(0)
-    assert store.read(0, "bass").shape[:2] == (1, frames)
-    assert store.read(0, "mix").shape[:2] == (2, frames)
-    assert store.read(0, "bass").dtype == np.float16
+    frames = latents.num_frames(0)
+    assert latents.read(0, "bass").shape[:2] == (1, frames)
+    assert latents.read(0, "mix").shape[:2] == (2, frames)
+    assert latents.read(0, "bass").dtype == np.float16
     assert np.all(np.isfinite(about["statistics"]["mix"]["std"]))
 
 
@@ -49,19 +50,21 @@ def test_how_much_and_how_fast_is_told(encode, tmp_path, capsys):
 
 def test_copies_are_stored_behind_the_songs(encode, plain, tmp_path):
     encode(tmp_path / "latents", "--copies", "1", "--tempos", "0.8", "0.9", "--semitones", "1")
-    store = Store(tmp_path / "latents")
-    names = store.manifest["names"]
+    latents = Store(tmp_path / "latents")
+    names = latents.manifest["names"]
     assert names[:2] == ["composed-0", "composed-1"]
     assert [name.partition("@")[0] for name in names[2:]] == ["composed-0~v1", "composed-1~v1"]
     tempo = float(names[2].partition("@")[2][:5])
     assert 0.8 <= tempo <= 0.9
-    assert store.num_frames(2) == pytest.approx(store.num_frames(0) / tempo, abs=1)
+    assert latents.num_frames(2) == pytest.approx(latents.num_frames(0) / tempo, abs=1)
     # The songs themselves are what they are without copies.
-    np.testing.assert_array_equal(store.read(0, "mix"), Store(plain).read(0, "mix"))
+    np.testing.assert_array_equal(latents.read(0, "mix"), Store(plain).read(0, "mix"))
 
 
-def test_a_part_that_is_not_the_last_says_what_is_missing(encode, tmp_path, capsys):
+def test_a_part_that_is_not_the_last_says_what_is_missing(encode, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(store, "LEAST_SONGS", 1)
     encode(tmp_path / "latents", "--part", "2/2")
+    assert len(list((tmp_path / "latents").glob("*.array_record"))) == 1
     assert "latents still lacks shards of other parts" in capsys.readouterr().err
     encode(tmp_path / "latents", "--part", "1/2")
     assert "latents is complete" in capsys.readouterr().err

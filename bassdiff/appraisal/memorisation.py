@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 
@@ -62,6 +63,8 @@ def open_training(folder: str, codec: CodecWeights) -> Store:
     """
     if not folder:
         raise InputError("memorisation needs --training, the folder of latents that was trained on")
+    if "+" in folder and not Path(folder).is_dir():
+        raise InputError("memorisation compares with one folder of latents at a time; name one")
     store = Store(folder)
     origin = store.manifest.get("codecs")
     if not isinstance(origin, dict) or origin.get("bass") != codec.fingerprint:

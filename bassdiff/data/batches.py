@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
-import signal
-import sys
+import multiprocessing
+import os
+import threading
 from collections.abc import Generator
 
 import grain
@@ -12,9 +12,6 @@ import numpy as np
 from absl import flags
 
 from bassdiff.errors import Preempted
-
-# linux/prctl.h
-_PR_SET_PDEATHSIG = 1
 
 
 def local_batches(
@@ -76,5 +73,11 @@ def local_batches(
 def _end_with_parent(worker: int, count: int) -> None:
     """A worker would outlive a process that was killed, and hold its memory."""
     del worker, count
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    def wait() -> None:
+        parent = multiprocessing.parent_process()
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=wait, name="end_with_parent", daemon=True).start()

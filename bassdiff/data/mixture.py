@@ -32,15 +32,17 @@ def open_mixture(spec: str) -> list[Part]:
         Where none has a weight, every song counts alike; otherwise those without one weigh 1.
 
     Raises:
-      InputError: A folder holds no store, a weight is no positive number, or two stores were not
+      InputError: A folder holds no latents, a weight is no positive number, or two stores were not
         made by the same codecs.
     """
     parts, is_weighted = [], "*" in spec
     for folder, weight in _folders(spec):
         store = Store(folder)
+        if "codecs" not in store.manifest:
+            raise InputError(f"{folder} holds waveforms; name latents, made by `bassdiff encode`")
         parts.append(Part(folder, store, weight if is_weighted else len(store)))
     for part in parts[1:]:
-        if part.store.manifest.get("codecs") != parts[0].store.manifest.get("codecs"):
+        if part.store.manifest["codecs"] != parts[0].store.manifest["codecs"]:
             raise InputError(
                 f"{parts[0].folder} and {part.folder} come from different codecs; encode both with "
                 "the same weights"

@@ -99,6 +99,14 @@ class ConfusableCrops(grain.transforms.RandomMap):
     SHIFT_FRAMES = (2, 13)
 
     def __init__(self, store: Store, num_frames: int, min_active: float = 0.25) -> None:
+        """Takes the store.
+
+        Raises:
+          InputError: If it has songs in one key only.
+        """
+        there = [song for song in range(len(store)) if store.num_frames(song)]
+        if any(store.num_rows(song, "bass") < 2 for song in there):
+            raise InputError("the store has its songs in one key; encode them with --keys 2")
         self._store = store
         self._num_frames = num_frames
         self._min_active = min_active
@@ -106,15 +114,9 @@ class ConfusableCrops(grain.transforms.RandomMap):
         self.min_frames = max(3 * num_frames, num_frames + self.SHIFT_FRAMES[1])
 
     def random_map(self, song: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """Reads the views of one song, which has `min_frames` or more.
-
-        Raises:
-          InputError: If the store has songs in one key only.
-        """
+        """Reads the views of one song, which has `min_frames` or more."""
         active = self._store.read(song, "active")[0]
         num_keys, num_mixes = (self._store.num_rows(song, name) for name in ("bass", "mix"))
-        if num_keys < 2:
-            raise InputError("the store has its songs in one key; encode them with --keys 2")
         starts = np.arange(len(active) - self._num_frames + 1)
         here = self._start(active, starts, rng)
         elsewhere = self._start(active, starts[abs(starts - here) >= self._num_frames], rng)

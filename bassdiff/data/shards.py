@@ -73,7 +73,14 @@ class ShardWriter:
         self.index["places"].append({})
 
     def add(self, fields: Mapping[str, np.ndarray]) -> None:
-        """Writes the next song: arrays `[rows, frames, ...]` of equal `frames` by field."""
+        """Writes the next song: arrays `[rows, frames, ...]` of equal `frames` by field.
+
+        Raises:
+          ValueError: Fields differ in `frames`, or songs in a field's format.
+        """
+        lengths = {values.shape[1] for values in fields.values()}
+        if len(lengths) != 1:
+            raise ValueError(f"fields of one song differ in length: {sorted(lengths)}")
         places = {}
         for name, values in fields.items():
             form = self._format(name, values)
@@ -85,7 +92,7 @@ class ShardWriter:
                     self._num_records += 1
             if values.dtype.kind == "f":
                 self._count(name, values)
-        self.index["num_frames"].append(next(iter(fields.values())).shape[1])
+        self.index["num_frames"].append(lengths.pop())
         self.index["places"].append(places)
 
     def _format(self, name: str, values: np.ndarray) -> Format:
@@ -127,6 +134,9 @@ def writing_shard(path: Path) -> Iterator[ShardWriter]:
         finally:
             with _disk_faults_named(path):
                 writer.close()
+        # Its index must not outlive it when the power goes.
+        with open(aside, "rb") as file:
+            os.fsync(file.fileno())
         os.replace(aside, path)
         with atomic_file(index_path(path)) as file:
             file.write(json.dumps(shard.index).encode())
@@ -150,12 +160,23 @@ def index_path(path: Path) -> Path:
     return path.with_suffix(".json")
 
 
-def read_index(path: Path) -> Index | None:
-    """The index of a shard, or None where the shard is not whole."""
+def is_whole(path: Path) -> bool:
+    """Whether a shard is there, with its index."""
+    return path.exists() and index_path(path).exists()
+
+
+def read_index(path: Path) -> Index:
+    """The index of a shard that is whole.
+
+    Raises:
+      InputError: It cannot be read.
+    """
     try:
-        return json.loads(index_path(path).read_text()) if path.exists() else None
-    except (OSError, ValueError):
-        return None
+        return json.loads(index_path(path).read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{index_path(path)} cannot be read; delete it and run the command that made it again"
+        ) from error
 
 
 class ShardReader:
@@ -211,9 +232,11 @@ class ShardReader:
                         str(self._path), _READING, file_reader_buffer_size=PIECE_BYTES
                     )
                 return self._reader.read(records)
-        # Of whatever type, as damage is.
-        except Exception as error:
-            reason = str(error).partition(";")[0] or type(error).__name__
+        except (RuntimeError, ValueError, IndexError) as error:
+            reason = str(error).partition(";")[0]
+            # What the system refuses says nothing of what is in the file.
+            if "open() failed" in reason or "read() failed" in reason:
+                raise InputError(f"{self._path} cannot be read ({reason}); try again") from error
             raise InputError(
                 f"{self._path} is damaged ({reason}); delete it and run the command that made it "
                 "again: it alone is made anew"

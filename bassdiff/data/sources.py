@@ -94,7 +94,7 @@ def roots(spec: str) -> list[str]:
     >>> roots("midi:songs+tfds:moisesdb@/data")
     ['songs', '/data']
     """
-    return [where for _, where in _parts(spec) if where]
+    return [where for kind, where in _parts(spec) if where and kind != "composed:"]
 
 
 def unplaced(spec: str) -> str:

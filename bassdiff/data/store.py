@@ -7,7 +7,9 @@ origin.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import resource
 import time
 import warnings
 import zlib
@@ -18,7 +20,14 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from bassdiff.audio.atomic import atomic_file
-from bassdiff.data.shards import Index, ShardReader, ShardWriter, read_index, writing_shard
+from bassdiff.data.shards import (
+    Index,
+    ShardReader,
+    ShardWriter,
+    is_whole,
+    read_index,
+    writing_shard,
+)
 from bassdiff.data.stems import Source
 from bassdiff.errors import InputError, SilentSong
 
@@ -60,6 +69,7 @@ class Store:
             raise InputError(
                 f"{folder} was made by an earlier version; delete it and encode the songs again"
             )
+        _allow_many_files()
         self._shards = [ShardReader(path) for path in shard_paths(self._folder, len(self))]
         self._songs_per_shard = songs_per_shard(len(self))
 
@@ -100,6 +110,14 @@ class Store:
             self.num_frames(song),
             frames,
         )
+
+
+def _allow_many_files() -> None:
+    """Lets this process have as many open files as it may: a mixture has many shards."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def songs_per_shard(num_songs: int) -> int:
@@ -170,12 +188,16 @@ def build_part(
     for path in (folder / MANIFEST, folder / BEGUN):
         if path.exists():
             _check_origin(path, wanted)
+    if not names:
+        raise InputError("there are no songs to store; check the source")
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise InputError(f"two songs are called {twice}; rename one, or store them apart")
     paths = shard_paths(folder, len(names))
+    if (folder / MANIFEST).exists() and all(map(is_whole, paths)):
+        return True
     mine = range(part[0], len(paths), part[1])
-    missing = [number for number in mine if read_index(paths[number]) is None]
+    missing = [number for number in mine if not is_whole(paths[number])]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / MANIFEST).exists():
@@ -190,15 +212,15 @@ def build_part(
                     _add(writer, source, song, make, rng)
         # For a bar to know that it has ended.
         next(steps, None)
-        indices = [read_index(path) for path in paths]
-        whole = [index for index in indices if index is not None]
-        if len(whole) < len(indices):
+        if not all(map(is_whole, paths)):
             return False
-        _write_json(folder / MANIFEST, {**wanted, **_joined(whole, names)})
+        joined = _joined(folder, [read_index(path) for path in paths], names)
+        _write_json(folder / MANIFEST, {**wanted, **joined})
         for path in folder.glob(".*.part"):
             # What processes that were killed have left, and not what one is still writing.
-            if path.stat().st_mtime < time.time() - STALE_SECONDS:
-                path.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_mtime < time.time() - STALE_SECONDS:
+                    path.unlink()
         (folder / BEGUN).unlink(missing_ok=True)
     except OSError as error:
         raise InputError(f"{folder} cannot be written: {error.strerror}; free or change it") from (
@@ -221,16 +243,25 @@ def _add(
         warnings.warn(f"left out: {error}", stacklevel=2)
         writer.leave_out(str(error))
         return
+    except OSError as error:
+        raise InputError(f"{source.names[song]} cannot be read: {error}; check its files") from (
+            error
+        )
     writer.add(fields)
 
 
-def _joined(indices: Sequence[Index], names: Sequence[str]) -> dict[str, Any]:
+def _joined(folder: Path, indices: Sequence[Index], names: Sequence[str]) -> dict[str, Any]:
     """What all shards hold together."""
     fields: dict[str, Any] = {}
     sums: dict[str, list[Any]] = {}
     left_out = {}
     for number, index in enumerate(indices):
-        fields |= index["fields"]
+        for name, form in index["fields"].items():
+            if fields.setdefault(name, form) != form:
+                raise InputError(
+                    f"{folder} has shards of different formats, perhaps of two versions; delete it "
+                    "and start again"
+                )
         for name, found in index["sums"].items():
             before = sums.get(name, [0, 0.0, 0.0])
             sums[name] = [np.asarray(b) + f for b, f in zip(before, found, strict=True)]
@@ -256,6 +287,9 @@ def _moments(count: np.ndarray, total: np.ndarray, squares: np.ndarray) -> dict[
 def _check_origin(path: Path, wanted: Mapping[str, Any]) -> None:
     try:
         found = json.loads(path.read_text())
+    except FileNotFoundError:
+        # Another process has just completed the store.
+        return
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read; delete the folder and start again") from error
     for key, value in wanted.items():

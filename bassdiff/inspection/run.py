@@ -8,6 +8,7 @@ from typing import Any
 from bassdiff.audio.atomic import check_folder, check_writable
 from bassdiff.data.sources import open_source, roots, unplaced
 from bassdiff.data.store import Store
+from bassdiff.errors import InputError
 from bassdiff.inspection.duplicates import Report, find_duplicates, write_report
 from bassdiff.inspection.page import write_inspection
 from bassdiff.inspection.songs import Progress, inspect_songs
@@ -42,6 +43,8 @@ def inspect(
     about = {"data": unplaced(spec)}
     if Path(spec).is_dir():
         store = Store(spec)
+        if "codecs" not in store.manifest:
+            raise InputError(f"{spec} holds waveforms; name latents, made by `bassdiff encode`")
         about |= {key: str(store.manifest.get(key, "not known")) for key in ("split", "seed")}
         found = inspect_store(store, about["data"], about, progress, num_songs)
     else:

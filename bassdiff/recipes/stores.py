@@ -78,8 +78,16 @@ def mixed(
       parts: The mixture.
       examples: Makes the endless examples of a store, given a seed.
       seed: Of the first store; counts up.
+
+    Raises:
+      InputError: A store has no examples; the sentence names it.
     """
-    datasets = [examples(part.store, seed + number) for number, part in enumerate(parts)]
+    datasets = []
+    for number, part in enumerate(parts):
+        try:
+            datasets.append(examples(part.store, seed + number))
+        except InputError as error:
+            raise InputError(f"{part.folder}: {error}") from error
     return pipeline.mixed(datasets, [part.weight for part in parts])
 
 

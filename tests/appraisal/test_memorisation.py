@@ -9,7 +9,7 @@ from bassdiff.appraisal.memorisation import open_training
 from bassdiff.appraisal.run import run
 from bassdiff.appraisal.stage import MODEL
 from bassdiff.bassist import Bassist
-from bassdiff.data.latents import latent_fields
+from bassdiff.data.latents import HOP, latent_fields
 from bassdiff.data.sources import open_source
 from bassdiff.data.store import Store, build
 from bassdiff.errors import InputError
@@ -33,7 +33,9 @@ def training(tmp_path_factory, tiny_weights, request_of):
     cache = request_of("x").source["cache_dir"]
     source = open_source("composed:3", "train", cache_dir=cache, max_seconds=SECONDS)
     folder = tmp_path_factory.mktemp("store") / "latents"
-    fields = latent_fields(features.bass, lambda mix: np.zeros((1, 1)), num_mixes=1)
+    fields = latent_fields(
+        features.bass, lambda mix: np.zeros((-(-len(mix) // HOP), 1)), num_mixes=1
+    )
     build(folder, source, fields, {"codecs": features.origin}, seed=0)
     return folder
 

@@ -63,7 +63,11 @@ if __name__ == "__main__":
         sys.stdin.readline()
         for _ in range(100):
             next(batches)
+    import multiprocessing
+
+    workers = multiprocessing.active_children()
     batches.close()
+    assert [worker.exitcode for worker in workers] == [0, 0]
 """
 
 

@@ -63,3 +63,14 @@ def test_a_mixture_that_says_nothing_is_refused(spec, stores, monkeypatch):
     monkeypatch.chdir(stores)
     with pytest.raises(InputError, match="names no stores; join folders by"):
         open_mixture(spec)
+
+
+def test_waveforms_are_no_latents(tmp_path):
+    def make(source, song, rng):
+        return {"audio": np.zeros((1, 8), np.int16)}
+
+    build(tmp_path / "s", Songs("a", 1), make, {"kind": "bass"}, seed=0)
+    with pytest.raises(
+        InputError, match="s holds waveforms; name latents, made by `bassdiff encode"
+    ):
+        open_mixture(str(tmp_path / "s"))

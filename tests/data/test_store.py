@@ -1,7 +1,9 @@
+import errno
 import json
 import os
 import pickle
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +18,7 @@ import pytest
 from bassdiff.data import shards, store
 from bassdiff.data.stems import Stems
 from bassdiff.data.store import BEGUN, MANIFEST, Store, build, build_part
-from bassdiff.errors import InputError, SilentSong
+from bassdiff.errors import InputError, Preempted, SilentSong
 
 ABOUT = {"codecs": {"mix": "a", "bass": "b"}, "sizes": (1, 2)}
 
@@ -254,6 +256,64 @@ def test_a_store_of_another_origin_is_refused(tmp_path, change, named, finished)
     with pytest.raises(InputError, match=f"s was made with another {named}; choose another"):
         build(folder, make=make, **{**arguments, **change})
     assert contents(folder) == before
+
+
+def test_a_finished_store_is_not_written_to(tmp_path):
+    """It may lie where nobody may write, and many processes open it at once."""
+    build(tmp_path / "s", Songs(), make, ABOUT, seed=3)
+    before = (tmp_path / "s" / MANIFEST).stat().st_ino
+    build(tmp_path / "s", Songs(), make, ABOUT, seed=3)
+    assert (tmp_path / "s" / MANIFEST).stat().st_ino == before
+
+
+def test_being_asked_to_end_is_not_taken_for_damage(whole, monkeypatch):
+    class Asked:
+        def read(self, records):
+            raise Preempted("asked to end")
+
+    monkeypatch.setattr(shards, "ArrayRecordReader", lambda *_, **__: Asked())
+    with pytest.raises(Preempted):
+        Store(whole).read(0, "bass")
+
+
+def test_what_the_system_refuses_is_no_damage(whole, tmp_path):
+    """Whoever is told to delete a good shard will."""
+    shutil.copytree(whole, tmp_path / "s")
+    opened = Store(tmp_path / "s")
+    (tmp_path / "s" / "shard-00000-of-00003.array_record").unlink()
+    with pytest.raises(
+        InputError, match=r"shard-00000\S+ cannot be read \(open\(\) failed.*try again"
+    ):
+        opened.read(0, "bass")
+
+
+def test_shards_of_different_formats_do_not_make_a_store(tmp_path, monkeypatch):
+    """As where a later version of this package cuts other pieces."""
+    assert not build_part(tmp_path / "s", Songs(), make, ABOUT, 3, part=(0, 2))
+    monkeypatch.setattr(shards, "PIECE_BYTES", 48)
+    with pytest.raises(InputError, match="s has shards of different formats"):
+        build(tmp_path / "s", Songs(), make, ABOUT, seed=3)
+
+
+def test_fields_of_different_lengths_are_refused(tmp_path):
+    def uneven(source, song, rng):
+        return {"bass": np.zeros((1, 5)), "noise": np.zeros((1, 6))}
+
+    with pytest.raises(ValueError, match="differ in length"):
+        build(tmp_path / "s", Songs(), uneven, ABOUT, seed=3)
+
+
+def test_a_song_that_cannot_be_read_is_named(tmp_path):
+    def unreadable(source, song, rng):
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory", "bass.wav")
+
+    with pytest.raises(InputError, match=r"a cannot be read: .*bass\.wav.*; check its files"):
+        build(tmp_path / "s", Songs(), unreadable, ABOUT, seed=3)
+
+
+def test_no_songs_make_no_store(tmp_path):
+    with pytest.raises(InputError, match="there are no songs to store"):
+        build(tmp_path / "s", Songs([]), make, ABOUT, seed=3)
 
 
 def test_songs_of_one_name_are_refused(tmp_path):

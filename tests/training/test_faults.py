@@ -248,6 +248,8 @@ def test_two_hosts_train_a_judge(songs_in_keys, tmp_path):
 
 def test_a_user_s_only_process_saves_when_asked_to_end_and_goes_on(words, tmp_path):
     command = [*words, "--workdir", tmp_path, "--config.num_steps=100000"]
+    # Processes that read end with it, and hold nothing up.
+    command.append("--config.num_read_workers=1")
     metrics, saved = tmp_path / "logs" / "metrics.jsonl", [0]
     for _ in range(2):
         with (tmp_path / "stderr").open("w") as stderr:
