@@ -52,12 +52,17 @@ def wants_restart(code: int) -> bool:
     return code == EXIT_RETRY or 127 <= code <= 255
 
 
+def _told_by_itself(code: int) -> tuple[bool, bool]:
+    """Sorts what processes failed of: a defect, an end in good order, being taken down."""
+    return wants_restart(code), code != EXIT_RETRY
+
+
 def run_once(command: Sequence[str], num_processes: int, grace_seconds: float) -> tuple[int, bool]:
     """Starts all processes and waits until all are done or one has failed and the rest are ended.
 
     Returns:
       0, or of the processes that failed at about the same time the exit code that a restart would
-      not mend, if there is one, else any; and whether the gang itself was asked to end.
+      not mend, if there is one, else 42, else any; and whether the gang itself was asked to end.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -91,8 +96,7 @@ def run_once(command: Sequence[str], num_processes: int, grace_seconds: float) -
                     process.kill()
         if _failures(processes):
             time.sleep(SETTLE_SECONDS)
-        # False comes first.
-        return min(_failures(processes), key=wants_restart, default=0), bool(asked)
+        return min(_failures(processes), key=_told_by_itself, default=0), bool(asked)
     finally:
         _end(processes, grace_seconds)
         for number, handler in before.items():
