@@ -105,7 +105,7 @@ def cmdline(number):
         return b""
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such signal")
+@pytest.mark.skipif(sys.platform != "linux", reason="it is Linux that tells of children")
 def test_workers_of_a_process_that_was_killed_end_too(tmp_path):
     process = start(tmp_path, "stay")
     assert process.stdout.readline() == "read\n"
