@@ -42,7 +42,9 @@ def _prepare_words(sub: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="musdb18_hq, moisesdb, slakh2100, stem_folders, midi_folder or composed_songs",
     )
-    sub.add_argument("--from", dest="folder", metavar="DIR", help="the set, as it was unpacked")
+    sub.add_argument(
+        "--from", dest="folder", metavar="PATH", help="the set: its archive, or unpacked"
+    )
     sub.add_argument("--out", required=True, metavar="DATA_DIR", help="folder of TFDS datasets")
     sub.add_argument("--collection", metavar="NAME", help="of your own songs (default: DIR's name)")
     sub.add_argument("--workers", type=positive(int), default=1, metavar="N", help="processes")

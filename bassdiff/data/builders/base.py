@@ -21,7 +21,8 @@ from typing import Any, ClassVar
 
 import tensorflow_datasets as tfds
 
-from bassdiff.data.builders import parts, rules
+from bassdiff.data.builders import archives, parts, rules
+from bassdiff.data.builders.archives import Archive
 from bassdiff.data.builders.reading import REPORT
 from bassdiff.data.builders.rules import Track
 from bassdiff.data.builders.song import FEATURES
@@ -83,6 +84,7 @@ class SongBuilder(tfds.core.ShardBasedBuilder, abc.ABC):
       HOMEPAGE: of the set.
       LICENSE: of the set.
       CITATION: BibTeX.
+      ARCHIVE: the file that the set is published as, if it is one.
       BITS: of the FLAC files; 24 keeps the mean of two 16-bit channels exactly.
       means: with what the songs are made.
     """
@@ -93,6 +95,7 @@ class SongBuilder(tfds.core.ShardBasedBuilder, abc.ABC):
     HOMEPAGE: ClassVar[str | None] = None
     LICENSE: ClassVar[str | None] = None
     CITATION: ClassVar[str | None] = None
+    ARCHIVE: ClassVar[Archive | None] = None
     BITS: ClassVar[int] = 24
 
     def __init__(self, *, file_format: str = "array_record", **options: Any):
@@ -105,7 +108,7 @@ class SongBuilder(tfds.core.ShardBasedBuilder, abc.ABC):
         """Finds the songs, in an order that stays.
 
         Args:
-          folder: where the user has put the set; `None` for one that needs no folder.
+          folder: where the set lies unpacked; `None` for one that needs no folder.
 
         Raises:
           InputError: the folder is laid out otherwise.
@@ -133,13 +136,20 @@ class SongBuilder(tfds.core.ShardBasedBuilder, abc.ABC):
         elif self.MANUAL_DOWNLOAD_INSTRUCTIONS:
             folder = Path(dl_manager.manual_dir)
         recipe = recipe_of(config, folder)
+        archive: dict[str, Any] = {}
+        if self.ARCHIVE is not None and folder is not None:
+            path = folder / self.ARCHIVE.name
+            if path.is_file():
+                unpacked = archives.unpack(path, self.ARCHIVE, self.parts_dir / "archive")
+                folder = unpacked.folder
+                archive = {"archive": {"name": path.name, "md5": unpacked.md5}}
         tracks = self._tracks(folder)
         rules.check_names(tracks, str(folder or self.name))
         outcomes = parts.make_all(
             tracks, self.parts_dir, recipe, self.BITS, self.means.workers, self.means.beam_options
         )
         used = [outcome for outcome in outcomes if not outcome.left_out]
-        self._report(recipe, outcomes)
+        self._report({"recipe": recipe, **archive}, outcomes)
         if not used:
             raise InputError(
                 f"{folder or self.name}: no song can be used; the first: {outcomes[0].left_out}"
@@ -159,15 +169,15 @@ class SongBuilder(tfds.core.ShardBasedBuilder, abc.ABC):
             for split, songs in splits.items()
         }
 
-    def _report(self, recipe: dict[str, Any], outcomes: Sequence[parts.Outcome]) -> None:
-        """Tells what became of bad input, in a warning and beside the dataset."""
+    def _report(self, made_from: dict[str, Any], outcomes: Sequence[parts.Outcome]) -> None:
+        """Tells what it was made from and what became of bad input, and warns of that."""
         left_out = {o.name: o.left_out for o in outcomes if o.left_out}
         changed = {o.name: o.changes for o in outcomes if o.changes}
         for reason in left_out.values():
             warnings.warn(f"left out: {reason}", stacklevel=2)
         if changed:
             warnings.warn(f"{len(changed)} songs were changed; see {REPORT}.", stacklevel=2)
-        report = {"recipe": recipe, "left_out": left_out, "changed": changed}
+        report = {**made_from, "left_out": left_out, "changed": changed}
         # Into the folder that takes its name when all is written.
         (Path(self.data_dir) / REPORT).write_text(json.dumps(report, indent=1))
 

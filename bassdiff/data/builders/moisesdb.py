@@ -7,6 +7,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import ClassVar
 
+from bassdiff.data.builders.archives import Archive
 from bassdiff.data.builders.base import SongBuilder
 from bassdiff.data.builders.rules import Reading, Track, assemble, tracks_by_hash
 from bassdiff.errors import InputError
@@ -29,9 +30,11 @@ class MoisesDb(SongBuilder):
   archivePrefix = {arXiv},
 }"""
     MANUAL_DOWNLOAD_INSTRUCTIONS: ClassVar[str] = (
-        "Ask for the set at https://music.ai/research/ and unpack it; the folder holds "
-        "moisesdb_v0.1/UUID/data.json and a folder of wav files for every stem."
+        "Ask for moisesdb.zip at https://music.ai/research/, which is unpacked; or unpack it: the "
+        "folder holds moisesdb_v0.1/UUID/data.json and a folder of wav files for every stem."
     )
+    # Neither its size nor a checksum is published.
+    ARCHIVE = Archive("moisesdb.zip")
 
     def _tracks(self, folder: Path | None) -> list[Track]:
         assert folder is not None

@@ -6,6 +6,7 @@ import functools
 from pathlib import Path
 from typing import ClassVar
 
+from bassdiff.data.builders.archives import Archive
 from bassdiff.data.builders.base import SongBuilder
 from bassdiff.data.builders.rules import Reading, Track, assemble
 from bassdiff.errors import InputError
@@ -47,9 +48,11 @@ class Musdb18Hq(SongBuilder):
   doi = {10.5281/zenodo.3338373},
 }"""
     MANUAL_DOWNLOAD_INSTRUCTIONS: ClassVar[str] = (
-        "Download musdb18hq.zip from https://zenodo.org/records/3338373 and unpack it; the folder "
-        "holds train/SONG/ and test/SONG/, each with mixture.wav and four stems."
+        "Download musdb18hq.zip from https://zenodo.org/records/3338373, which is checked and "
+        "unpacked; or unpack it: the folder holds train/SONG/ and test/SONG/, each with "
+        "mixture.wav and four stems."
     )
+    ARCHIVE = Archive("musdb18hq.zip", 22_656_664_047, "12d4f2ecd55245a4688754dd76363103")
 
     def _tracks(self, folder: Path | None) -> list[Track]:
         assert folder is not None

@@ -49,7 +49,8 @@ def prepare(
     Args:
       name: one of `BUILDERS`.
       data_dir: of TFDS; the dataset goes to `DATA_DIR/NAME[/COLLECTION]/VERSION`.
-      folder: the set as its MANUAL_DOWNLOAD_INSTRUCTIONS say, or the user's songs.
+      folder: the set as its MANUAL_DOWNLOAD_INSTRUCTIONS say, unpacked or the folder that its
+        archive lies in, or that file; or the user's songs.
       collection: what a user's own songs are called; the folder's name when `None`.
       workers: processes on this machine.
       beam_options: runs on Apache Beam instead, for instance "--runner=DirectRunner".
@@ -61,6 +62,8 @@ def prepare(
     Raises:
       InputError: bad arguments, or what is fatal by `rules`; or another process prepares it.
     """
+    if folder is not None:
+        folder = _of_archive(name, Path(folder))
     builder = _builder(name, Path(data_dir), folder, collection, rendering)
     recipe = recipe_of(builder.builder_config, Path(folder).resolve() if folder else None)
     target = Path(builder.data_dir)
@@ -79,6 +82,17 @@ def prepare(
     except filelock.Timeout as error:
         raise InputError(f"{target}: another process prepares it; wait for it.") from error
     return target
+
+
+def _of_archive(name: str, path: Path) -> Path:
+    """The folder that an archive lies in, where TFDS looks for manual downloads; or the folder."""
+    archive = BUILDERS[name].ARCHIVE if name in BUILDERS else None
+    if not path.is_file():
+        return path
+    if archive is None or path.name != archive.name:
+        published = f" or {archive.name}" if archive else ""
+        raise InputError(f"{path}: is a file; {name} is made from a folder{published}.")
+    return path.parent
 
 
 def _builder(

@@ -12,6 +12,7 @@ import yaml
 
 from bassdiff.data import midi
 from bassdiff.data.annotation import Annotation
+from bassdiff.data.builders.archives import Archive
 from bassdiff.data.builders.base import SongBuilder
 from bassdiff.data.builders.rules import Reading, Track, assemble
 from bassdiff.errors import InputError
@@ -41,8 +42,12 @@ class Slakh2100(SongBuilder):
   year = {2019},
 }"""
     MANUAL_DOWNLOAD_INSTRUCTIONS: ClassVar[str] = (
-        "Download slakh2100_flac_redux.tar.gz from https://zenodo.org/records/4599666 and unpack "
-        "it; the folder holds train/, validation/ and test/ with TrackNNNNN/metadata.yaml in them."
+        "Download slakh2100_flac_redux.tar.gz from https://zenodo.org/records/4599666, which is "
+        "checked and unpacked; or unpack it: the folder holds train/, validation/ and test/ with "
+        "TrackNNNNN/metadata.yaml in them."
+    )
+    ARCHIVE = Archive(
+        "slakh2100_flac_redux.tar.gz", 104_322_767_708, "f4b71b6c45ac9b506f59788456b3f0c4"
     )
     BITS = 16
 

@@ -172,7 +172,7 @@ def test_a_defect_is_not_taken_for_a_full_disk(tmp_path, stem_folder, monkeypatc
     ("name", "options", "message"),
     [
         ("musdb", {}, "is no dataset; choose among musdb18_hq, moisesdb, "),
-        ("moisesdb", {}, "moisesdb: say in which folder it lies. Ask for the set"),
+        ("moisesdb", {}, "moisesdb: say in which folder it lies. Ask for moisesdb.zip"),
         ("composed_songs", {"folder": "."}, "needs no folder"),
         ("composed_songs", {}, "say how many to compose"),
         ("slakh2100", {"folder": "nowhere"}, "nowhere: there is no such folder, or nothing in it"),
