@@ -75,6 +75,13 @@ def _encode(sub: argparse.ArgumentParser) -> None:
         metavar="P/N",
         help="make the P-th of N parts; others make theirs at any time, into the same folder",
     )
+    sub.add_argument(
+        "--realism",
+        default="none",
+        metavar="GROUPS",
+        help="what makes rendered songs like recorded ones: tuning,feel,leads,mastering, all of "
+        "them, or none (none)",
+    )
     copies = sub.add_argument_group("copies of every song, at other tempos and in other keys")
     copies.add_argument("--copies", type=_natural, default=0, metavar="N", help="how many")
     copies.add_argument(

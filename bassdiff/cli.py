@@ -85,9 +85,13 @@ def encode(arguments: argparse.Namespace) -> None:
 
     from bassdiff import encoding
     from bassdiff.data.copies import WithCopies
+    from bassdiff.data.mastering import mastered_mix
+    from bassdiff.data.mixing import random_mix
+    from bassdiff.data.realism import AsRecorded, parse_groups
     from bassdiff.pretrained.features import open_features
 
     keep_programs()
+    realism = parse_groups(arguments.realism)
     features = open_features(arguments.features, arguments.weights)
     copies = {
         "copies": arguments.copies,
@@ -101,9 +105,11 @@ def encode(arguments: argparse.Namespace) -> None:
         "variants": arguments.variants,
         "max_seconds": arguments.max_seconds,
         **(copies if arguments.copies else {}),
+        **({"realism": realism} if realism else {}),
     }
+    source = WithCopies(_source(arguments, feel="feel" in realism), **copies, seed=arguments.seed)
     done = encoding.encode(
-        WithCopies(_source(arguments), **copies, seed=arguments.seed),
+        AsRecorded(source, realism, arguments.seed),
         features,
         Path(arguments.out),
         about,
@@ -112,6 +118,7 @@ def encode(arguments: argparse.Namespace) -> None:
         seed=arguments.seed,
         part=arguments.part,
         progress=lambda songs: tqdm(songs, "songs", unit="song"),
+        mix_of=mastered_mix if "mastering" in realism else random_mix,
     )
     print(done, file=sys.stderr)
 
@@ -231,10 +238,10 @@ def _appraise(arguments: argparse.Namespace, out: Path) -> Table:
         )
 
 
-def _source(arguments: argparse.Namespace) -> Source:
+def _source(arguments: argparse.Namespace, feel: bool = False) -> Source:
     from bassdiff.data.sources import open_source
 
-    return open_source(arguments.data, arguments.split, **rendering(arguments))
+    return open_source(arguments.data, arguments.split, **rendering(arguments), feel=feel)
 
 
 def _styles(arguments: argparse.Namespace) -> list[Style]:

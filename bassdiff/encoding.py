@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from bassdiff.audio.io import SAMPLE_RATE_HZ
-from bassdiff.data.latents import HOP, latent_fields
+from bassdiff.data.latents import HOP, MixOf, latent_fields
+from bassdiff.data.mixing import random_mix
 from bassdiff.data.stems import Source
 from bassdiff.data.store import build_part
 from bassdiff.pretrained.features import Features
@@ -27,6 +28,7 @@ def encode(
     seed: int,
     part: tuple[int, int],
     progress: Callable[[Sequence[int]], Any],
+    mix_of: MixOf = random_mix,
 ) -> str:
     """Stores the latents of every song, or of what of a part is still missing.
 
@@ -40,6 +42,7 @@ def encode(
       seed: Decides mixes and keys.
       part: (p, n): which of n parts to make, counted from 0.
       progress: Wraps the songs that are to be encoded.
+      mix_of: Draws a mix of a song.
 
     Returns:
       What was done, in a sentence.
@@ -47,7 +50,7 @@ def encode(
     Raises:
       InputError: See `build_part`.
     """
-    make = latent_fields(features.bass, features.mix, num_mixes, num_keys)
+    make = latent_fields(features.bass, features.mix, num_mixes, num_keys, mix_of)
     num_frames = 0
 
     def counted(source: Source, song: int, rng: np.random.Generator) -> Mapping[str, np.ndarray]:

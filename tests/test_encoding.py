@@ -61,6 +61,24 @@ def test_copies_are_stored_behind_the_songs(encode, plain, tmp_path):
     np.testing.assert_array_equal(latents.read(0, "mix"), Store(plain).read(0, "mix"))
 
 
+def test_realism_is_stored_and_told(encode, plain, tmp_path):
+    encode(tmp_path / "leads", "--realism", "leads,tuning")
+    encode(tmp_path / "mastered", "--realism", "mastering")
+    encode(tmp_path / "feel", "--realism", "feel")
+    stores = {name: Store(tmp_path / name) for name in ("leads", "mastered", "feel")}
+    assert stores["leads"].manifest["realism"] == ["tuning", "leads"]
+    assert "realism" not in Store(plain).manifest
+
+    def same(name, field):
+        ours, theirs = (s.read(0, field) for s in (stores[name], Store(plain)))
+        return ours.shape == theirs.shape and np.array_equal(ours, theirs)
+
+    # What is done to mixes leaves basses alone; players who drift change both.
+    assert (same("mastered", "bass"), same("mastered", "mix")) == (True, False)
+    assert not same("feel", "bass") and not same("feel", "mix")
+    assert not same("leads", "mix")
+
+
 def test_a_part_that_is_not_the_last_says_what_is_missing(encode, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(store, "LEAST_SONGS", 1)
     encode(tmp_path / "latents", "--part", "2/2")
@@ -74,6 +92,7 @@ def test_a_part_that_is_not_the_last_says_what_is_missing(encode, tmp_path, caps
     ("words", "message"),
     [
         (["--part", "3/2"], "3/2 is no part; the second of four is 2/4"),
+        (["--realism", "vocals"], "is no group of realism; choose among tuning, feel"),
         (["--copies", "-1"], "-1 is below 0"),
         (["--copies", "1", "--tempos", "1.1", "0.9"], "name the slower one first"),
         (["--copies", "1", "--tempos", "1", "1", "--semitones", "0"], "widen a range"),

@@ -1,4 +1,4 @@
-"""What a studio does to a stem: equaliser, drive, compressor, reverb."""
+"""What a studio does to a sound: equaliser, drive, compressor, reverb, wow and vibrato."""
 
 from __future__ import annotations
 
@@ -128,6 +128,31 @@ def reverb(
     response *= wet / np.sqrt(np.sum(response**2))
     response = np.concatenate([[1.0], np.zeros(before), response]).astype(np.float32)
     return _convolved(samples, response)
+
+
+def waver(
+    samples: np.ndarray, rate_hz: float, cents: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Lets the pitch go up and down, as a singer's vibrato or an old tape does.
+
+    Args:
+      samples: `[N]` float32.
+      rate_hz: how often a second, about.
+      cents: how far from the middle at most, hundredths of a semitone.
+      rng: draws how the depth changes over time.
+
+    Returns:
+      `[N]` float32; no sound moves by more than 0.1 * cents / rate_hz milliseconds.
+    """
+    if not len(samples):
+        return samples
+    time = np.arange(len(samples)) / SAMPLE_RATE_HZ
+    knots = np.arange(0.0, time[-1] + 2.0, 1.0)
+    depth = np.interp(time, knots, rng.uniform(0.0, 1.0, len(knots)))
+    # The derivative of a delay is a change of pitch: 1200 / ln 2 cents for one of 1.
+    seconds = cents * np.log(2.0) / 1200.0 / (2.0 * np.pi * rate_hz)
+    moved = time + seconds * depth * np.sin(2.0 * np.pi * (rate_hz * time + rng.random()))
+    return np.interp(moved, time, samples).astype(np.float32)
 
 
 def _convolved(samples: np.ndarray, response: np.ndarray) -> np.ndarray:

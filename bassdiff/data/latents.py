@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TypeAlias
 
 import numpy as np
 
 from bassdiff.data.mixing import normalised_bass, random_mix
-from bassdiff.data.stems import Source
+from bassdiff.data.stems import Source, Stems
 
 HOP = 2048
 # Another key is no neighbour in the circle of octaves: up to a tritone away, either way.
@@ -15,11 +16,16 @@ OTHER_KEYS = tuple(semitones for semitones in range(-6, 7) if semitones)
 # 40 dB below the bass's loudest frame it counts as a rest.
 ACTIVE_RATIO = 1e-4
 
-Encode = Callable[[np.ndarray], np.ndarray]
+Encode: TypeAlias = Callable[[np.ndarray], np.ndarray]
+MixOf: TypeAlias = Callable[[Stems, np.random.Generator], np.ndarray]
 
 
 def latent_fields(
-    encode_bass: Encode, encode_mix: Encode, num_mixes: int, num_keys: int = 1
+    encode_bass: Encode,
+    encode_mix: Encode,
+    num_mixes: int,
+    num_keys: int = 1,
+    mix_of: MixOf = random_mix,
 ) -> Callable[[Source, int, np.random.Generator], Mapping[str, np.ndarray]]:
     """Makes a store's `make`: one song to its latents.
 
@@ -31,6 +37,7 @@ def latent_fields(
       encode_mix: The same for mixes.
       num_mixes: Random mixes per song and key.
       num_keys: Keys that every song comes in, its own first.
+      mix_of: Draws a mix of a song.
 
     Returns:
       A function to fields `bass` `[num_keys, T, C]`, `mix` `[num_keys * num_mixes, T, C']`
@@ -43,7 +50,7 @@ def latent_fields(
         for key in (0, *map(int, others)):
             stems = source.transposed(song, key)
             basses.append(normalised_bass(stems))
-            mixes += [encode_mix(random_mix(stems, rng)) for _ in range(num_mixes)]
+            mixes += [encode_mix(mix_of(stems, rng)) for _ in range(num_mixes)]
         return {
             "bass": np.stack([encode_bass(bass) for bass in basses]).astype(np.float16),
             "mix": np.stack(mixes).astype(np.float16),

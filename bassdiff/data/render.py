@@ -13,6 +13,7 @@ from bassdiff.audio.io import SAMPLE_RATE_HZ
 from bassdiff.data import soundfont as sf
 from bassdiff.data import synth, variety
 from bassdiff.data.annotation import Annotation
+from bassdiff.data.feel import loosened
 from bassdiff.data.score import Part, Song
 from bassdiff.data.stems import Stems
 from bassdiff.errors import SilentSong
@@ -33,6 +34,7 @@ def render(
     vary: bool = True,
     start_seconds: float = 0.0,
     max_seconds: float | None = None,
+    feel: bool = False,
 ) -> Stems:
     """Renders a song to stems of equal length.
 
@@ -45,6 +47,7 @@ def render(
         song's own, without effects.
       start_seconds: where in the song to begin.
       max_seconds: longest result; the whole song when `None`.
+      feel: whether the players drift; see `loosened`.
 
     Returns:
       Stems at 44100 Hz whose mix, with the bass, peaks at 0.9.
@@ -55,6 +58,8 @@ def render(
     """
     font = sf.default_soundfont() if soundfont is None else Path(soundfont)
     rng = np.random.default_rng([seed, zlib.crc32(song.name.encode())])
+    if feel:
+        song = loosened(song, rng)
     end = song.end_seconds + TAIL_SECONDS
     if max_seconds is not None:
         end = min(end, start_seconds + max_seconds)

@@ -42,6 +42,7 @@ def open_source(
     seed: int = 0,
     cache_dir: str | Path | None = None,
     max_seconds: float | None = 180.0,
+    feel: bool = False,
 ) -> Source:
     """Opens one source or several joined by "+".
 
@@ -63,6 +64,7 @@ def open_source(
       seed: with a song's name, decides its renderings.
       cache_dir: keeps rendered songs there as FLAC stems, 16 bits.
       max_seconds: songs are rendered no further; whole when `None`.
+      feel: whether players drift in what is rendered.
 
     Returns:
       The songs; those of the first variant come first.
@@ -83,6 +85,7 @@ def open_source(
         seed,
         None if cache_dir is None else Path(cache_dir),
         max_seconds,
+        feel,
     )
     sources = [_open_one(one, split, settings) for one in spec.split("+")]
     return sources[0] if len(sources) == 1 else Joined(sources)
@@ -119,6 +122,7 @@ class _Settings:
     seed: int
     cache_dir: Path | None
     max_seconds: float | None
+    feel: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,6 +186,7 @@ class Rendered:
                 seed=render_seed,
                 transpose=transpose,
                 max_seconds=settings.max_seconds,
+                feel=settings.feel,
             )
             return dataclasses.replace(stems, name=label)
 
@@ -192,6 +197,7 @@ class Rendered:
             (self._kind, score.name, score.content(), song_seed),
             (font.name, font.stat().st_size),
             (render_seed, transpose, settings.max_seconds),
+            *(["feel"] if settings.feel else []),
         )
         digest = hashlib.sha256(repr(recipe).encode()).hexdigest()[:12]
         return _cached(settings.cache_dir / f"{self._kind}-{label}-{digest}", label, fresh)
