@@ -49,13 +49,16 @@ def peak_flops(device: jax.Device) -> float:
 
 
 @functools.cache
-def measured_flops(device: jax.Device, size: int = 1024, repeats: int = 5) -> float:
-    """Floating-point operations per second of float32 matrix products, the median of a few."""
+def measured_flops(device: jax.Device, size: int = 1024, during_seconds: float = 0.3) -> float:
+    """Floating-point operations per second of float32 matrix products, their median.
+
+    Long enough that a moment's neighbours do not decide it.
+    """
     a = jax.device_put(np.ones((size, size), np.float32), device)
     product = jax.jit(lambda x: x @ x)
     jax.block_until_ready(product(a))
-    seconds = []
-    for _ in range(repeats):
+    seconds: list[float] = []
+    while sum(seconds) < during_seconds:
         started = time.perf_counter()
         jax.block_until_ready(product(a))
         seconds.append(time.perf_counter() - started)
