@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -80,11 +81,6 @@ def run(config: ConfigDict, workdir: Path, profile: tuple[int, int] | None = Non
         profile=profile,
         step_seconds=config.step_seconds,
     )
-    evaluate = None
-    if isinstance(objective, DiffusionObjective) and schedule.evaluate_every:
-        mix_codec, _ = load_codecs(config.data.codecs)
-        guidance = Sampling.of_weights(objective.bindings).guidance
-        evaluate = Rehearsal(objective, Codec(mix_codec).decode, guidance)
     return train(
         objective,
         dataset,
@@ -94,5 +90,21 @@ def run(config: ConfigDict, workdir: Path, profile: tuple[int, int] | None = Non
         batch_size=config.batch_size,
         mesh_shape=(config.mesh.data, config.mesh.fsdp),
         num_read_workers=config.num_read_workers,
-        evaluate=evaluate,
+        evaluate=_rehearsal(config, objective),
     )
+
+
+def _rehearsal(config: ConfigDict, objective: Objective) -> Rehearsal | None:
+    """Scores what a diffusion model plays, if that is wanted and its codecs can be heard."""
+    if not isinstance(objective, DiffusionObjective) or not config.evaluate_every:
+        return None
+    mix_codec, _ = load_codecs(config.data.codecs)
+    if "decoder" not in mix_codec.params:
+        warnings.warn(
+            f"the mix codec of {config.data.codecs} has no decoder, so what is played while "
+            "training is not scored; score the weights with `bassdiff evaluate music`",
+            stacklevel=2,
+        )
+        return None
+    guidance = Sampling.of_weights(objective.bindings).guidance
+    return Rehearsal(objective, Codec(mix_codec).decode, guidance)

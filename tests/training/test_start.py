@@ -9,7 +9,7 @@ import pytest
 from bassdiff import bassist, recipes
 from bassdiff.errors import InputError
 from bassdiff.pretrained import weights
-from bassdiff.pretrained.release import load_codecs, load_weights
+from bassdiff.pretrained.release import load_codecs, load_weights, release
 from bassdiff.training import start
 from bassdiff.training.diffusion import DiffusionObjective
 
@@ -61,6 +61,19 @@ def test_a_network_starts_as_the_weights_are(config, tiny_weights, tmp_path):
     # What is donated must not be one array twice.
     pointers = [leaf.unsafe_buffer_pointer() for leaf in jax.tree.leaves(state)]
     assert len(set(pointers)) == len(pointers)
+
+
+def test_codecs_that_cannot_be_heard_are_trained_on_without_scores(
+    config, tiny_weights, tmp_path, one_device, monkeypatch
+):
+    monkeypatch.setattr(DiffusionObjective, "validate", lambda self, state, log: 0.0)
+    released = tmp_path / "released"
+    release(tiny_weights, tiny_weights, released)
+    config.data.codecs = config.init = str(released)
+    with pytest.warns(UserWarning, match="released has no decoder, so what is played while"):
+        assert int(recipes.run(config, tmp_path / "run").step) == config.num_steps
+    logged = (tmp_path / "run" / "logs" / "metrics.jsonl").read_text()
+    assert "loss" in logged and "music/" not in logged
 
 
 def test_a_resumed_run_keeps_to_what_it_began_with(
