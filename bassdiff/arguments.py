@@ -115,7 +115,7 @@ def _evaluate(sub: argparse.ArgumentParser) -> None:
         "task",
         choices=(
             *("music", "matching", "distances", "memorisation", "style", "longform"),
-            *("ablation", "listen", "report"),
+            *("codec", "ablation", "listen", "report"),
         ),
         help="the question; listen makes a blind test of what was played, report a page of it all",
     )

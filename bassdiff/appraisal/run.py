@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bassdiff.appraisal.ablation import ablation
+from bassdiff.appraisal.codec import codec
 from bassdiff.appraisal.distances import distances
 from bassdiff.appraisal.longform import longest, longform
 from bassdiff.appraisal.matching import matching
@@ -160,8 +161,8 @@ def _question(
         defaults = Sampling.of_weights(weights.unet.bindings)
         combinations(request.grid, dataclasses.replace(defaults, **request.knobs))
         return lambda stage: sweep(stage, request.grid, request.adapter)
-    if task == "matching":
-        return matching
+    if task in ("matching", "codec"):
+        return {"matching": matching, "codec": codec}[task]
     swept = {"style": style, "ablation": ablation}[task]
     return lambda stage: swept(stage.first(request.sweep_clips))
 

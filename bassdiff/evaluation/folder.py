@@ -15,7 +15,10 @@ from bassdiff.evaluation.clips import MIX
 from bassdiff.evaluation.table import Table, parse_table
 
 # In the order in which a reader asks.
-TASKS = ("music", "matching", "distances", "memorisation", "style", "longform", "ablation", "sweep")
+TASKS = (
+    *("music", "matching", "distances", "memorisation", "style", "longform", "codec"),
+    *("ablation", "sweep"),
+)
 _REMEDY = "make it with `bassdiff evaluate music --out DIR`"
 
 

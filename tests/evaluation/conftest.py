@@ -128,6 +128,21 @@ def style():
     return Table("style", "Does it take a reference's sound?", {}, columns, tuple(rows))
 
 
+def codec():
+    columns = (
+        Column("pitch_kept", "pitch kept", "Within 25 cents.", "higher", digits=3),
+        Column("log_mel", "log-mel distance", "In dB.", "lower"),
+    )
+    rows = [
+        Row(name, name, kind, {"pitch_kept": _score(kept), "log_mel": _score(distance)})
+        for name, kind, kept, distance in (
+            ("codec", "system", 0.95, 4.0),
+            ("opus", "anchor", 0.99, 2.0),
+        )
+    ]
+    return Table("codec", "What does the codec keep?", {}, columns, tuple(rows))
+
+
 def longform():
     columns = (
         Column("level_db", "level, dB", "Mean level.", "none", digits=1),
@@ -207,8 +222,8 @@ def write_evaluation(folder, sounds, song=lambda number: f"Song {number}"):
             path = folder / "clips" / name / f"{system}.flac"
             io.write(path, samples, io.SAMPLE_RATE_HZ)
     (folder / "clips.json").write_text(json.dumps(clips))
-    others = (matching(), distances(), memorisation(), style(), longform(), ablation(), sweep())
-    for table in (music(len(clips)), *others):
+    asked = (matching, distances, memorisation, style, longform, codec, ablation, sweep)
+    for table in (music(len(clips)), *(table() for table in asked)):
         (folder / f"{table.task}.json").write_text(table.to_json())
     return folder
 

@@ -1,0 +1,73 @@
+"""Other ways to make a bass small, beside which a codec stands: Opus, and mel spectra."""
+
+from __future__ import annotations
+
+import io
+
+import av
+import numpy as np
+import soxr
+
+from bassdiff.audio.compiled_librosa import librosa
+from bassdiff.audio.io import SAMPLE_RATE_HZ
+
+_OPUS_RATE_HZ = 48000
+# Opus works at no less.
+LEAST_BITS_PER_SECOND = 6000
+_MEL_HOP, _MEL_WINDOW = 1024, 4096
+_ITERATIONS = 32
+
+
+def through_opus(samples: np.ndarray, bits_per_second: float) -> np.ndarray:
+    """Through libopus and back, in place.
+
+    Args:
+      samples: `[N]` float32 at 44.1 kHz.
+      bits_per_second: at least 6000.
+
+    Returns:
+      `[N]` float32.
+    """
+    top = np.float32(max(1.0, float(np.abs(samples).max(initial=0.0))))
+    wide = soxr.resample(samples / top, SAMPLE_RATE_HZ, _OPUS_RATE_HZ)
+    file = io.BytesIO()
+    with av.open(file, "w", format="ogg") as container:
+        stream = container.add_stream("libopus", rate=_OPUS_RATE_HZ, layout="mono")
+        stream.bit_rate = round(max(bits_per_second, LEAST_BITS_PER_SECOND))
+        frame = av.AudioFrame.from_ndarray(wide[None], format="flt", layout="mono")
+        frame.sample_rate = _OPUS_RATE_HZ
+        container.mux([*stream.encode(frame), *stream.encode(None)])
+    file.seek(0)
+    with av.open(file, "r") as container:
+        blocks = [frame.to_ndarray().reshape(-1) for frame in container.decode(audio=0)]
+    back = soxr.resample(np.concatenate(blocks), _OPUS_RATE_HZ, SAMPLE_RATE_HZ)[: len(samples)]
+    return (np.pad(back, (0, len(samples) - len(back))) * top).astype(np.float32)
+
+
+def through_mel(samples: np.ndarray, values_per_second: float) -> np.ndarray:
+    """Through a mel spectrum and Griffin-Lim (IEEE Trans. ASSP 32(2), 1984).
+
+    Args:
+      samples: `[N]` float32 at 44.1 kHz.
+      values_per_second: frames of 1024 samples have as many bands as that gives.
+
+    Returns:
+      `[N]` float32.
+    """
+    num_bands = round(values_per_second * _MEL_HOP / SAMPLE_RATE_HZ)
+    bands = librosa.filters.mel(
+        sr=SAMPLE_RATE_HZ, n_fft=_MEL_WINDOW, n_mels=num_bands, fmin=30.0, fmax=8000.0
+    )
+    spectrum = librosa.stft(samples, n_fft=_MEL_WINDOW, hop_length=_MEL_HOP)
+    mel = bands @ np.abs(spectrum) ** 2
+    # Least squares with what is below zero cut off; exact non-negative ones take minutes.
+    power = np.maximum(np.linalg.pinv(bands) @ mel, 0.0)
+    back = librosa.griffinlim(
+        np.sqrt(power),
+        n_iter=_ITERATIONS,
+        n_fft=_MEL_WINDOW,
+        hop_length=_MEL_HOP,
+        length=len(samples),
+        random_state=0,
+    )
+    return back.astype(np.float32)

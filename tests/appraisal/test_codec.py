@@ -1,0 +1,43 @@
+"""The codec beside Opus and a mel spectrum of its size."""
+
+import numpy as np
+import pytest
+
+from bassdiff.appraisal.run import run
+from bassdiff.bassist import Bassist
+
+# Untrained weights may play louder than full scale.
+pytestmark = pytest.mark.filterwarnings("default::UserWarning")
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory, request_of):
+    return run("codec", request_of(tmp_path_factory.mktemp("c") / "e"), lambda items, _: items)
+
+
+def test_everything_is_measured(table):
+    assert [row.name for row in table.rows] == ["codec", "opus", "mel"]
+    assert table.row("codec").kind == "system"
+    for row in table.rows:
+        for name in ("pitch_kept", "log_mel", "spectral", "frame_power"):
+            score = row.scores[name]
+            assert np.isfinite(score.value), (row.name, name)
+            assert len(score.per_clip) == 3
+    # A codec of noise is worse than what is commonly used.
+    assert table.row("codec").scores["pitch_kept"].value < 0.5
+    assert table.row("opus").scores["pitch_kept"].value > 0.9
+    assert table.row("opus").scores["log_mel"].value < table.row("codec").scores["log_mel"].value
+
+
+def test_sizes_are_alike_and_told(table):
+    assert table.about["values_per_second"] == 732
+    assert table.about["bits_per_value"] == 16
+    assert table.row("opus").label == "Opus at 11.7 kbit/s"
+
+
+def test_a_codec_that_changes_nothing_is_perfect(tmp_path, request_of, monkeypatch):
+    monkeypatch.setattr(Bassist, "round_trip", lambda self, bass: bass)
+    scores = run("codec", request_of(tmp_path / "e"), lambda items, _: items).row("codec").scores
+    assert scores["pitch_kept"].value == 1.0
+    assert scores["log_mel"].value == pytest.approx(0.0, abs=0.05)
+    assert scores["frame_power"].value == pytest.approx(0.0, abs=0.05)
