@@ -47,7 +47,6 @@ BAND_FMIN_HZ, BAND_FMAX_HZ = 60.0, 14000.0
 LONG_FMIN_HZ, LONG_FMAX_HZ = 40.0, 3520.0
 NUM_PARTIALS = 40
 HALO_FRAMES = 16
-NOISE_FRAMES = 32  # the noise repeats after so many latent frames: 1.5 s
 VOICED_SLOPE = 6.0
 SLOWEST_PERIOD = 4  # STFT frames that a period of a bass's low E lasts
 
@@ -183,9 +182,22 @@ def oscillate(frequency_hz: Array, phase: Array, amplitudes: Array) -> Array:
     return total.reshape(batch, -1)
 
 
-def noise_table() -> np.ndarray:
-    """White noise of unit variance, `[32, 2048]` float32: the same in every decoder."""
-    return np.random.default_rng(0).standard_normal((NOISE_FRAMES, LATENT_HOP)).astype(np.float32)
+def frame_noise(numbers: Array) -> Array:
+    """White noise of unit variance, the same in every decoder and never the same in two frames.
+
+    A table of few frames would repeat, and a repeated noise is heard as a rhythm.
+
+    Args:
+      numbers: `[B, T]` int32 of latent frames.
+
+    Returns:
+      `[B, T, 2048]` float32.
+    """
+
+    def one(number: Array) -> Array:
+        return jax.random.normal(jax.random.fold_in(jax.random.key(0), number), (LATENT_HOP,))
+
+    return jax.vmap(jax.vmap(one))(numbers)
 
 
 class Decoder(nn.Module):
@@ -261,8 +273,8 @@ class Decoder(nn.Module):
         level = short - np.log(float(np.sum(hann(STFT_LENGTH) ** 2))) - 6.0 * voiced
         level = level + correction("noise", NUM_BANDS)
         gains = jnp.exp(0.5 * jnp.clip(level, -25.0, 3.0)) @ band_interpolation()
-        index = (first_frame[:, None] + jnp.arange(num_frames)[None]) % NOISE_FRAMES
-        noise = jnp.asarray(noise_table())[index].reshape(batch, -1)
+        noise = frame_noise(first_frame[:, None] + jnp.arange(num_frames)[None])
+        noise = noise.reshape(batch, -1)
         noise = istft(stft(noise, STFT_LENGTH, STFT_HOP) * gains, STFT_LENGTH, STFT_HOP)
         return tone + noise, phases
 

@@ -10,7 +10,6 @@ import numpy as np
 from bassdiff.models.autoencoder import (
     HALO_FRAMES,
     LATENT_HOP,
-    NOISE_FRAMES,
     NUM_PITCH_CHANNELS,
     Autoencoder,
 )
@@ -95,7 +94,7 @@ class Codec:
 
         def run(piece: np.ndarray) -> np.ndarray:
             nonlocal phase, first_frame
-            number = np.full(1, first_frame % NOISE_FRAMES, np.int32)
+            number = np.full(1, first_frame, np.int32)
             audio, phases = _decode(model, params, piece, phase, number)
             phase = np.asarray(phases)[:, HALO_FRAMES + CHUNK_FRAMES]
             first_frame += CHUNK_FRAMES

@@ -13,6 +13,7 @@ from bassdiff.models.autoencoder import (
     STFT_HOP,
     Autoencoder,
     advance_phase,
+    frame_noise,
     oscillate,
     spectral_features,
 )
@@ -179,3 +180,13 @@ def test_the_small_codec_costs_a_gigaflop_per_second_at_most(get_config, which):
     params = jax.eval_shape(model.init, jax.random.key(0), clip)
     flops = jax.jit(model.apply).lower(params, clip).cost_analysis()["flops"]
     assert 1e7 < flops / (clip.size / SAMPLE_RATE_HZ) < 1e9
+
+
+def test_noise_is_white_and_never_the_same():
+    noise = np.asarray(frame_noise(jnp.asarray([[-16, 0, 1, 2], [1, 2, 3, 70000]], jnp.int32)))
+    assert noise.shape == (2, 4, LATENT_HOP)
+    np.testing.assert_array_equal(noise[0, 2:], noise[1, :2])
+    frames = np.concatenate([noise[0], noise[1, 2:]])
+    correlation = np.corrcoef(frames)
+    assert np.abs(correlation - np.eye(6)).max() < 0.1
+    assert frames.std() == pytest.approx(1.0, abs=0.03)
