@@ -27,7 +27,7 @@ COLUMNS = (
     Column("frame_power", "frames heard", "log2 of how much more goes with periods of 512, 1024 "
            "or 2048 samples than in the original, the worst of them; 1 is twice", "lower"),
     Column("seam", "seams heard", "jump of level in dB where pieces that are decoded apart meet, "
-           "less that elsewhere", "lower"),
+           "less that elsewhere, and less what the original jumps there", "lower"),
 )  # fmt: skip
 
 
@@ -69,7 +69,7 @@ def codec(stage: Stage) -> Table:
                 "log_mel": log_mel_distance(true, copy),
                 "spectral": spectral_distance(true, copy),
                 "frame_power": frame_power(true, copy),
-                "seam": seams(copy, borders).level_db if name == "codec" else np.nan,
+                "seam": seams(copy, borders).level_db - seams(true, borders).level_db,
             }.items():
                 measured[column].append(value)
         scores = {column: mean_score(values, stage.songs) for column, values in measured.items()}
