@@ -11,10 +11,8 @@ from bassdiff.audio.io import SAMPLE_RATE_HZ
 from bassdiff.evaluation.compression import through_mel, through_opus
 from bassdiff.evaluation.fidelity import frame_power, log_mel_distance, spectral_distance
 from bassdiff.evaluation.pitch import pitch_agreement
-from bassdiff.evaluation.seams import seams
 from bassdiff.evaluation.table import Column, Row, Table, mean_score, ratio_score
 from bassdiff.models.autoencoder import LATENT_HOP
-from bassdiff.models.chunked import CHUNK_FRAMES
 
 # Latents are stored as float16.
 BITS_PER_VALUE = 16
@@ -26,8 +24,6 @@ COLUMNS = (
            "samples", "lower"),
     Column("frame_power", "frames heard", "log2 of how much more goes with periods of 512, 1024 "
            "or 2048 samples than in the original, the worst of them; 1 is twice", "lower"),
-    Column("seam", "seams heard", "jump of level in dB where pieces that are decoded apart meet, "
-           "less that elsewhere, and less what the original jumps there", "lower"),
 )  # fmt: skip
 
 
@@ -62,14 +58,11 @@ def codec(stage: Stage) -> Table:
             true, copy = stage.true(number), copy_of(number)
             agreement = pitch_agreement(true, copy)
             num_pitched.append(agreement.num_frames)
-            piece_seconds = CHUNK_FRAMES * LATENT_HOP / SAMPLE_RATE_HZ
-            borders = np.arange(piece_seconds, len(true) / SAMPLE_RATE_HZ, piece_seconds)
             for column, value in {
                 "pitch_kept": agreement.within_25_cents,
                 "log_mel": log_mel_distance(true, copy),
                 "spectral": spectral_distance(true, copy),
                 "frame_power": frame_power(true, copy),
-                "seam": seams(copy, borders).level_db - seams(true, borders).level_db,
             }.items():
                 measured[column].append(value)
         scores = {column: mean_score(values, stage.songs) for column, values in measured.items()}
