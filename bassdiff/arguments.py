@@ -82,6 +82,12 @@ def _encode(sub: argparse.ArgumentParser) -> None:
         help="what makes rendered songs like recorded ones: tuning,feel,leads,mastering, all of "
         "them, or none (none)",
     )
+    sub.add_argument(
+        "--drums-alone",
+        action="store_true",
+        help="the drums of rendered songs, with a bass that holds the root; train on a few of them "
+        "beside whole songs",
+    )
     copies = sub.add_argument_group("copies of every song, at other tempos and in other keys")
     copies.add_argument("--copies", type=_natural, default=0, metavar="N", help="how many")
     copies.add_argument(

@@ -106,8 +106,10 @@ def encode(arguments: argparse.Namespace) -> None:
         "max_seconds": arguments.max_seconds,
         **(copies if arguments.copies else {}),
         **({"realism": realism} if realism else {}),
+        **({"drums_alone": True} if arguments.drums_alone else {}),
     }
-    source = WithCopies(_source(arguments, feel="feel" in realism), **copies, seed=arguments.seed)
+    songs = _source(arguments, feel="feel" in realism, drums_alone=arguments.drums_alone)
+    source = WithCopies(songs, **copies, seed=arguments.seed)
     done = encoding.encode(
         AsRecorded(source, realism, arguments.seed),
         features,
@@ -238,10 +240,16 @@ def _appraise(arguments: argparse.Namespace, out: Path) -> Table:
         )
 
 
-def _source(arguments: argparse.Namespace, feel: bool = False) -> Source:
+def _source(arguments: argparse.Namespace, feel: bool = False, drums_alone: bool = False) -> Source:
     from bassdiff.data.sources import open_source
 
-    return open_source(arguments.data, arguments.split, **rendering(arguments), feel=feel)
+    return open_source(
+        arguments.data,
+        arguments.split,
+        **rendering(arguments),
+        feel=feel,
+        drums_alone=drums_alone,
+    )
 
 
 def _styles(arguments: argparse.Namespace) -> list[Style]:

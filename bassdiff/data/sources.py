@@ -20,6 +20,7 @@ import soundfile
 
 from bassdiff.data import lead_sheets, midi, render, songs, splits, stems
 from bassdiff.data.annotation import FILE_NAME
+from bassdiff.data.pedal import over_drums
 from bassdiff.data.score import Song
 from bassdiff.data.soundfont import default_soundfont
 from bassdiff.data.stems import Source, StemFolder, Stems
@@ -43,6 +44,7 @@ def open_source(
     cache_dir: str | Path | None = None,
     max_seconds: float | None = 180.0,
     feel: bool = False,
+    drums_alone: bool = False,
 ) -> Source:
     """Opens one source or several joined by "+".
 
@@ -65,12 +67,15 @@ def open_source(
       cache_dir: keeps rendered songs there as FLAC stems, 16 bits.
       max_seconds: songs are rendered no further; whole when `None`.
       feel: whether players drift in what is rendered.
+      drums_alone: whether rendered songs come as their drums, with a bass that holds their root;
+        see `over_drums`.
 
     Returns:
       The songs; those of the first variant come first.
 
     Raises:
-      InputError: for an unknown specification or split, or one without songs.
+      InputError: for an unknown specification or split, one without songs, or `drums_alone` of
+        recorded songs.
     """
     if split not in SPLITS:
         raise InputError(f"{split!r} is no split; choose among {', '.join(SPLITS)}.")
@@ -86,6 +91,7 @@ def open_source(
         None if cache_dir is None else Path(cache_dir),
         max_seconds,
         feel,
+        drums_alone,
     )
     sources = [_open_one(one, split, settings) for one in spec.split("+")]
     return sources[0] if len(sources) == 1 else Joined(sources)
@@ -123,6 +129,7 @@ class _Settings:
     cache_dir: Path | None
     max_seconds: float | None
     feel: bool
+    drums_alone: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -180,8 +187,9 @@ class Rendered:
         song_seed, render_seed = settings.seed + variant, int(rng.integers(2**31))
 
         def fresh() -> Stems:
+            song = score.song(song_seed)
             stems = render.render(
-                score.song(song_seed),
+                over_drums(song) if settings.drums_alone else song,
                 font,
                 seed=render_seed,
                 transpose=transpose,
@@ -198,6 +206,7 @@ class Rendered:
             (font.name, font.stat().st_size),
             (render_seed, transpose, settings.max_seconds),
             *(["feel"] if settings.feel else []),
+            *(["drums alone"] if settings.drums_alone else []),
         )
         digest = hashlib.sha256(repr(recipe).encode()).hexdigest()[:12]
         return _cached(settings.cache_dir / f"{self._kind}-{label}-{digest}", label, fresh)
@@ -255,6 +264,11 @@ def _open_one(spec: str, split: str, settings: _Settings) -> Source:
         indices = [start + i for start in first for i in range(int(where))]
         scores = [_Score(f"composed-{i}", functools.partial(songs.compose, i)) for i in indices]
         return Rendered("composed", scores, settings)
+    if settings.drums_alone and kind in ("stems", "tfds"):
+        raise InputError(
+            f"{spec}: the bass of a recorded song cannot be made to hold one note; leave out "
+            "--drums-alone or name songs that are rendered."
+        )
     if kind == "stems" and where:
         folders = stems.song_folders(_folder(where))
         held_out = splits.hashed([folder.name for folder in folders])
