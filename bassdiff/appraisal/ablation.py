@@ -11,8 +11,10 @@ import numpy as np
 
 from bassdiff.appraisal.music import LABELS
 from bassdiff.appraisal.stage import MODEL, Stage
+from bassdiff.data.mixing import SILENT_PEAK
 from bassdiff.errors import GateFailed
 from bassdiff.evaluation import anchors
+from bassdiff.evaluation.clips import Clip
 from bassdiff.evaluation.music import COLUMNS as MUSIC
 from bassdiff.evaluation.music import (
     HeardBass,
@@ -34,6 +36,11 @@ CONTEXTS = {
     "no_mix": "played to silence",
     "other_key": "played to the mix in another key",
 }
+# Without harmony a steady root is right; without drums nothing should change much.
+PARTS = {
+    "no_drums": "played to the mix without drums",
+    "drums_alone": "played to the drums alone",
+}
 CONTEXT_WINS = Column(
     "context_wins",
     "true mix wins",
@@ -51,7 +58,9 @@ MUSIC_COLUMNS = (
     "rhythm_matched",
     "fit",
     "fit_matched",
+    "held_share",
     "voiced_share",
+    "active_share",
 )
 
 
@@ -59,7 +68,7 @@ def ablation(stage: Stage) -> Table:
     """Changes one thing at a time: the mix that is heard, and the settings of sampling.
 
     Args:
-      stage: clips and players.
+      stage: clips and players. The rows of `PARTS` are there if every clip has drums.
     """
     mixes = stage.heard_mixes()
     own = _heard(stage, "bassdiff", lambda number: stage.variation(number, MODEL))
@@ -76,6 +85,14 @@ def ablation(stage: Stage) -> Table:
         row = _row(name, CONTEXTS[name], "anchor", stage, mixes, basses, bass_songs=made_for)
         row.scores["context_wins"] = context_wins(row, rows[0], stage.songs)
         rows.append(row)
+    if all(_has_drums(clip) for clip in stage.clips):
+        parts_of: dict[str, Callable[[int], np.ndarray]] = {
+            "no_drums": lambda number: stage.clips[number].mix - _drums(stage, number),
+            "drums_alone": functools.partial(_drums, stage),
+        }
+        for name, mix_of in parts_of.items():
+            basses = _heard(stage, PARTS[name], functools.partial(_played_to, stage, name, mix_of))
+            rows.append(_row(name, PARTS[name], "anchor", stage, mixes, basses))
     for name, play in (
         ("true", stage.true),
         ("shuffled", stage.shuffled),
@@ -160,6 +177,17 @@ def _played_to(
         # Of a silent mix, which is one of the questions here.
         warnings.simplefilter("ignore", UserWarning)
         return stage.variation(number, name, mix_of)
+
+
+def _has_drums(clip: Clip) -> bool:
+    return clip.drums is not None and bool(np.abs(clip.drums).max(initial=0.0) > SILENT_PEAK)
+
+
+def _drums(stage: Stage, number: int) -> np.ndarray:
+    drums = stage.clips[number].drums
+    if drums is None:
+        raise ValueError(f"clip {number} has no drums")
+    return drums
 
 
 def _in_another_key(stage: Stage, number: int) -> np.ndarray:

@@ -6,7 +6,9 @@ import numpy as np
 
 from bassdiff.appraisal.music import LABELS
 from bassdiff.appraisal.stage import MODEL, Stage
+from bassdiff.data.sources import revoiced
 from bassdiff.errors import InputError
+from bassdiff.evaluation.clips import Clip
 from bassdiff.evaluation.music import COLUMNS as MUSIC
 from bassdiff.evaluation.music import hear_bass, score_clips
 from bassdiff.evaluation.table import Column, Kind, Row, Table, mean_score
@@ -15,6 +17,7 @@ from bassdiff.evaluation.timbre import retrieval_at_1, timbre, timbre_distance
 NUM_REFERENCES = 10
 STRENGTHS = (0.0, 0.5, 1.0, 1.5, 2.0)
 MUSIC_COLUMNS = ("harmony_top1", "harmony_matched", "rhythm_correlation", "fit", "voiced_share")
+LABEL_REVOICED = "the true line in the reference's sound"
 COLUMNS = (
     Column("timbre_retrieval_at_1", "timbre retrieval@1", "share of basses whose sound is nearest "
            "to their own style reference among all", chance=1 / NUM_REFERENCES),
@@ -93,7 +96,14 @@ def style(stage: Stage) -> Table:
         "true": [stage.true(number) for number in numbers],
         "follower": [stage.follower(number) for number in numbers],
     }
-    labels = {**LABELS, "reference": "the reference itself"}
+    same_line = [
+        _revoiced(stage, number, references[wanted[number]])
+        for number in stage.progress(numbers, LABEL_REVOICED)
+    ]
+    # What the measure makes of a player who has that very sound: it hears notes too.
+    if all(len(bass) for bass in same_line):
+        anchors = {"reference": anchors.pop("reference"), "revoiced": same_line, **anchors}
+    labels = {**LABELS, "reference": "the reference itself", "revoiced": LABEL_REVOICED}
     rows += [row(name, labels[name], "anchor", basses, None) for name, basses in anchors.items()]
     return Table(
         "style",
@@ -102,3 +112,13 @@ def style(stage: Stage) -> Table:
         COLUMNS,
         tuple(rows),
     )
+
+
+def _revoiced(stage: Stage, number: int, reference: Clip) -> np.ndarray:
+    """The true line of clip `number` in the sound of `reference`; empty for recorded songs."""
+    clip = stage.clips[number]
+    played = revoiced(stage.source, clip.index, reference.index)
+    if played is None:
+        return np.zeros(0, np.float32)
+    bass = clip.cut_from(played)
+    return np.pad(bass, (0, len(clip.mix) - len(bass)))

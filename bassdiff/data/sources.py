@@ -97,6 +97,15 @@ def open_source(
     return sources[0] if len(sources) == 1 else Joined(sources)
 
 
+def revoiced(source: Source, index: int, other: int) -> np.ndarray | None:
+    """The bass line of song `index` in the sound of song `other`'s bass, `[N]`.
+
+    Returns:
+      None for recorded songs, whose basses cannot be played anew.
+    """
+    return source.revoiced(index, other) if isinstance(source, (Rendered, Joined)) else None
+
+
 def roots(spec: str) -> list[str]:
     """The folders in a specification.
 
@@ -174,24 +183,19 @@ class Rendered:
 
     def transposed(self, index: int, semitones: int) -> Stems:
         """Rendering `index` with its instruments and sounds, played in another key."""
-        variant, which = divmod(range(len(self))[index], len(self._scores))
-        score = self._scores[which]
+        score, variant = self._score(index)
         label = _label(score, variant)
         settings = self._settings
-        rng = np.random.default_rng(
-            [settings.seed, variant, zlib.crc32(f"{self._kind}:{score.name}".encode())]
-        )
-        font = settings.soundfonts[rng.integers(len(settings.soundfonts))]
-        span = LARGEST_TRANSPOSITION if variant else 0
-        transpose = int(rng.integers(-span, span + 1)) + semitones
-        song_seed, render_seed = settings.seed + variant, int(rng.integers(2**31))
+        how = self._drawn(score, variant)
+        transpose = how.transpose + semitones
+        song_seed = settings.seed + variant
 
         def fresh() -> Stems:
             song = score.song(song_seed)
             stems = render.render(
                 over_drums(song) if settings.drums_alone else song,
-                font,
-                seed=render_seed,
+                how.font,
+                seed=how.seed,
                 transpose=transpose,
                 max_seconds=settings.max_seconds,
                 feel=settings.feel,
@@ -203,13 +207,60 @@ class Rendered:
         recipe = (
             RENDERING_VERSION,
             (self._kind, score.name, score.content(), song_seed),
-            (font.name, font.stat().st_size),
-            (render_seed, transpose, settings.max_seconds),
+            (how.font.name, how.font.stat().st_size),
+            (how.seed, transpose, settings.max_seconds),
             *(["feel"] if settings.feel else []),
             *(["drums alone"] if settings.drums_alone else []),
         )
         digest = hashlib.sha256(repr(recipe).encode()).hexdigest()[:12]
         return _cached(settings.cache_dir / f"{self._kind}-{label}-{digest}", label, fresh)
+
+    def revoiced(self, index: int, other: int) -> np.ndarray:
+        """The bass line of rendering `index` on the instrument and effects of `other`'s bass.
+
+        Returns:
+          `[N]` float32 at 44.1 kHz, as long as song `index` or `max_seconds`.
+        """
+        (score, variant), (lender, lenders_variant) = self._score(index), self._score(other)
+        how = self._drawn(lender, lenders_variant)
+        song = score.song(self._settings.seed + variant)
+        whose = lender.song(self._settings.seed + lenders_variant)
+        line = sorted(note for part in song.stem("bass") for note in part.notes)
+        parts, is_first = [], True
+        # All that plays is drawn part by part: every part stays, so that the draws do.
+        for part in whose.parts:
+            if part.stem == "bass":
+                notes = tuple(line) if is_first else ()
+                part, is_first = dataclasses.replace(part, notes=notes, bends=()), False
+            parts.append(part)
+        stems = render.render(
+            dataclasses.replace(whose, parts=tuple(parts)),
+            how.font,
+            seed=how.seed,
+            transpose=self._drawn(score, variant).transpose,
+            max_seconds=self._settings.max_seconds,
+        )
+        return stems.bass
+
+    def _score(self, index: int) -> tuple[_Score, int]:
+        variant, which = divmod(range(len(self))[index], len(self._scores))
+        return self._scores[which], variant
+
+    def _drawn(self, score: _Score, variant: int) -> _Rendering:
+        settings = self._settings
+        rng = np.random.default_rng(
+            [settings.seed, variant, zlib.crc32(f"{self._kind}:{score.name}".encode())]
+        )
+        font = settings.soundfonts[rng.integers(len(settings.soundfonts))]
+        span = LARGEST_TRANSPOSITION if variant else 0
+        return _Rendering(font, int(rng.integers(-span, span + 1)), int(rng.integers(2**31)))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Rendering:
+    font: Path
+    transpose: int
+    seed: int
 
 
 def _label(score: _Score, variant: int) -> str:
@@ -240,6 +291,11 @@ class Joined:
         """Song `index` in another key."""
         source, index = self._find(index)
         return source.transposed(index, semitones)
+
+    def revoiced(self, index: int, other: int) -> np.ndarray | None:
+        """As that of `Rendered`; None where the two are of different sources, or recorded."""
+        (source, index), (lender, other) = self._find(index), self._find(other)
+        return revoiced(source, index, other) if source is lender else None
 
     def _find(self, index: int) -> tuple[Source, int]:
         index = range(len(self))[index]

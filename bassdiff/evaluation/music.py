@@ -46,6 +46,8 @@ COLUMNS = (
            "annotated chord; 0 without pitch"),
     Column("root_share", "chord roots", "share of the pitched time on the annotated chord's "
            "lowest note; 0 without pitch", "none"),
+    Column("held_share", "one pitch class", "share of the pitched time on the pitch class that is "
+           "played most; 0 without pitch", "none"),
     Column("onset_f1_drums", "onsets with the drums", "F-measure of the bass's onsets against the "
            "drums', within 50 ms"),
     Column("onset_f1_true", "onsets of the true bass", "F-measure of the onsets against the true "
@@ -249,6 +251,7 @@ def _measures(mix: HeardMix, bass: HeardBass) -> dict[str, float]:
     return {
         "chord_tone_share": notes.chord_tone_share(pitch, known.chords),
         "root_share": notes.root_share(pitch, known.chords),
+        "held_share": notes.held_share(pitch),
         "onset_f1_drums": against(mix.drum_onsets),
         "onset_f1_true": against(mix.true_onsets),
         "beat_f1": beats.beat_f1,

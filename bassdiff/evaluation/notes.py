@@ -101,6 +101,19 @@ def root_share(pitch: PitchTrack, chords: Sequence[Chord], offset_seconds: float
     return _share_within(pitch, [{c.bass} for c in chords], chords, offset_seconds)
 
 
+def held_share(pitch: PitchTrack) -> float:
+    """Share of voiced frames whose pitch class is the commonest: 1 is a pedal point.
+
+    Args:
+      pitch: from `track_pitch`.
+
+    Returns:
+      1/12 to 1; 0 without voiced frames.
+    """
+    counts = np.bincount(pitch.pitch_classes()[pitch.voiced], minlength=12)
+    return float(counts.max() / max(counts.sum(), 1))
+
+
 def onset_times(envelope: np.ndarray) -> np.ndarray:
     """Picks the onsets of an envelope of `fit`: peaks 0.7 dB above the mean around them.
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from bassdiff.appraisal.ablation import CONTEXTS
+from bassdiff.appraisal.ablation import CONTEXTS, PARTS
 from bassdiff.appraisal.run import run
 from bassdiff.appraisal.stage import MODEL
 from bassdiff.errors import InputError
@@ -113,7 +113,15 @@ def test_ablation_takes_the_mix_away_and_sweeps_the_settings(folder, music_table
     table = run("ablation", request_of(folder, sweep_clips=2), plain)
     names = {row.name for row in table.rows}
     assert {"true", "shuffled", "follower", "silence"} <= names
-    assert {MODEL, *CONTEXTS, "guidance-1.0", "guidance-4.0", "rescale-0.0", "steps-2"} <= names
+    assert {
+        MODEL,
+        *CONTEXTS,
+        *PARTS,
+        "guidance-1.0",
+        "guidance-4.0",
+        "rescale-0.0",
+        "steps-2",
+    } <= names
     assert table.row("guidance-1.0").setting == {"guidance": 1.0}
     assert table.about["num_clips"] == 2
     # Of two songs no third one is left to compare another song's bass with.
@@ -129,6 +137,9 @@ def test_style_reports_each_strength(folder, music_table, request_of):
     assert table.row("reference").scores["timbre_retrieval_at_1"].value == 1
     assert table.row("reference").scores["timbre_matched"].value == 0
     assert table.row("true").scores["timbre_retrieval_at_1"].value == 0
+    # A player with that very sound is nearer to it than the song's own bass.
+    revoiced, true = (table.row(name).scores["timbre_matched"] for name in ("revoiced", "true"))
+    assert revoiced.value < true.value
     assert [row.name for row in table.rows if row.kind == "system"] == [MODEL]
     assert len(set(table.about["references"])) == 3
 

@@ -4,8 +4,11 @@ import soundfile
 
 from bassdiff.audio.io import SAMPLE_RATE_HZ
 from bassdiff.data import sources
-from bassdiff.data.sources import open_source
+from bassdiff.data.sources import open_source, revoiced
+from bassdiff.data.stems import StemFolder
 from bassdiff.errors import InputError
+from bassdiff.evaluation.pitch import pitch_agreement
+from bassdiff.evaluation.timbre import timbre, timbre_distance
 
 
 @pytest.fixture
@@ -155,6 +158,20 @@ def test_another_key_is_the_same_performance(tmp_path, midi_folder, cached):
     )
     ratio = strongest_hz(higher.bass) / strongest_hz(own.bass)
     assert 12 * np.log2(ratio) == pytest.approx(3.0, abs=0.3)
+
+
+def test_a_line_in_the_sound_of_another_song():
+    source = open_source("composed:3+composed:1", max_seconds=12.0)
+    own, line = source[0].bass, revoiced(source, 0, 0)
+    np.testing.assert_allclose(line / np.abs(line).max(), own / np.abs(own).max(), atol=1e-3)
+    other = revoiced(source, 0, 2)[: len(own)]
+    assert pitch_agreement(own[: len(other)], other).within_25_cents > 0.8
+    assert timbre_distance(timbre(other), timbre(own)) > 0.5
+    assert revoiced(source, 0, 3) is None
+
+
+def test_recorded_basses_cannot_be_played_anew(tmp_path):
+    assert revoiced(StemFolder(str(tmp_path), [tmp_path, tmp_path]), 0, 1) is None
 
 
 def test_cache_tells_settings_apart(tmp_path, midi_folder):

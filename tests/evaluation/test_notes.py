@@ -108,6 +108,11 @@ def test_unknown_chords_and_unvoiced_basses_are_not_known(on_beat):
     assert notes.root_share(_track(np.zeros(100)), CHORDS) == 0
 
 
+def test_share_of_one_pitch_class():
+    assert notes.held_share(_track([40, 52, 28, 41, 0, 0])) == 3 / 4
+    assert notes.held_share(_track(np.zeros(100))) == 0
+
+
 @pytest.mark.parametrize("timbre", ["saw", "sub", "finger", "muted", "organ"])
 def test_every_note_is_found_once_and_soon_after_its_start(timbre):
     found = notes.onset_times(fit.bass_features(_bass(0.3, timbre=timbre), RATE_HZ).onsets)
