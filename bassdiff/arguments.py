@@ -173,6 +173,17 @@ def _sweep(sub: argparse.ArgumentParser) -> None:
     _appraisal_arguments(sub, "sweep")
 
 
+def _gallery(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--out", default="gallery", metavar="DIR", help="the page's folder (gallery)")
+    _data_arguments(sub, split="validation", required=False)
+    sub.set_defaults(data="composed:20")
+    _sampling_arguments(sub)
+    sub.add_argument("--style-strength", type=float, help="0 (off) upwards; 1 is natural")
+    sub.add_argument("--clips", dest="num_clips", type=positive(int), default=10)
+    sub.add_argument("--clip-seconds", type=positive(float), default=20.0)
+    sub.add_argument("--seed", type=int, default=0)
+
+
 def _appraisal_arguments(sub: argparse.ArgumentParser, out: str) -> None:
     sub.add_argument(
         "--out", default=out, metavar="DIR", help="clips, basses and tables; resumable"
@@ -352,4 +363,5 @@ _ARGUMENTS: dict[str, AddWords] = {
     "release": _release,
     "evaluate": _evaluate,
     "sweep": _sweep,
+    "gallery": _gallery,
 }

@@ -186,6 +186,32 @@ def sweep(arguments: argparse.Namespace) -> None:
     evaluate(arguments)
 
 
+def gallery(arguments: argparse.Namespace) -> None:
+    """Writes a page of examples to listen to: mixes, basses, and the sounds of references."""
+    from tqdm import tqdm
+
+    from bassdiff.appraisal.gallery import gallery
+    from bassdiff.bassist import load
+    from bassdiff.data.sources import unplaced
+    from bassdiff.evaluation.clips import choose
+
+    keep_programs()
+    bassist = load(arguments.weights, arguments.adapter)
+    chosen = choose(_source(arguments), arguments.num_clips, arguments.clip_seconds)
+    songs = len({clip.song for clip in chosen.clips})
+    page = gallery(
+        bassist,
+        chosen.clips,
+        Path(arguments.out),
+        f"weights {Path(arguments.weights).name} · {songs} songs of {unplaced(arguments.data)}, "
+        f"{arguments.split} · seeds from {arguments.seed}",
+        seed=arguments.seed,
+        knobs=_knobs(arguments),
+        progress=lambda items, label: tqdm(items, label, unit="example"),
+    )
+    print("wrote", page, file=sys.stderr)
+
+
 @resumable_job()
 def data(arguments: argparse.Namespace) -> None:
     """Prepares sets of songs for training, and looks at them before they are trained on."""
@@ -338,7 +364,9 @@ def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
 
 def parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
-    return arguments_of((generate, train, encode, release, evaluate, sweep, data), data_words)
+    return arguments_of(
+        (generate, train, encode, release, evaluate, sweep, gallery, data), data_words
+    )
 
 
 if __name__ == "__main__":

@@ -11,13 +11,13 @@ Neither carries the waveform's phase. Latents that do (principal components of a
 transform) reconstruct it closely, but a diffusion model of 14 M parameters that was trained on
 them for 2,000 steps still generated noise. The decoder makes its own phase instead: an
 oscillator follows the pitch, a network shapes its partials and a noise, and the inverse STFT
-adds them. All networks are convolutional; of the oscillator, only its phase knows the past.
+adds them. A mix has no one pitch: tones a quarter tone apart stand in for the oscillator. All
+networks are convolutional; of the oscillator, only its phase knows the past.
 """
 
 from __future__ import annotations
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -32,9 +32,16 @@ from bassdiff.models.pitch import (
     settle,
     track,
 )
+from bassdiff.models.tones import (
+    SAMPLE_RATE_HZ,
+    advance_phase,
+    band_power_of_tones,
+    frame_noise,
+    oscillate,
+    sound_bank,
+)
 from bassdiff.types import Array
 
-SAMPLE_RATE_HZ = 44100
 LATENT_HOP = 2048
 STFT_LENGTH = 1024
 STFT_HOP = 256
@@ -127,79 +134,6 @@ class Encoder(nn.Module):
         return jnp.concatenate([*parts, envelope], axis=-1)
 
 
-def advance_phase(frequency_hz: Array, anchor: int = 0) -> Array:
-    """Phase of an oscillator at the start of every 256 samples.
-
-    Args:
-      frequency_hz: `[B, 8 T]`, constant over each 256 samples.
-      anchor: Where the phase is zero.
-
-    Returns:
-      `[B, 8 T]` cycles, 0 to 1. Sums are taken modulo 1, so they stay exact over any length.
-    """
-
-    def add(a: Array, b: Array) -> Array:
-        return (a + b) % 1.0
-
-    cycles = frequency_hz * (STFT_HOP / SAMPLE_RATE_HZ) % 1.0
-    phase = jax.lax.associative_scan(add, cycles, axis=1) - cycles
-    return (phase - phase[:, anchor : anchor + 1]) % 1.0
-
-
-def oscillate(frequency_hz: Array, phase: Array, amplitudes: Array) -> Array:
-    """A sum of partials.
-
-    Args:
-      frequency_hz: `[B, M]`, constant over each 256 samples.
-      phase: `[B, M]` cycles at the start of each of them.
-      amplitudes: `[B, M, K]` of partials 1 ... K, joined by lines.
-
-    Returns:
-      `[B, 256 M]` float32. Partials above 20 kHz are left out.
-    """
-    batch = frequency_hz.shape[0]
-    sample = jnp.arange(STFT_HOP, dtype=jnp.float32) / SAMPLE_RATE_HZ
-    cycles = phase[..., None] + frequency_hz[..., None] * sample[None, None]  # [B, M, 256]
-    angle = 2 * jnp.pi * (cycles % 1.0)
-    partial = jnp.arange(1, amplitudes.shape[-1] + 1)[None, None]
-    amplitudes = amplitudes * (frequency_hz[..., None] * partial < 20000.0)
-    # An amplitude belongs to the middle of its 256 samples.
-    edges = jnp.pad(amplitudes, ((0, 0), (1, 1), (0, 0)), mode="edge")
-    before, after = edges[:, :-2], edges[:, 2:]
-    ramp = ((jnp.arange(STFT_HOP) + 0.5) / STFT_HOP - 0.5)[None, None]
-    falling, rising = jnp.maximum(-ramp, 0.0), jnp.maximum(ramp, 0.0)
-    total = jnp.zeros_like(angle)
-    # sin((k + 1) a) = 2 cos(a) sin(k a) - sin((k - 1) a): one sine for all partials.
-    last, this, twice = jnp.zeros_like(angle), jnp.sin(angle), 2.0 * jnp.cos(angle)
-    for k in range(amplitudes.shape[-1]):
-        level = (
-            amplitudes[..., k, None] * (1.0 - falling - rising)
-            + before[..., k, None] * falling
-            + after[..., k, None] * rising
-        )
-        total = total + level * this
-        last, this = this, twice * this - last
-    return total.reshape(batch, -1)
-
-
-def frame_noise(numbers: Array) -> Array:
-    """White noise of unit variance, the same in every decoder and never the same in two frames.
-
-    A table of few frames would repeat, and a repeated noise is heard as a rhythm.
-
-    Args:
-      numbers: `[B, T]` int32 of latent frames.
-
-    Returns:
-      `[B, T, 2048]` float32.
-    """
-
-    def one(number: Array) -> Array:
-        return jax.random.normal(jax.random.fold_in(jax.random.key(0), number), (LATENT_HOP,))
-
-    return jax.vmap(jax.vmap(one))(numbers)
-
-
 class Decoder(nn.Module):
     """Latents to waveform.
 
@@ -207,7 +141,7 @@ class Decoder(nn.Module):
     channels stand for; a network corrects both.
 
     Attributes:
-      has_pitch: As in the encoder; without a pitch there is only the noise.
+      has_pitch: As in the encoder; without a pitch a bank of tones sounds, one per narrow band.
       num_long_bands: As in the encoder.
       width: Channels of the network at the STFT's rate.
       num_blocks: Residual blocks at each of the three higher frame rates.
@@ -269,11 +203,20 @@ class Decoder(nn.Module):
             cycles = advance_phase(frequency, anchor * SUBFRAMES) + phase[:, None]
             tone = oscillate(frequency, cycles, amplitudes)
             phases = cycles[:, ::SUBFRAMES] % 1.0
+        else:
+            level = bank_log_power(short, features[..., SUBFRAMES * NUM_BANDS :])
+            level = level + correction("tones", self.num_long_bands)
+            amplitudes = jnp.exp(0.5 * jnp.clip(level, -25.0, 3.0))
+            tone = sound_bank(
+                long_centres_hz(self.num_long_bands), amplitudes, first_frame * SUBFRAMES
+            )
         # Under a tone the noise is mostly what the tone leaves over: little.
         level = short - np.log(float(np.sum(hann(STFT_LENGTH) ** 2))) - 6.0 * voiced
+        if not self.has_pitch:
+            level = level - 3.0 * (short_centres_hz() < LONG_FMAX_HZ)[None, None]
         level = level + correction("noise", NUM_BANDS)
         gains = jnp.exp(0.5 * jnp.clip(level, -25.0, 3.0)) @ band_interpolation()
-        noise = frame_noise(first_frame[:, None] + jnp.arange(num_frames)[None])
+        noise = frame_noise(first_frame[:, None] + jnp.arange(num_frames)[None], LATENT_HOP)
         noise = noise.reshape(batch, -1)
         noise = istft(stft(noise, STFT_LENGTH, STFT_HOP) * gains, STFT_LENGTH, STFT_HOP)
         return tone + noise, phases
@@ -291,7 +234,7 @@ def loudness_rise(short: Array) -> Array:
 
 def band_interpolation() -> np.ndarray:
     """`[24, 513]`: gains of the broad bands to gains of STFT bins, by lines in log-frequency."""
-    centres = np.log(np.geomspace(BAND_FMIN_HZ, BAND_FMAX_HZ, NUM_BANDS + 2)[1:-1])
+    centres = np.log(short_centres_hz())
     bins_hz = np.arange(STFT_LENGTH // 2 + 1) * SAMPLE_RATE_HZ / STFT_LENGTH
     position = np.log(np.maximum(bins_hz, 1.0))
     rows = [np.interp(position, centres, row) for row in np.eye(NUM_BANDS)]
@@ -313,12 +256,65 @@ def partial_log_power(short: Array, long: Array, partials_hz: Array) -> Array:
     Returns:
       `[B, 8 T, K]` natural logarithm of the squared amplitude.
     """
-    num_long = long.shape[-1]
-    long_edges = np.geomspace(LONG_FMIN_HZ, LONG_FMAX_HZ, num_long + 2)
+    long_edges = np.geomspace(LONG_FMIN_HZ, LONG_FMAX_HZ, long.shape[-1] + 2)
     width_bins = np.maximum(np.diff(long_edges)[1:] * LONG_LENGTH / SAMPLE_RATE_HZ, 1.0)
     # A sine of amplitude a puts 1.5 (a N / 4)^2 into the Hann window's three bins.
     sine = np.log(width_bins / (1.5 * (LONG_LENGTH / 4) ** 2)).astype(np.float32)[None, None]
     levels = jnp.repeat(log_power(long) + sine, SUBFRAMES, axis=1)
+    return _at(levels, long_edges, partials_hz) + _at(
+        dynamics(short), np.geomspace(BAND_FMIN_HZ, BAND_FMAX_HZ, NUM_BANDS + 2), partials_hz
+    )
+
+
+def bank_log_power(short: Array, long: Array) -> Array:
+    """What the features say about the squared amplitude of a tone in each narrow band.
+
+    A tone lights the bands beside its own too, so only bands that stand above both neighbours
+    sound; the others are 52 dB softer, from where training may fetch them.
+
+    Args:
+      short: `[B, 8 T, 24]` log-power of the broad bands.
+      long: `[B, T, L]` normalised levels of the narrow bands.
+
+    Returns:
+      `[B, 8 T, L]` natural logarithms.
+    """
+    num_bands = long.shape[-1]
+    edges = jnp.pad(long, ((0, 0), (0, 0), (1, 1)), constant_values=-1.0)
+    is_peak = (long >= edges[..., :-2]) & (long > edges[..., 2:])
+    of_tone = band_power_of_tones(LONG_LENGTH, num_bands, LONG_FMIN_HZ, LONG_FMAX_HZ)
+    level = log_power(long) - of_tone[None, None]
+    amplitude = jnp.exp(0.5 * (level - 12.0 * (1.0 - is_peak)))
+    ends = jnp.pad(amplitude, ((0, 0), (1, 1), (0, 0)), mode="edge")
+    # A frame's window is in its middle: lines join the middles.
+    place = ((np.arange(SUBFRAMES) + 0.5) / SUBFRAMES - 0.5)[None, None, :, None]
+    before, after = np.maximum(-place, 0.0), np.maximum(place, 0.0)
+    joined = (
+        amplitude[:, :, None] * (1.0 - before - after)
+        + ends[:, :-2, None] * before
+        + ends[:, 2:, None] * after
+    ).reshape(short.shape[0], -1, num_bands)
+    centres_hz = jnp.asarray(long_centres_hz(num_bands), jnp.float32)
+    rises = _at(
+        dynamics(short),
+        np.geomspace(BAND_FMIN_HZ, BAND_FMAX_HZ, NUM_BANDS + 2),
+        jnp.broadcast_to(centres_hz[None, None], joined.shape),
+    )
+    return 2.0 * jnp.log(joined + 1e-9) + jnp.clip(rises, -8.0, 3.0)
+
+
+def long_centres_hz(num_long_bands: int) -> np.ndarray:
+    """The middles of the narrow bands."""
+    return np.geomspace(LONG_FMIN_HZ, LONG_FMAX_HZ, num_long_bands + 2)[1:-1]
+
+
+def short_centres_hz() -> np.ndarray:
+    """The middles of the broad bands."""
+    return np.geomspace(BAND_FMIN_HZ, BAND_FMAX_HZ, NUM_BANDS + 2)[1:-1]
+
+
+def dynamics(short: Array) -> Array:
+    """How far each moment's log-power is from its mean over a long window, `[B, M, 24]`."""
     count = short.shape[1]
 
     def smoothed(window: np.ndarray) -> Array:
@@ -329,10 +325,7 @@ def partial_log_power(short: Array, long: Array, partials_hz: Array) -> Array:
         return jnp.log(total / float(window.sum()) + 1e-9)
 
     # A low note's window sees single periods come and go: not an envelope, but the pitch itself.
-    dynamics = smoothed(np.ones(SLOWEST_PERIOD)) - smoothed(hann(4 * SUBFRAMES))
-    return _at(levels, long_edges, partials_hz) + _at(
-        dynamics, np.geomspace(BAND_FMIN_HZ, BAND_FMAX_HZ, NUM_BANDS + 2), partials_hz
-    )
+    return smoothed(np.ones(SLOWEST_PERIOD)) - smoothed(hann(4 * SUBFRAMES))
 
 
 def _at(levels: Array, edges_hz: np.ndarray, frequency_hz: Array) -> Array:

@@ -131,8 +131,6 @@ def _corrected(weights: Weights, name: str | Path, adapter: AdapterWeights, path
 def release(codecs: Path, unet: Path, folder: Path, matching: Sequence[Path] = ()) -> None:
     """Gathers the weights of finished runs into one folder.
 
-    The mix's decoder is left out: playing needs only its encoder.
-
     Args:
       codecs: Folder with `mix_codec.safetensors` and `bass_codec.safetensors`.
       unet: The U-Net's file, or the folder that holds it.
@@ -151,13 +149,9 @@ def release(codecs: Path, unet: Path, folder: Path, matching: Sequence[Path] = (
     if unet.is_dir():
         unet = unet / UNET
     network = load_unet(unet, mix_codec, bass_codec)
-    mix_encoder = {"encoder": mix_codec.params["encoder"]}
-    for kind, codec, params in (
-        ("mix", mix_codec, mix_encoder),
-        ("bass", bass_codec, bass_codec.params),
-    ):
+    for kind, codec in (("mix", mix_codec), ("bass", bass_codec)):
         path = folder / f"{kind}_codec.safetensors"
-        save_codec(path, codec.model, params, codec.mean, codec.std, codec.training)
+        save_codec(path, codec.model, codec.params, codec.mean, codec.std, codec.training)
     save_unet(
         folder / UNET,
         network.model,

@@ -82,9 +82,4 @@ def _codec(config: ConfigDict, name: str) -> CodecWeights:
     """The codec to start from, checked to be of the config's model."""
     codec = load_codec(find(name) / f"{config.kind}_codec.safetensors")
     check_model(name, codec.model, config.model)
-    if "decoder" not in codec.params:
-        raise InputError(
-            f"{name} has no decoder of mixes to start from; name the weights of the run that "
-            "trained it"
-        )
     return codec

@@ -17,7 +17,7 @@ from bassdiff.models.autoencoder import STFT_HOP, STFT_LENGTH, Autoencoder
 from bassdiff.models.discriminator import Discriminator
 from bassdiff.pretrained.weights import CodecWeights, save_codec
 from bassdiff.training.accumulation import accumulated_gradient
-from bassdiff.training.floor import linear_floor, overwrite
+from bassdiff.training.floor import expansion_floor, linear_floor, overwrite
 from bassdiff.training.guard import guard
 from bassdiff.training.log import RunLog
 from bassdiff.training.start import Origin
@@ -157,9 +157,17 @@ class AutoencoderObjective:
         )
 
     def prepare(self, state: TrainState) -> TrainState:
-        """Replaces the linear paths by their closed-form fit to `fit_clips`, or all by `start`."""
+        """Replaces the linear paths by their closed-form fit to `fit_clips`, or all by `start`.
+
+        Where `start` is an encoder alone, the decoder's linear path is fitted to that.
+        """
         if self.start is not None:
-            generator = jax.tree.map(jnp.array, self.start.params)
+            generator = overwrite(state.params["generator"], self.start.params)
+            if "decoder" not in self.start.params:
+                encode = functools.partial(self._encode, generator)
+                fitted = expansion_floor(self.model, encode, self.fit_clips)
+                generator = overwrite(generator, {"decoder": fitted})
+            generator = jax.tree.map(jnp.array, generator)
         else:
             floor = linear_floor(self.model, self.fit_clips, self.whitening)
             generator = overwrite(state.params["generator"], floor)

@@ -7,11 +7,13 @@ then only has to improve on it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import jax
 import numpy as np
 
 from bassdiff.models.autoencoder import Autoencoder, spectral_features
-from bassdiff.types import PyTree
+from bassdiff.types import Array, PyTree
 
 
 def principal_components(values: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -62,6 +64,30 @@ def linear_floor(
             }
         },
     }
+
+
+def expansion_floor(
+    model: Autoencoder, encode: Callable[[np.ndarray], Array], clips: np.ndarray
+) -> dict[str, PyTree]:
+    """Fits a decoder's linear path to an encoder that is there already, by least squares.
+
+    Args:
+      model: The autoencoder, for its sizes.
+      encode: Waveforms `[1, N]` to latents `[1, T, C]`.
+      clips: `[n, N]` float32 waveforms.
+
+    Returns:
+      `{"expansion": ...}`: parameters of the decoder to overwrite.
+    """
+    analyse = jax.jit(spectral_features, static_argnums=1)
+    latents, features = (
+        np.concatenate([np.asarray(look(clip[None]))[0] for clip in clips])
+        for look in (encode, lambda audio: analyse(audio, model.num_long_bands))
+    )
+    sound = latents[:, -model.num_envelope_channels :]
+    ones = np.ones((len(sound), 1), sound.dtype)
+    solution = np.linalg.lstsq(np.concatenate([sound, ones], axis=1), features, rcond=None)[0]
+    return {"expansion": {"kernel": solution[:-1], "bias": solution[-1]}}
 
 
 def overwrite(params: PyTree, values: PyTree) -> PyTree:

@@ -10,14 +10,14 @@ from bassdiff.models.autoencoder import (
     LATENT_HOP,
     NUM_PITCH_CHANNELS,
     SAMPLE_RATE_HZ,
-    STFT_HOP,
     Autoencoder,
-    advance_phase,
-    frame_noise,
-    oscillate,
+    bank_log_power,
+    log_power,
+    long_centres_hz,
     spectral_features,
 )
 from bassdiff.models.chunked import chunked
+from bassdiff.models.tones import sound_bank
 
 FRAMES = 40
 
@@ -132,6 +132,7 @@ def test_a_codec_of_mixes_does_without_a_pitch():
     silence = jnp.zeros((1, 4 * LATENT_HOP))
     params = jax.eval_shape(model.init, jax.random.key(0), silence)
     assert not any("partials" in str(path) for path, _ in jax.tree.leaves_with_path(params))
+    assert any("tones" in str(path) for path, _ in jax.tree.leaves_with_path(params))
     decoded, latents = jax.eval_shape(model.apply, params, silence)
     assert latents.shape == (1, 4, 6)
     assert decoded.shape == silence.shape
@@ -149,30 +150,6 @@ def test_features_of_silence_are_zero_and_a_loud_tone_lights_its_band():
     assert 0.8 < loud.max() < 1.5
 
 
-def test_the_oscillator_is_a_sum_of_sines_in_phase():
-    spans, frequency_hz = 48, 110.0
-    frequency = jnp.full((1, spans), frequency_hz)
-    amplitudes = np.broadcast_to(np.array([0.5, 0.0, 0.25], np.float32), (1, spans, 3))
-    made = oscillate(frequency, advance_phase(frequency), jnp.asarray(amplitudes))
-    angle = 2 * np.pi * frequency_hz * np.arange(spans * STFT_HOP) / SAMPLE_RATE_HZ
-    np.testing.assert_allclose(made[0], 0.5 * np.sin(angle) + 0.25 * np.sin(3 * angle), atol=2e-3)
-
-
-def test_the_oscillator_leaves_out_what_would_alias():
-    frequency, ones = jnp.full((1, 2), 9000.0), jnp.ones((1, 2, 3))
-    with_all = oscillate(frequency, jnp.zeros((1, 2)), ones)
-    with_two = oscillate(frequency, jnp.zeros((1, 2)), ones.at[..., 2].set(0.0))
-    np.testing.assert_array_equal(with_all, with_two)
-
-
-def test_phase_is_exact_after_ten_minutes():
-    spans = 104_000
-    expected = (55.0 * STFT_HOP / SAMPLE_RATE_HZ * np.arange(spans)) % 1.0
-    distance = np.abs(np.asarray(advance_phase(jnp.full((1, spans), 55.0)))[0] - expected)
-    # A float32 of the step per span, times the number of spans.
-    assert np.minimum(distance, 1.0 - distance).max() < 1e-7 * 0.32 * spans
-
-
 @pytest.mark.parametrize("which", ["small", "small,mix"])
 def test_the_small_codec_costs_a_gigaflop_per_second_at_most(get_config, which):
     model = Autoencoder(**get_config("autoencoder", which).model)
@@ -182,11 +159,22 @@ def test_the_small_codec_costs_a_gigaflop_per_second_at_most(get_config, which):
     assert 1e7 < flops / (clip.size / SAMPLE_RATE_HZ) < 1e9
 
 
-def test_noise_is_white_and_never_the_same():
-    noise = np.asarray(frame_noise(jnp.asarray([[-16, 0, 1, 2], [1, 2, 3, 70000]], jnp.int32)))
-    assert noise.shape == (2, 4, LATENT_HOP)
-    np.testing.assert_array_equal(noise[0, 2:], noise[1, :2])
-    frames = np.concatenate([noise[0], noise[1, 2:]])
-    correlation = np.corrcoef(frames)
-    assert np.abs(correlation - np.eye(6)).max() < 0.1
-    assert frames.std() == pytest.approx(1.0, abs=0.03)
+def test_a_bank_of_tones_says_again_what_the_features_of_a_chord_say():
+    """The levels that the features stand for, given to the bank, make the same features."""
+    num_bands, num_samples = 156, 16 * LATENT_HOP
+    centres = long_centres_hz(num_bands)
+    time = np.arange(num_samples) / SAMPLE_RATE_HZ
+    chosen = [60, 76, 91, 120]
+    chord = sum(0.1 * np.sin(2 * np.pi * centres[k] * time) for k in chosen)
+    features = spectral_features(jnp.asarray(chord[None], jnp.float32), num_bands)
+    short = log_power(features[..., : 8 * 24]).reshape(1, -1, 24)
+    level = bank_log_power(short, features[..., 8 * 24 :])
+    middle = np.asarray(level)[0, 64]
+    assert set(np.argsort(middle)[-4:]) == set(chosen)
+    np.testing.assert_allclose(middle[np.array(chosen)], 2 * np.log(0.1), atol=0.6)
+    made = sound_bank(centres, jnp.exp(0.5 * level), jnp.zeros(1, jnp.int32))
+    again, wanted = (
+        np.asarray(x)[0, 8, 8 * 24 :][chosen]
+        for x in (spectral_features(made, num_bands), features)
+    )
+    np.testing.assert_allclose(again, wanted, atol=2.5 / 75)

@@ -13,7 +13,7 @@ from bassdiff.errors import InputError
 from bassdiff.models import autoencoder
 from bassdiff.models.autoencoder import LATENT_HOP, Autoencoder
 from bassdiff.pretrained.codec import Codec
-from bassdiff.pretrained.weights import load_codec
+from bassdiff.pretrained.weights import load_codec, save_codec
 from bassdiff.training.autoencoder import (
     hinge_discriminator_loss,
     log_magnitude_distance,
@@ -279,12 +279,28 @@ def test_a_codec_can_start_from_another(recipe, config, tmp_path):
         recipes.autoencoder.build(changed, tmp_path / "run")
 
 
-def test_a_mixs_codec_without_a_decoder_is_no_start(config, get_config, tmp_path):
-    changed = get_config("autoencoder", "small,mix")
-    changed.data = config.data
-    changed.init = "small"
-    with pytest.raises(InputError, match="small has no decoder of mixes to start from"):
-        recipes.autoencoder.build(changed, tmp_path / "run")
+def test_an_encoder_alone_is_given_a_decoder(recipe, config, tmp_path):
+    """Whose linear path fits it, so that its latents are heard at once and mean the same."""
+    objective, _ = recipe
+    state = objective.prepare(jax.jit(objective.init)(jax.random.key(3)))
+    objective.export(state, tmp_path / "whole")
+    whole = load_codec(tmp_path / "whole" / "bass_codec.safetensors")
+    alone = {"encoder": whole.params["encoder"]}
+    path = tmp_path / "alone" / "bass_codec.safetensors"
+    save_codec(path, whole.model, alone, whole.mean, whole.std, {"kind": "bass"})
+    changed = config.copy_and_resolve_references()
+    changed.init = str(path.parent)
+    changed.train_encoder = False
+    again, _ = recipes.autoencoder.build(changed, tmp_path / "run")
+    begun = again.prepare(jax.jit(again.init)(jax.random.key(0))).params["generator"]
+    for a, b in zip(jax.tree.leaves(begun["encoder"]), jax.tree.leaves(alone), strict=True):
+        np.testing.assert_array_equal(a, b)
+    for a, b in zip(
+        jax.tree.leaves(begun["decoder"]["expansion"]),
+        jax.tree.leaves(whole.params["decoder"]["expansion"]),
+        strict=True,
+    ):
+        np.testing.assert_allclose(a, b, atol=0.02)
 
 
 def test_a_config_makes_crops_and_a_model(config, recipe, tmp_path):

@@ -1,0 +1,156 @@
+"""What decoders sound with: a voice of partials, a bank of fixed tones, and noise.
+
+All three are the same function of absolute time in every chunk, so that pieces join unheard.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from bassdiff.audio.stft import band_filters, hann
+from bassdiff.types import Array
+
+SAMPLE_RATE_HZ = 44100
+# Amplitudes change once in so many samples.
+SPAN = 256
+# Spans after which every tone of a bank is where it began: its frequencies are multiples of a
+# sixth of a hertz, and its phases integers that no length of song makes inexact.
+BANK_PERIOD = 1024
+
+
+def advance_phase(frequency_hz: Array, anchor: int = 0) -> Array:
+    """Phase of an oscillator at the start of every 256 samples.
+
+    Args:
+      frequency_hz: `[B, 8 T]`, constant over each 256 samples.
+      anchor: Where the phase is zero.
+
+    Returns:
+      `[B, 8 T]` cycles, 0 to 1. Sums are taken modulo 1, so they stay exact over any length.
+    """
+
+    def add(a: Array, b: Array) -> Array:
+        return (a + b) % 1.0
+
+    cycles = frequency_hz * (SPAN / SAMPLE_RATE_HZ) % 1.0
+    phase = jax.lax.associative_scan(add, cycles, axis=1) - cycles
+    return (phase - phase[:, anchor : anchor + 1]) % 1.0
+
+
+def oscillate(frequency_hz: Array, phase: Array, amplitudes: Array) -> Array:
+    """A sum of partials.
+
+    Args:
+      frequency_hz: `[B, M]`, constant over each 256 samples.
+      phase: `[B, M]` cycles at the start of each of them.
+      amplitudes: `[B, M, K]` of partials 1 ... K, joined by lines.
+
+    Returns:
+      `[B, 256 M]` float32. Partials above 20 kHz are left out.
+    """
+    batch = frequency_hz.shape[0]
+    sample = jnp.arange(SPAN, dtype=jnp.float32) / SAMPLE_RATE_HZ
+    cycles = phase[..., None] + frequency_hz[..., None] * sample[None, None]  # [B, M, 256]
+    angle = 2 * jnp.pi * (cycles % 1.0)
+    partial = jnp.arange(1, amplitudes.shape[-1] + 1)[None, None]
+    amplitudes = amplitudes * (frequency_hz[..., None] * partial < 20000.0)
+    # An amplitude belongs to the middle of its 256 samples.
+    edges = jnp.pad(amplitudes, ((0, 0), (1, 1), (0, 0)), mode="edge")
+    before, after = edges[:, :-2], edges[:, 2:]
+    ramp = ((jnp.arange(SPAN) + 0.5) / SPAN - 0.5)[None, None]
+    falling, rising = jnp.maximum(-ramp, 0.0), jnp.maximum(ramp, 0.0)
+    total = jnp.zeros_like(angle)
+    # sin((k + 1) a) = 2 cos(a) sin(k a) - sin((k - 1) a): one sine for all partials.
+    last, this, twice = jnp.zeros_like(angle), jnp.sin(angle), 2.0 * jnp.cos(angle)
+    for k in range(amplitudes.shape[-1]):
+        level = (
+            amplitudes[..., k, None] * (1.0 - falling - rising)
+            + before[..., k, None] * falling
+            + after[..., k, None] * rising
+        )
+        total = total + level * this
+        last, this = this, twice * this - last
+    return total.reshape(batch, -1)
+
+
+def bank_cycles(frequencies_hz: np.ndarray) -> np.ndarray:
+    """Cycles of each tone of a bank in `BANK_PERIOD` spans: the nearest integers, `[K]` int64."""
+    return np.rint(frequencies_hz * SPAN * BANK_PERIOD / SAMPLE_RATE_HZ).astype(np.int64)
+
+
+def sound_bank(frequencies_hz: np.ndarray, amplitudes: Array, first_span: Array) -> Array:
+    """A sum of tones of fixed frequencies.
+
+    Args:
+      frequencies_hz: `[K]`, each taken to the nearest multiple of 0.17 Hz.
+      amplitudes: `[B, M, K]`, joined by lines.
+      first_span: `[B]` int32, the number of the first span; tones begin with number 0.
+
+    Returns:
+      `[B, 256 M]` float32.
+    """
+    cycles = bank_cycles(frequencies_hz)
+    batch, num_spans, _ = amplitudes.shape
+    span = (first_span[:, None] + jnp.arange(num_spans)[None]) % BANK_PERIOD
+    turns = span[..., None] * jnp.asarray(cycles % BANK_PERIOD, jnp.int32)[None, None] % BANK_PERIOD
+    # Tones that begin together would beat together.
+    start = np.arange(len(cycles)) * 0.382 % 1.0
+    angle = 2 * jnp.pi * (turns / BANK_PERIOD + start[None, None])
+    within = 2 * np.pi * np.outer(cycles, np.arange(SPAN)) / (SPAN * BANK_PERIOD)
+    ramp = (np.arange(SPAN) + 0.5) / SPAN - 0.5
+    falling, rising = np.maximum(-ramp, 0.0), np.maximum(ramp, 0.0)
+    edges = jnp.pad(amplitudes, ((0, 0), (1, 1), (0, 0)), mode="edge")
+    # sin(a + b) = sin a cos b + cos a sin b: a matrix product makes the samples of a span.
+    factors, tables = [], []
+    for level, share in (
+        (edges[:, :-2], falling),
+        (amplitudes, 1.0 - falling - rising),
+        (edges[:, 2:], rising),
+    ):
+        factors += [level * jnp.sin(angle), level * jnp.cos(angle)]
+        tables += [np.cos(within) * share, np.sin(within) * share]
+    table = jnp.asarray(np.concatenate(tables), jnp.float32)
+    return (jnp.concatenate(factors, axis=-1) @ table).reshape(batch, -1)
+
+
+@functools.lru_cache
+def band_power_of_tones(
+    frame_length: int, num_bands: int, fmin_hz: float, fmax_hz: float
+) -> np.ndarray:
+    """What a tone of amplitude 1 in the middle of each band of `band_filters` puts into it.
+
+    Returns:
+      `[num_bands]` float32 natural logarithms of the mean power of a Hann-windowed frame.
+    """
+    centres = np.geomspace(fmin_hz, fmax_hz, num_bands + 2)[1:-1]
+    time = np.arange(frame_length) / SAMPLE_RATE_HZ
+    filters = band_filters(frame_length, SAMPLE_RATE_HZ, num_bands, fmin_hz, fmax_hz)
+    power = [
+        np.square(np.abs(np.fft.rfft(np.sin(2 * np.pi * hz * time) * hann(frame_length)))) @ column
+        for hz, column in zip(centres, filters.T, strict=True)
+    ]
+    return np.log(np.array(power)).astype(np.float32)
+
+
+def frame_noise(numbers: Array, num_samples: int) -> Array:
+    """White noise of unit variance, the same in every decoder and never the same in two frames.
+
+    A table of few frames would repeat, and a repeated noise is heard as a rhythm.
+
+    Args:
+      numbers: `[B, T]` int32 of latent frames.
+
+      num_samples: Of a frame.
+
+    Returns:
+      `[B, T, num_samples]` float32.
+    """
+
+    def one(number: Array) -> Array:
+        return jax.random.normal(jax.random.fold_in(jax.random.key(0), number), (num_samples,))
+
+    return jax.vmap(jax.vmap(one))(numbers)
