@@ -95,7 +95,7 @@ class Bassist:
     def __init__(self, weights: Weights) -> None:
         self._unet = weights.unet
         self._params = jax.device_put(weights.unet.params)
-        self._mix_codec = Codec(weights.mix_codec)
+        self.mix_codec = Codec(weights.mix_codec)
         self.bass_codec = Codec(weights.bass_codec)
         self._preparation = Preparation(self.bass_codec)
         self.defaults = Sampling.of_weights(weights.unet.bindings)
@@ -165,7 +165,7 @@ class Bassist:
             style, sample_rate_hz, sampling, bucket, len(wave) / SAMPLE_RATE_HZ
         )
         # A mix may peak far above its loudness; a codec has no ceiling, so nothing clips.
-        mix_latents = self._mix_codec.encode(wave * np.float32(gain))
+        mix_latents = self.mix_codec.encode(wave * np.float32(gain))
         latents = self.sample(mix_latents, sampling, seed, grounding, start, progress)
         bass = self.bass_codec.decode(latents)[: len(wave)]
         _check_sound(bass)

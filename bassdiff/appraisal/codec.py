@@ -1,18 +1,26 @@
-"""What is left of a bass after the codec, beside Opus and a mel spectrum of the same size."""
+"""What is left of a bass, and of a mix, after the codecs, beside other things of the same size."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
 from bassdiff.appraisal.stage import Stage
-from bassdiff.audio.io import SAMPLE_RATE_HZ
+from bassdiff.audio.io import SAMPLE_RATE_HZ, match_loudness
+from bassdiff.data.mixing import MIX_LUFS
 from bassdiff.evaluation.compression import through_mel, through_opus
-from bassdiff.evaluation.fidelity import frame_power, log_mel_distance, spectral_distance
+from bassdiff.evaluation.fidelity import (
+    chroma_correlation,
+    frame_power,
+    log_mel_distance,
+    spectral_distance,
+)
 from bassdiff.evaluation.pitch import pitch_agreement
 from bassdiff.evaluation.table import Column, Row, Table, mean_score, ratio_score
 from bassdiff.models.autoencoder import LATENT_HOP
+from bassdiff.pretrained.codec import Codec
 
 # Latents are stored as float16.
 BITS_PER_VALUE = 16
@@ -24,7 +32,18 @@ COLUMNS = (
            "samples", "lower"),
     Column("frame_power", "frames heard", "log2 of how much more goes with periods of 512, 1024 "
            "or 2048 samples than in the original, the worst of them; 1 is twice", "lower"),
+    Column("chroma", "chroma of mixes", "correlation of a mix's chroma with that of the mix after "
+           "as many values a second as the mix codec has", digits=3),
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _System:
+    """A way to make sounds small: how it is called, and what is left of clips' sounds."""
+
+    label: str
+    bass: Callable[[int], np.ndarray]
+    mix: Callable[[np.ndarray], np.ndarray]
 
 
 def codec(stage: Stage) -> Table:
@@ -37,43 +56,62 @@ def codec(stage: Stage) -> Table:
       InputError: one is not.
     """
     stage.require_true()
-    values_per_second = stage.bassist.bass_codec.num_channels * SAMPLE_RATE_HZ / LATENT_HOP
-    bits_per_second = BITS_PER_VALUE * values_per_second
-    systems: dict[str, tuple[str, Callable[[int], np.ndarray]]] = {
-        "codec": ("bassdiff's codec", stage.codec),
-        "opus": (
-            f"Opus at {bits_per_second / 1000:.1f} kbit/s",
-            lambda number: through_opus(stage.true(number), bits_per_second),
+    mix_codec = stage.bassist.mix_codec
+    rates = {
+        "values_per_second": _values_per_second(stage.bassist.bass_codec),
+        "mix_values_per_second": _values_per_second(mix_codec),
+    }
+    bass_values, mix_values = rates.values()
+    systems = {
+        "codec": _System(
+            "bassdiff's codecs",
+            stage.codec,
+            lambda mix: mix_codec.decode(mix_codec.encode(mix))[: len(mix)],
         ),
-        "mel": (
+        "opus": _System(
+            f"Opus at {BITS_PER_VALUE * bass_values / 1000:.1f} kbit/s",
+            lambda number: through_opus(stage.true(number), BITS_PER_VALUE * bass_values),
+            lambda mix: through_opus(mix, BITS_PER_VALUE * mix_values),
+        ),
+        "mel": _System(
             "mel spectrum and Griffin-Lim",
-            lambda number: through_mel(stage.true(number), values_per_second),
+            lambda number: through_mel(stage.true(number), bass_values),
+            lambda mix: through_mel(mix, mix_values),
         ),
     }
+    # The mix's codec may have been released without its decoder.
+    is_mix_heard = "decoder" in mix_codec.weights.params
+    columns = COLUMNS if is_mix_heard else COLUMNS[:-1]
     rows = []
-    for name, (label, copy_of) in systems.items():
-        measured: dict[str, list[float]] = {column.name: [] for column in COLUMNS}
+    for name, system in systems.items():
+        measured: dict[str, list[float]] = {column.name: [] for column in columns}
         num_pitched = []
-        for number in stage.progress(range(len(stage.clips)), label):
-            true, copy = stage.true(number), copy_of(number)
+        for number in stage.progress(range(len(stage.clips)), system.label):
+            true, copy = stage.true(number), system.bass(number)
             agreement = pitch_agreement(true, copy)
             num_pitched.append(agreement.num_frames)
-            for column, value in {
-                "pitch_kept": agreement.within_25_cents,
-                "log_mel": log_mel_distance(true, copy),
-                "spectral": spectral_distance(true, copy),
-                "frame_power": frame_power(true, copy),
-            }.items():
-                measured[column].append(value)
+            measured["pitch_kept"].append(agreement.within_25_cents)
+            measured["log_mel"].append(log_mel_distance(true, copy))
+            measured["spectral"].append(spectral_distance(true, copy))
+            measured["frame_power"].append(frame_power(true, copy))
+            if is_mix_heard:
+                mix = match_loudness(stage.clips[number].mix, SAMPLE_RATE_HZ, MIX_LUFS)
+                measured["chroma"].append(chroma_correlation(mix, system.mix(mix)))
         scores = {column: mean_score(values, stage.songs) for column, values in measured.items()}
         frames = np.array(num_pitched, float)
         kept = np.array(measured["pitch_kept"]) * frames
         scores["pitch_kept"] = ratio_score(kept, frames, stage.songs)
-        rows.append(Row(name, label, "system" if name == "codec" else "anchor", scores))
+        rows.append(Row(name, system.label, "system" if name == "codec" else "anchor", scores))
     return Table(
         "codec",
-        "What does the codec keep?",
-        stage.about(values_per_second=round(values_per_second), bits_per_value=BITS_PER_VALUE),
-        COLUMNS,
+        "What do the codecs keep?",
+        stage.about(
+            **{name: round(rate) for name, rate in rates.items()}, bits_per_value=BITS_PER_VALUE
+        ),
+        columns,
         tuple(rows),
     )
+
+
+def _values_per_second(codec: Codec) -> float:
+    return codec.num_channels * SAMPLE_RATE_HZ / LATENT_HOP

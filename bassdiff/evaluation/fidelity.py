@@ -1,4 +1,4 @@
-"""How much of a bass is left after a codec: its spectrum, and what the codec's frames add."""
+"""How much is left after a codec: spectrum, harmony, and what the codec's frames add."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import scipy.signal
 from bassdiff.audio.compiled_librosa import librosa
 from bassdiff.audio.io import SAMPLE_RATE_HZ
 from bassdiff.data.latents import active_frames
-from bassdiff.evaluation.fit import power_blocks
+from bassdiff.evaluation.fit import mix_features, power_blocks
 
 # Samples of a latent frame and of what its decoder works in.
 FRAME_PERIODS = (512, 1024, 2048)
@@ -43,6 +43,22 @@ def spectral_distance(original: np.ndarray, copy: np.ndarray) -> float:
     return float(
         np.mean([_difference_db(original, copy, size, size // 4, None) for size in _WINDOWS])
     )
+
+
+def chroma_correlation(original: np.ndarray, copy: np.ndarray) -> float:
+    """Correlation of the chromas of a mix and of its copy, over all frames and pitch classes.
+
+    Args:
+      original: `[N]` float at 44.1 kHz.
+      copy: the same length.
+
+    Returns:
+      -1 to 1; NaN where either has no chroma that varies.
+    """
+    ours, theirs = (mix_features(samples).chroma.ravel() for samples in (original, copy))
+    if not (ours.std() > 0.0 and theirs.std() > 0.0):
+        return float("nan")
+    return float(np.corrcoef(ours, theirs)[0, 1])
 
 
 def frame_power(original: np.ndarray, copy: np.ndarray) -> float:

@@ -5,6 +5,8 @@ import pytest
 
 from bassdiff.appraisal.run import run
 from bassdiff.bassist import Bassist
+from bassdiff.pretrained.release import load_codecs
+from bassdiff.pretrained.weights import save_codec
 
 # Untrained weights may play louder than full scale.
 pytestmark = pytest.mark.filterwarnings("default::UserWarning")
@@ -19,7 +21,7 @@ def test_everything_is_measured(table):
     assert [row.name for row in table.rows] == ["codec", "opus", "mel"]
     assert table.row("codec").kind == "system"
     for row in table.rows:
-        for name in ("pitch_kept", "log_mel", "spectral", "frame_power"):
+        for name in ("pitch_kept", "log_mel", "spectral", "frame_power", "chroma"):
             score = row.scores[name]
             assert np.isfinite(score.value), (row.name, name)
             assert len(score.per_clip) == 3
@@ -32,6 +34,7 @@ def test_everything_is_measured(table):
 def test_sizes_are_alike_and_told(table):
     assert table.about["values_per_second"] == 732
     assert table.about["bits_per_value"] == 16
+    assert table.about["mix_values_per_second"] > 0
     assert table.row("opus").label == "Opus at 11.7 kbit/s"
 
 
@@ -41,3 +44,15 @@ def test_a_codec_that_changes_nothing_is_perfect(tmp_path, request_of, monkeypat
     assert scores["pitch_kept"].value == 1.0
     assert scores["log_mel"].value == pytest.approx(0.0, abs=0.05)
     assert scores["frame_power"].value == pytest.approx(0.0, abs=0.05)
+
+
+def test_a_mix_codec_without_a_decoder_is_not_heard(tmp_path, request_of, tiny_weights):
+    for path in tiny_weights.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    codec, _ = load_codecs(tmp_path)
+    alone = {"encoder": codec.params["encoder"]}
+    path = tmp_path / "mix_codec.safetensors"
+    save_codec(path, codec.model, alone, codec.mean, codec.std, codec.training)
+    request = request_of(tmp_path / "e", weights=str(tmp_path))
+    table = run("codec", request, lambda items, _: items)
+    assert "chroma" not in {column.name for column in table.columns}

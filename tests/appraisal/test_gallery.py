@@ -47,7 +47,7 @@ def test_nothing_is_written_where_something_is_wrong(bassist, clips, tmp_path):
     with pytest.raises(InputError, match="unknown setting 'loud'"):
         gallery(bassist, clips, out, "", knobs={"loud": 1})
     unknown = [dataclasses.replace(clip, bass=None) for clip in clips]
-    with pytest.raises(InputError, match="the true bass of .* is not known"):
+    with pytest.raises(InputError, match=r"the true bass of .* is not known"):
         gallery(bassist, unknown, out, "")
     assert not (out / "index.html").exists()
 

@@ -6,6 +6,7 @@ import pytest
 from bassdiff.evaluation.compression import through_mel, through_opus
 from bassdiff.evaluation.fidelity import (
     FRAME_PERIODS,
+    chroma_correlation,
     frame_power,
     log_mel_distance,
     spectral_distance,
@@ -77,3 +78,18 @@ def test_more_mel_bands_are_nearer(bass):
     assert few.dtype == np.float32
     assert spectral_distance(bass, many) < spectral_distance(bass, few)
     assert np.std(many) == pytest.approx(np.std(bass), rel=0.3)
+
+
+def test_chroma_hears_keys_and_not_loudness():
+    time = np.arange(SECONDS * RATE_HZ) / RATE_HZ
+
+    def chords(semitones):
+        pitches = 220.0 * 2 ** ((np.floor(time) * 5 % 12 + semitones) / 12)
+        return sum(np.sin(2 * np.pi * np.cumsum(pitches * r) / RATE_HZ) for r in (1.0, 1.26, 1.5))
+
+    mix = 0.1 * chords(0)
+    assert chroma_correlation(mix, 0.3 * mix) == pytest.approx(1.0, abs=1e-6)
+    assert chroma_correlation(mix, 0.1 * chords(1)) < 0.2
+    noise = np.random.default_rng(0).standard_normal(len(mix))
+    assert 0.2 < chroma_correlation(mix, mix + noise) < 0.99
+    assert np.isnan(chroma_correlation(mix, np.zeros_like(mix)))
