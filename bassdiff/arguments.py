@@ -265,6 +265,9 @@ def _sampling_arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--guidance-kind", help="see README; cfg, interval, cfgpp, apg, ...")
     sub.add_argument("--grounding", help="mean, moments or replacement")
     sub.add_argument(
+        "--pedal", type=float, help="0 to 1: hold one note where the mix has no pitch (1)"
+    )
+    sub.add_argument(
         "--window-seconds",
         type=float,
         help="hear songs longer than this, 10 to 600, through windows of it",

@@ -14,12 +14,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from bassdiff.audio.io import SAMPLE_RATE_HZ, loudness_lufs, resample
+from bassdiff.audio.pitched import pitchless
 from bassdiff.data.mixing import BASS_LUFS, MIX_LUFS
 from bassdiff.diffusion import sampler
 from bassdiff.diffusion.denoiser import precondition
 from bassdiff.diffusion.editing import Keep
 from bassdiff.diffusion.grounding import StyleGrounding, StyleReplacement
 from bassdiff.diffusion.guidance import Chain, chain
+from bassdiff.diffusion.pedal import Pedal
 from bassdiff.errors import InputError
 from bassdiff.material import Draft, Recording, Style
 from bassdiff.models.autoencoder import LATENT_HOP
@@ -98,6 +100,7 @@ class Bassist:
         self.mix_codec = Codec(weights.mix_codec)
         self.bass_codec = Codec(weights.bass_codec)
         self._preparation = Preparation(self.bass_codec)
+        self._note_codes = self.bass_codec.note_codes()
         self.defaults = Sampling.of_weights(weights.unet.bindings)
 
     def generate(
@@ -164,9 +167,15 @@ class Bassist:
         grounding = self._preparation.grounding(
             style, sample_rate_hz, sampling, bucket, len(wave) / SAMPLE_RATE_HZ
         )
+        held = pitchless(wave, -(-len(wave) // LATENT_HOP), LATENT_HOP / SAMPLE_RATE_HZ)
+        if sampling.pedal and held.all():
+            warnings.warn(
+                "no pitch is heard in the mix, so the bass holds one note; pedal 0 lets it choose",
+                stacklevel=2,
+            )
         # A mix may peak far above its loudness; a codec has no ceiling, so nothing clips.
         mix_latents = self.mix_codec.encode(wave * np.float32(gain))
-        latents = self.sample(mix_latents, sampling, seed, grounding, start, progress)
+        latents = self.sample(mix_latents, sampling, seed, grounding, start, progress, held)
         bass = self.bass_codec.decode(latents)[: len(wave)]
         _check_sound(bass)
         if start is None:
@@ -183,11 +192,15 @@ class Bassist:
         grounding: StyleGrounding | StyleReplacement | None = None,
         start: Start | None = None,
         progress: Progress | None = None,
+        held: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Latents `[T, C']` of a mix to latents `[T, C]` of a bass, both normalised."""
+        """Latents `[T, C']` of a mix to latents `[T, C]` of a bass, both normalised.
+
+        In frames where `held` `[T]` is true, the bass stays on one note; None is nowhere.
+        """
         frames, channels = len(mix_latents), self._unet.model.num_channels
         bucket = _bucket(frames)
-        # Both are always in the chain: with or without a style or a draft it is one program.
+        # All are always in the chain: with or without a style or a draft it is one program.
         if grounding is None:
             grounding = self._preparation.grounding(None, SAMPLE_RATE_HZ, sampling, bucket)
         if start is None:
@@ -200,13 +213,20 @@ class Bassist:
         def padded(rows: np.ndarray) -> np.ndarray:
             return np.pad(rows, ((0, bucket - frames), (0, 0)))[None]
 
+        share = np.zeros(bucket, np.float32)
+        if held is not None:
+            share[:frames] = sampling.pedal * held
+
         cond = Cond(padded(mix_latents), np.ones(1, np.float32), np.full(1, frames, np.int32))
         levels = sampling.sigmas(start.sigma_max)
         # Padded to one length, so that the number of steps does not recompile either.
         sigmas = np.pad(levels, (0, MAX_STEPS - sampling.steps), constant_values=levels[-1])
         solver, known = sampling.make_solver(), padded(start.known)
         guidance = chain(
-            *sampling.make_guidance(sigmas), grounding, Keep(known, padded(start.keep))
+            *sampling.make_guidance(sigmas),
+            grounding,
+            Pedal(self._note_codes, self.bass_codec.wave_channels, share),
+            Keep(known, padded(start.keep)),
         )
         shape = (1, bucket, channels)
         empty = jax.eval_shape(lambda: sampler.begin(solver, jnp.zeros(shape), jnp.ones(())))

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 KNOBS = (
     *("guidance", "guidance_kind", "rescale", "steps", "solver", "schedule"),
-    *("grounding", "style_strength", "window_seconds"),
+    *("grounding", "style_strength", "pedal", "window_seconds"),
 )
 
 

@@ -52,6 +52,7 @@ class Sampling:
       grounding: `mean` or `moments` (mean and spread) of the estimate, or `replacement` of the
         mean of x.
       style_strength: Weight of style grounding, 0 (off) upwards.
+      pedal: How much, 0 to 1, one note is held where the mix has no pitch; see `Pedal`.
       window_seconds: Length of the windows through which longer songs are heard, 10 to 600; 0
         hears songs of up to ten minutes at once, and longer ones through windows of 143 s.
     """
@@ -66,6 +67,7 @@ class Sampling:
     rescale: float = 0.7
     grounding: str = "mean"
     style_strength: float = 1.0
+    pedal: float = 1.0
     window_seconds: float = 0.0
 
     def __post_init__(self) -> None:
@@ -94,6 +96,7 @@ class Sampling:
             ("guidance", 0.0, 100.0),
             ("rescale", 0.0, 1.0),
             ("style_strength", 0.0, 10.0),
+            ("pedal", 0.0, 1.0),
             ("window_seconds", 10.0 if self.window_seconds else 0.0, 600.0),
         ):
             if not low <= getattr(self, name) <= high:

@@ -58,12 +58,32 @@ def test_a_song_takes_three_programs(tiny_weights, compilations):
     assert len(compilations) == 3
 
 
+def test_over_drums_alone_one_note_is_held(tiny_weights, monkeypatch):
+    """As far as the model keeps its hands off: what is sampled holds one note in every frame."""
+    player = bassist.load(tiny_weights)
+    sampled = []
+    decode = type(player.bass_codec).decode
+    monkeypatch.setattr(
+        type(player.bass_codec), "decode", lambda self, z: sampled.append(z) or decode(self, z)
+    )
+    rng = np.random.default_rng(0)
+    since = np.arange(3 * RATE) % (RATE // 4) / RATE
+    drums = (0.3 * rng.standard_normal(3 * RATE) * np.exp(-30 * since)).astype(np.float32)
+    with pytest.warns(UserWarning, match="the bass holds one note"):
+        player.generate(drums, RATE, steps=3)
+    player.generate(drums, RATE, steps=3, pedal=0.0)
+    held, free = (12 * np.log2(player.bass_codec.pitch(z)[0] / 27.5) for z in sampled)
+    assert np.ptp(held) < 0.05
+    assert held[0] == pytest.approx(round(held[0]), abs=0.05)
+    assert np.ptp(free) > 1.0
+
+
 def test_no_setting_compiles_anything(player, compilations):
     player.generate(mix(1.0), RATE, style=mix(1.0), steps=3)
     before = len(compilations)
     player.generate(
         mix(2.9), RATE, style=mix(1.5), steps=9, guidance=5.0, rescale=0.1, style_strength=0.3,
-        schedule="karras", seed=9,
+        pedal=0.4, schedule="karras", seed=9,
     )  # fmt: skip
     turns = [Style(mix(1.5)), Style(mix(1.0), 2.0), Style(mix(1.0), 1.0, 1.5)]
     player.generate(mix(2.9), RATE, style=turns, grounding="moments")

@@ -7,6 +7,8 @@ the pitch and leaves the phase to its decoder's oscillator.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -152,11 +154,20 @@ def encode_pitch(semitones: Array, known: Array, sounds: Array) -> Array:
     Returns:
       `[..., 13]` float32 of unit variance.
     """
-    periods = jnp.asarray(PERIODS_SEMITONES).reshape((1,) * semitones.ndim + (-1,))
-    angle = 2 * jnp.pi * semitones[..., None] / periods
-    waves = jnp.concatenate([jnp.cos(angle), jnp.sin(angle)], axis=-1) * known[..., None]
+    waves = _waves(semitones, jnp) * known[..., None]
     sign = 2.0 * sounds[..., None] - 1.0
-    return jnp.concatenate([np.sqrt(2.0, dtype=np.float32) * waves, sign], axis=-1)
+    return jnp.concatenate([waves, sign], axis=-1)
+
+
+def wave_table(semitones: np.ndarray) -> np.ndarray:
+    """The sines and cosines of known pitches, `[n]` above 27.5 Hz to `[n, 12]`; no program."""
+    return _waves(np.asarray(semitones, np.float32), np)
+
+
+def _waves(semitones: Any, xp: ModuleType) -> Any:
+    periods = np.asarray(PERIODS_SEMITONES, np.float32).reshape((1,) * semitones.ndim + (-1,))
+    angle = 2 * np.pi * semitones[..., None] / periods
+    return np.float32(np.sqrt(2.0)) * xp.concatenate([xp.cos(angle), xp.sin(angle)], axis=-1)
 
 
 def decode_pitch(code: Array) -> tuple[Array, Array]:
@@ -168,9 +179,7 @@ def decode_pitch(code: Array) -> tuple[Array, Array]:
     Returns:
       Frequency `[...]` in Hz, and whether it sounds `[...]`: 1 if surely, -1 if surely not.
     """
-    ones = jnp.ones(len(_GRID))
-    templates = encode_pitch(jnp.asarray(_GRID), ones, ones)[:, :NUM_WAVES]  # [960, 12]
-    match = code[..., :NUM_WAVES] @ templates.T
+    match = code[..., :NUM_WAVES] @ wave_table(_GRID).T  # [..., 960]
     best = jnp.clip(jnp.argmax(match, axis=-1), 1, len(_GRID) - 2)[..., None]
     left, middle, right = (
         jnp.take_along_axis(match, best + shift, axis=-1)[..., 0] for shift in (-1, 0, 1)

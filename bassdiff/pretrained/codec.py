@@ -11,10 +11,17 @@ from bassdiff.models.autoencoder import (
     HALO_FRAMES,
     LATENT_HOP,
     NUM_PITCH_CHANNELS,
+    PITCHES,
     Autoencoder,
 )
 from bassdiff.models.chunked import CHUNK_FRAMES, chunked
-from bassdiff.models.pitch import CODE_SIZE, decode_pitch
+from bassdiff.models.pitch import (
+    CODE_SIZE,
+    NUM_WAVES,
+    RANGE_SEMITONES,
+    decode_pitch,
+    wave_table,
+)
 from bassdiff.pretrained.weights import CodecWeights
 from bassdiff.types import Array, PyTree
 
@@ -59,6 +66,28 @@ class Codec:
         if self.weights.model.has_pitch:
             channels[:NUM_PITCH_CHANNELS] = 0.0
         return channels
+
+    @property
+    def wave_channels(self) -> np.ndarray:
+        """`[C]` float32, 1 for channels that say which note it is, and not whether it sounds."""
+        channels = np.zeros(self.num_channels, np.float32)
+        if self.weights.model.has_pitch:
+            code = np.arange(CODE_SIZE) < NUM_WAVES
+            channels[:NUM_PITCH_CHANNELS] = np.tile(code, PITCHES)
+        return channels
+
+    def note_codes(self) -> np.ndarray:
+        """`[48, C]` float32: normalised latents that hold each semitone from 27.5 Hz up.
+
+        Only `wave_channels` of them mean anything.
+        """
+        _, _, mean, std = self._arguments
+        codes = np.zeros((RANGE_SEMITONES, self.num_channels), np.float32)
+        if self.weights.model.has_pitch:
+            waves = wave_table(np.arange(RANGE_SEMITONES))
+            codes[:, self.wave_channels > 0] = np.tile(waves, PITCHES)
+        normalised: np.ndarray = (codes - mean) / std
+        return normalised
 
     def encode(self, audio: np.ndarray) -> np.ndarray:
         """`[N]` at 44.1 kHz to `[T, C]` float32, T = ceil(N / 2048), zeros after the end."""

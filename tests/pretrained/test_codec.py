@@ -90,3 +90,17 @@ def test_two_codecs_of_one_model_share_their_programs(tiny_autoencoder, audio, c
     moved = other.encode(audio)
     assert compilations == []
     np.testing.assert_allclose(moved, (latents * STD - 1.0) / 3.0, rtol=1e-3, atol=1e-4)
+
+
+def test_notes_have_codes(codec):
+    """What a pedal holds is decoded as that note, whether or not it sounds."""
+    codes = codec.note_codes()
+    assert codes.shape == (48, codec.num_channels)
+    frequency_hz, _ = codec.pitch(codes)
+    notes = 12 * np.log2(frequency_hz.reshape(-1, 2) / 27.5)
+    np.testing.assert_allclose(notes[1:], np.arange(1, 48)[:, None] + [0, 0], atol=0.02)
+    channels = codec.wave_channels
+    assert channels.sum() == 24
+    # The channels that say whether it sounds are not among them.
+    assert not channels[[12, 25]].any()
+    assert not channels[26:].any()
