@@ -69,6 +69,10 @@ def test_codecs_that_cannot_be_heard_are_trained_on_without_scores(
     monkeypatch.setattr(DiffusionObjective, "validate", lambda self, state, log: 0.0)
     released = tmp_path / "released"
     release(tiny_weights, tiny_weights, released)
+    codec, _ = load_codecs(released)
+    path = released / "mix_codec.safetensors"
+    alone = {"encoder": codec.params["encoder"]}
+    weights.save_codec(path, codec.model, alone, codec.mean, codec.std, codec.training)
     config.data.codecs = config.init = str(released)
     with pytest.warns(UserWarning, match="released has no decoder, so what is played while"):
         assert int(recipes.run(config, tmp_path / "run").step) == config.num_steps
