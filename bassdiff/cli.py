@@ -85,13 +85,11 @@ def encode(arguments: argparse.Namespace) -> None:
 
     from bassdiff import encoding
     from bassdiff.data.copies import WithCopies
-    from bassdiff.data.mastering import mastered_mix
-    from bassdiff.data.mixing import random_mix
-    from bassdiff.data.realism import AsRecorded, parse_groups
+    from bassdiff.data.realism import Realism
     from bassdiff.pretrained.features import open_features
 
     keep_programs()
-    realism = parse_groups(arguments.realism)
+    realism = Realism.parse(arguments.realism)
     features = open_features(arguments.features, arguments.weights)
     copies = {
         "copies": arguments.copies,
@@ -105,13 +103,13 @@ def encode(arguments: argparse.Namespace) -> None:
         "variants": arguments.variants,
         "max_seconds": arguments.max_seconds,
         **(copies if arguments.copies else {}),
-        **({"realism": realism} if realism else {}),
+        **({"realism": realism.groups} if realism.groups else {}),
         **({"drums_alone": True} if arguments.drums_alone else {}),
     }
-    songs = _source(arguments, feel="feel" in realism, drums_alone=arguments.drums_alone)
+    songs = _source(arguments, feel=realism.feel, drums_alone=arguments.drums_alone)
     source = WithCopies(songs, **copies, seed=arguments.seed)
     done = encoding.encode(
-        AsRecorded(source, realism, arguments.seed),
+        realism.songs(source, arguments.seed),
         features,
         Path(arguments.out),
         about,
@@ -120,7 +118,7 @@ def encode(arguments: argparse.Namespace) -> None:
         seed=arguments.seed,
         part=arguments.part,
         progress=lambda songs: tqdm(songs, "songs", unit="song"),
-        mix_of=mastered_mix if "mastering" in realism else random_mix,
+        mix_of=realism.mix_of,
     )
     print(done, file=sys.stderr)
 

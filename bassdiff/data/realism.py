@@ -10,6 +10,9 @@ import numpy as np
 import soxr
 
 from bassdiff.data import effects
+from bassdiff.data.latents import MixOf
+from bassdiff.data.mastering import mastered_mix
+from bassdiff.data.mixing import random_mix
 from bassdiff.data.stems import UNPITCHED, Source, Stems
 from bassdiff.data.voice import sung
 from bassdiff.errors import InputError
@@ -19,30 +22,58 @@ from bassdiff.errors import InputError
 # leads: a stem sings, another is distorted.
 # mastering: of mixes; see `mastering`.
 GROUPS = ("tuning", "feel", "leads", "mastering")
+# Tells what is drawn here from what else is drawn for a song of the same seed.
+DRAW = 4
 TUNED_PROBABILITY = 0.5
 LARGEST_CENTS = 50.0
 SUNG_PROBABILITY = 0.5
 DISTORTED_PROBABILITY = 0.3
 
 
-def parse_groups(text: str) -> tuple[str, ...]:
-    """Groups of a command line: names joined by commas, "all" or "none".
+@dataclasses.dataclass(frozen=True)
+class Realism:
+    """The groups that a training set is given, and where each of them acts.
 
-    Raises:
-      InputError: one is none of `GROUPS`.
-
-    >>> parse_groups("leads,tuning")
-    ('tuning', 'leads')
+    Attributes:
+      groups: some of `GROUPS`, in their order.
     """
-    if text in ("all", "none"):
-        return GROUPS if text == "all" else ()
-    names = text.split(",")
-    for name in names:
-        if name not in GROUPS:
-            raise InputError(
-                f"{name!r} is no group of realism; choose among {', '.join(GROUPS)}, all or none."
-            )
-    return tuple(group for group in GROUPS if group in names)
+
+    groups: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> Realism:
+        """Groups of a command line: names joined by commas, "all" or "none".
+
+        Raises:
+          InputError: one is none of `GROUPS`.
+
+        >>> Realism.parse("leads,tuning").groups
+        ('tuning', 'leads')
+        """
+        if text in ("all", "none"):
+            return cls(GROUPS if text == "all" else ())
+        names = text.split(",")
+        for name in names:
+            if name not in GROUPS:
+                raise InputError(
+                    f"{name!r} is no group of realism; choose among {', '.join(GROUPS)}, all or "
+                    "none."
+                )
+        return cls(tuple(group for group in GROUPS if group in names))
+
+    @property
+    def feel(self) -> bool:
+        """Whether songs are to be rendered with players that drift."""
+        return "feel" in self.groups
+
+    def songs(self, source: Source, seed: int) -> Source:
+        """The songs, out of tune and with voices as far as that is asked for."""
+        return AsRecorded(source, self.groups, seed)
+
+    @property
+    def mix_of(self) -> MixOf:
+        """What draws a mix of a song."""
+        return mastered_mix if "mastering" in self.groups else random_mix
 
 
 class AsRecorded:
@@ -73,7 +104,7 @@ class AsRecorded:
         return self._changed(self._source.transposed(index, semitones))
 
     def _changed(self, stems: Stems) -> Stems:
-        rng = np.random.default_rng([self._seed, zlib.crc32(stems.name.encode()), len(GROUPS)])
+        rng = np.random.default_rng([self._seed, zlib.crc32(stems.name.encode()), DRAW])
         if "leads" in self._groups:
             stems = with_leads(stems, rng)
         if "tuning" in self._groups and rng.random() < TUNED_PROBABILITY:

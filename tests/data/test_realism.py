@@ -12,7 +12,7 @@ from bassdiff.data.annotation import Annotation
 from bassdiff.data.feel import loosened
 from bassdiff.data.mastering import as_mp3, mastered, mastered_mix
 from bassdiff.data.mixing import MIX_LUFS, random_mix
-from bassdiff.data.realism import AsRecorded, detuned, parse_groups, with_leads
+from bassdiff.data.realism import AsRecorded, Realism, detuned, with_leads
 from bassdiff.data.score import Bend, Chord, Note, Part, Song
 from bassdiff.data.stems import Stems
 from bassdiff.data.voice import VOWELS, sung
@@ -194,8 +194,16 @@ def test_a_loosened_song_keeps_its_notes_and_moves_its_grid_along(rng):
 
 
 def test_groups_are_parsed_in_one_order():
-    assert parse_groups("all") == realism.GROUPS
-    assert parse_groups("none") == ()
-    assert parse_groups("mastering,tuning") == ("tuning", "mastering")
+    assert Realism.parse("all").groups == realism.GROUPS
+    assert Realism.parse("none").groups == ()
+    assert Realism.parse("mastering,tuning").groups == ("tuning", "mastering")
     with pytest.raises(InputError, match="'vocals' is no group of realism; choose among tuning"):
-        parse_groups("leads,vocals")
+        Realism.parse("leads,vocals")
+
+
+def test_each_group_acts_in_its_place(stems):
+    plain, feel, mastering = (Realism.parse(name) for name in ("none", "feel", "mastering"))
+    assert (plain.feel, feel.feel, mastering.feel) == (False, True, False)
+    assert (plain.mix_of, feel.mix_of, mastering.mix_of) == (random_mix, random_mix, mastered_mix)
+    same = plain.songs(Songs(stems), 0)[0]
+    np.testing.assert_array_equal(same.bass, stems.bass)
