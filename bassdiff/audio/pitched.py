@@ -69,11 +69,14 @@ def partials(mix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     windows = np.lib.stride_tricks.sliding_window_view(low, _WINDOW)[::_HOP]
     shape = np.hanning(_WINDOW + 1)[:-1].astype(np.float32)
     first, last = (round(hz * _WINDOW / _RATE_HZ) for hz in (_MIN_HZ, _MAX_HZ))
+    reach = _SURROUNDINGS // 2
     is_peak, shares, power = [], [], []
     for start in range(0, len(windows), _BLOCK_WINDOWS):
-        block = np.square(np.abs(np.fft.rfft(windows[start : start + _BLOCK_WINDOWS] * shape)))
-        around = scipy.ndimage.median_filter(block, size=(1, _SURROUNDINGS))[:, first:last]
-        block = block[:, first:last]
+        spectrum = np.fft.rfft(windows[start : start + _BLOCK_WINDOWS] * shape)
+        # Medians take most of the time: only of what they are asked about.
+        block = np.square(np.abs(spectrum[:, first - reach : last + reach]))
+        around = scipy.ndimage.median_filter(block, size=(1, _SURROUNDINGS))[:, reach:-reach]
+        block = block[:, reach:-reach]
         top = block.max(axis=1, keepdims=True)
         stands_out = (block == scipy.ndimage.maximum_filter(block, size=(1, 5))) & (
             block > np.maximum(_PROMINENCE * around, _RANGE * top)
