@@ -32,6 +32,8 @@ fast, adapter, --style      3.2 dB    0.65   0.76           0.52
 true line, slap bass        0.0 dB    1.00   0.71           0.58
 the same through the codec  0.9 dB    1.00   0.65           0.55
 
+Here `fast` played without any guidance on top (`--guidance-kind none`).
+
 So the adapter alone goes a third of the way with `small` and half of it with `fast`, a `--style`
 of one of the songs goes further, and both together furthest. Strong guidance leads away from what
 an adapter learns; `fast`, which does without, takes its sound better, and less of it or only in an

@@ -44,7 +44,9 @@ def build(config: ConfigDict, workdir: Path) -> tuple[DistillationObjective, gra
                 "schedule": FITTED,
                 "levels": [float(level) for level in config.levels],
                 "steps": len(config.levels),
-                "guidance_kind": "none",
+                "guidance_kind": "none" if config.extra_guidance == 1.0 else "cfg",
+                "guidance": config.extra_guidance,
+                "rescale": defaults.rescale,
             },
         },
     )

@@ -11,6 +11,7 @@ from bassdiff.diffusion.solvers import DPMpp2M, Euler
 from bassdiff.errors import InputError
 from bassdiff.pretrained import weights
 from bassdiff.pretrained.release import load_weights
+from bassdiff.sampling import Sampling
 from bassdiff.training.distillation import DistillationObjective
 from bassdiff.training.log import RunLog
 from bassdiff.types import Cond
@@ -120,6 +121,15 @@ def config(get_config, tiny_weights, latent_stores):
     config.data.latents = str(latent_stores / "latents")
     config.data.validation_latents = str(latent_stores / "validation_latents")
     return config
+
+
+@pytest.mark.parametrize(("extra", "kind"), [(1.0, "none"), (1.5, "cfg")])
+def test_guidance_on_top_is_a_default_of_the_weights(config, tmp_path, extra, kind):
+    config.extra_guidance = extra
+    objective, _ = recipes.distillation.build(config, tmp_path)
+    defaults = Sampling.of_weights(objective.bindings)
+    assert (defaults.guidance_kind, defaults.guidance) == (kind, extra)
+    assert defaults.steps == len(config.levels)
 
 
 def test_a_config_trains_from_stores_to_an_adapter(config, tmp_path, one_device):
