@@ -10,9 +10,12 @@ import os
 import re
 import shutil
 
+import numpy as np
 import pytest
 
+from bassdiff.appraisal.gallery import gallery
 from bassdiff.evaluation import listening, report
+from bassdiff.evaluation.clips import Clip
 from bassdiff.evaluation.folder import TASKS
 
 pytestmark = pytest.mark.browser
@@ -103,6 +106,21 @@ def ab_path(evaluation_folder, tmp_path_factory):
     return listening.write_listening_page(evaluation_folder, out, SYSTEMS[:2], "ab", num_clips=2)
 
 
+@pytest.fixture(scope="module")
+def gallery_path(tmp_path_factory):
+    class Player:
+        def generate(self, mix, rate_hz, style=None, **how):
+            return 0.5 * mix if style is None else 0.5 * style
+
+    time = np.arange(44100) / 44100
+    waves = [0.2 * np.sin(2 * np.pi * hz * time).astype(np.float32) for hz in (220, 55, 330, 82)]
+    clips = [
+        Clip(f"{i}", f"A song with rather a long name {i}", i, 0, waves[2 * i], waves[2 * i + 1])
+        for i in range(2)
+    ]
+    return gallery(Player(), clips, tmp_path_factory.mktemp("gallery"), "facts")
+
+
 def fits(page):
     """Nothing sticks out at the sides."""
     widths = "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
@@ -118,6 +136,15 @@ def test_report_fits_and_shows_its_tables(open_page, report_path, width):
     assert all(table.is_visible() for table in page.locator("table").all())
     loaded = "[...document.images].map((image) => (image.loading = 'eager', image.naturalWidth))"
     assert set(page.evaluate(loaded)) == {1056}
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_gallery_fits_and_its_sounds_load(open_page, gallery_path, width):
+    page = open_page(gallery_path, width)
+    assert fits(page)
+    players = "[...document.querySelectorAll('audio')]"
+    page.wait_for_function(f"{players}.every((player) => player.duration > 0.9)")
+    assert page.evaluate(f"{players}.length") == 12
 
 
 def test_first_column_stays_while_a_table_scrolls(open_page, report_path):
