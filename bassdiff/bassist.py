@@ -168,7 +168,8 @@ class Bassist:
             style, sample_rate_hz, sampling, bucket, len(wave) / SAMPLE_RATE_HZ
         )
         held = pitchless(wave, -(-len(wave) // LATENT_HOP), LATENT_HOP / SAMPLE_RATE_HZ)
-        if sampling.pedal and held.all():
+        is_played = start is None or start.sigma_max > 0.0
+        if sampling.pedal and is_played and held.all():
             warnings.warn(
                 "no pitch is heard in the mix, so the bass holds one note; pedal 0 lets it choose",
                 stacklevel=2,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
+from bassdiff.appraisal.stage import Progress
 from bassdiff.audio.atomic import check_folder
 from bassdiff.audio.io import SAMPLE_RATE_HZ
 from bassdiff.bassist import Bassist
@@ -20,8 +21,6 @@ from bassdiff.evaluation.webpage import (
     picture_uri,
     write_page,
 )
-
-Progress: TypeAlias = Callable[[Iterable[Any], str], Iterable[Any]]
 
 
 def gallery(

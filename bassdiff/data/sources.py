@@ -219,7 +219,8 @@ class Rendered:
         """The bass line of rendering `index` on the instrument and effects of `other`'s bass.
 
         Returns:
-          `[N]` float32 at 44.1 kHz, as long as song `index` or `max_seconds`.
+          `[N]` float32 at 44.1 kHz, until the last note of the line or of the other song's parts,
+          and no longer than `max_seconds`.
         """
         (score, variant), (lender, lenders_variant) = self._score(index), self._score(other)
         how = self._drawn(lender, lenders_variant)

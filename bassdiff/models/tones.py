@@ -143,7 +143,6 @@ def frame_noise(numbers: Array, num_samples: int) -> Array:
 
     Args:
       numbers: `[B, T]` int32 of latent frames.
-
       num_samples: Of a frame.
 
     Returns:
