@@ -168,7 +168,8 @@ def _sweep(sub: argparse.ArgumentParser) -> None:
         default=[],
         metavar="SETTING=VALUE,VALUE",
         help="values of a setting; repeated for others: weights, solver, schedule, steps, "
-        "guidance, guidance_kind, rescale, sigma_min, grounding, style_strength, window_seconds",
+        "guidance, guidance_kind, rescale, sigma_min, grounding, style_strength, pedal, "
+        "window_seconds",
     )
     _appraisal_arguments(sub, "sweep")
 
