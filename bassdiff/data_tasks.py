@@ -40,7 +40,8 @@ def _prepare_words(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "name",
         metavar="NAME",
-        help="musdb18_hq, moisesdb, slakh2100, stem_folders, midi_folder or composed_songs",
+        help="musdb18_hq, moisesdb, slakh2100, stem_folders, tracker_modules, midi_folder or "
+        "composed_songs",
     )
     sub.add_argument(
         "--from", dest="folder", metavar="PATH", help="the set: its archive, or unpacked"

@@ -47,7 +47,7 @@ def get_config(which: str = "small") -> ConfigDict:
     # at once, while the decoder is still learning.
     config.train_encoder = size != "small"
     config.loss = ConfigDict(
-        dict(log_magnitude=5.0, multi_scale=1.0, waveform=0.0,
+        dict(log_magnitude=5.0, multi_scale=1.0, waveform=0.0, in_step=10.0,
              adversarial=0.0 if size == "small" else 0.1,
              feature_matching=1.0)
     )  # fmt: skip

@@ -9,6 +9,7 @@ import numpy as np
 
 from bassdiff.appraisal.stage import Stage
 from bassdiff.audio.io import SAMPLE_RATE_HZ, match_loudness
+from bassdiff.audio.pitch import pitch_agreement
 from bassdiff.data.mixing import MIX_LUFS
 from bassdiff.evaluation.compression import through_mel, through_opus
 from bassdiff.evaluation.fidelity import (
@@ -17,7 +18,6 @@ from bassdiff.evaluation.fidelity import (
     log_mel_distance,
     spectral_distance,
 )
-from bassdiff.evaluation.pitch import pitch_agreement
 from bassdiff.evaluation.table import Column, Row, Table, mean_score, ratio_score
 from bassdiff.models.autoencoder import LATENT_HOP
 from bassdiff.pretrained.codec import Codec

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from bassdiff.appraisal.stage import MODEL, Stage
+from bassdiff.audio.pitch import pitch_agreement
 from bassdiff.data.stems import Source
 from bassdiff.errors import SilentSong
 from bassdiff.evaluation import anchors
@@ -20,7 +21,6 @@ from bassdiff.evaluation.music import (
     hear_bass,
     score_clips,
 )
-from bassdiff.evaluation.pitch import pitch_agreement
 from bassdiff.evaluation.table import Column, Row, Score, Table, ratio_score
 
 PITCH_KEPT = Column(

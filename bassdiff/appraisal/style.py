@@ -6,7 +6,7 @@ import numpy as np
 
 from bassdiff.appraisal.music import LABELS
 from bassdiff.appraisal.stage import MODEL, Stage
-from bassdiff.data.sources import revoiced
+from bassdiff.data.joined import revoiced
 from bassdiff.errors import InputError
 from bassdiff.evaluation.clips import Clip
 from bassdiff.evaluation.music import COLUMNS as MUSIC

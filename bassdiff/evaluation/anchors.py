@@ -8,6 +8,7 @@ import numpy as np
 
 from bassdiff.audio.compiled_librosa import librosa
 from bassdiff.audio.io import SAMPLE_RATE_HZ
+from bassdiff.audio.pitch import HOP_SECONDS
 from bassdiff.audio.vocoder import stretched_and_shifted
 from bassdiff.data import synth
 from bassdiff.data.latents import OTHER_KEYS
@@ -16,7 +17,6 @@ from bassdiff.data.timbres import TIMBRES
 from bassdiff.evaluation.clips import Clip
 from bassdiff.evaluation.fit import mix_features
 from bassdiff.evaluation.notes import onset_times
-from bassdiff.evaluation.pitch import HOP_SECONDS
 
 # E1 to D#2: the octave in which the follower plays.
 LOWEST_PITCH = 28

@@ -14,7 +14,7 @@ import numpy as np
 
 from bassdiff.audio.compiled_librosa import librosa
 from bassdiff.audio.io import resample
-from bassdiff.evaluation.pitch import PitchTrack, track_pitch
+from bassdiff.audio.pitch import PitchTrack, track_pitch
 
 _RATE_HZ = 22050
 _HOP_SAMPLES = 256

@@ -16,9 +16,9 @@ import scipy.ndimage
 
 from bassdiff.audio.compiled_librosa import librosa
 from bassdiff.audio.io import SAMPLE_RATE_HZ
+from bassdiff.audio.pitch import HOP_SECONDS, PitchTrack
 from bassdiff.data.latents import ACTIVE_RATIO, active_frames
 from bassdiff.data.score import Chord
-from bassdiff.evaluation.pitch import HOP_SECONDS, PitchTrack
 
 _HOP_SAMPLES = round(HOP_SECONDS * SAMPLE_RATE_HZ)
 # Above the mean of the 0.2 s around it. An absolute step, since the first note after a silence

@@ -14,8 +14,8 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 from bassdiff.audio.atomic import OpenFile, atomic_file
 from bassdiff.audio.compiled_librosa import librosa
 from bassdiff.audio.io import resample
+from bassdiff.audio.pitch import HOP_SECONDS, PitchTrack
 from bassdiff.evaluation.fit import bass_features, mix_onsets, power_blocks
-from bassdiff.evaluation.pitch import HOP_SECONDS, PitchTrack
 
 _RATE_HZ = 22050
 _WINDOW_SAMPLES = 4096

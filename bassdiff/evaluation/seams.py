@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bassdiff.evaluation.pitch import HOP_SECONDS, track_pitch
+from bassdiff.audio.pitch import HOP_SECONDS, track_pitch
 
 # Shorter than a note, so that most times have the same note on both sides.
 SIDE_SECONDS = 0.1

@@ -1,8 +1,11 @@
+import struct
+
 import numpy as np
 import pretty_midi
 import pytest
 
 BEAT_SECONDS = 0.5
+MODULE_ROWS = 64
 
 
 @pytest.fixture
@@ -44,6 +47,16 @@ def band(track):
 
 
 @pytest.fixture
+def midi_folder(tmp_path, write_midi, band):
+    """A folder of seven MIDI files of the same four beats."""
+    folder = tmp_path / "midi"
+    folder.mkdir()
+    for index in range(7):
+        write_midi(folder / f"song{index}.mid", band)
+    return folder
+
+
+@pytest.fixture
 def write_lead_sheet(track, write_midi):
     """A folder as in POP909: sixteen bars, a quarter of them for each chord."""
 
@@ -63,3 +76,41 @@ def write_lead_sheet(track, write_midi):
         return folder
 
     return write
+
+
+@pytest.fixture
+def tracker_module():
+    """Makes the bytes of a module of three samples, 7.7 s a pattern.
+
+    A bass plays C, D, F and G on channel 1, a noise hits on channel 2, a melody plays on channel 3.
+    """
+
+    def make(num_patterns=4):
+        time = np.arange(128) / 128
+        waves = [
+            100 * np.sin(2 * np.pi * time),
+            np.random.default_rng(0).uniform(-100, 100, 1200),
+            60 * np.sin(2 * np.pi * 4 * time),
+        ]
+        head = b"song".ljust(20, b"\0")
+        for wave, loops in zip(waves, (True, False, True), strict=True):
+            words = len(wave) // 2
+            repeat = (0, words) if loops else (0, 1)
+            head += struct.pack(">22sHBBHH", b"thanks to all", words, 0, 64, *repeat)
+        head += struct.pack(">22sHBBHH", b"", 0, 0, 0, 0, 1) * 28
+        head += bytes([num_patterns, 127]) + bytes(128) + b"M.K."
+        pattern = bytearray(MODULE_ROWS * 4 * 4)
+        # The periods of C, D, F and G: a sample of 128 values sounds at 65 to 97 Hz with them.
+        periods = (428, 381, 320, 285)
+        for row in range(MODULE_ROWS):
+            played = ((0, 1, row % 4 == 0), (1, 2, row % 2 == 0), (2, 3, row % 8 == 4))
+            for channel, sample, begins in played:
+                if begins:
+                    period = periods[row // 4 % 4 if sample != 2 else 0]
+                    place = (row * 4 + channel) * 4
+                    note = bytes([period >> 8, period & 255, sample << 4, 0])
+                    pattern[place : place + 4] = note
+        sounds = b"".join(wave.astype(np.int8).tobytes() for wave in waves)
+        return head + bytes(pattern) + sounds
+
+    return make

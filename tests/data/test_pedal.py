@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from bassdiff.audio.pitch import track_pitch
 from bassdiff.data.pedal import commonest_pitch, over_drums
 from bassdiff.data.score import Bend, Chord, Note, Part, Song
 from bassdiff.data.sources import open_source
 from bassdiff.errors import InputError, SilentSong
-from bassdiff.evaluation.pitch import track_pitch
 
 DRUMS = Part("drums", 0, True, (Note(0.0, 0.1, 36, 100), Note(1.0, 1.1, 38, 100)))
 KEYS = Part("keys", 0, False, (Note(0.0, 2.0, 60, 90),))

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from bassdiff.audio.pitch import pitch_agreement
 from bassdiff.evaluation.compression import through_mel, through_opus
 from bassdiff.evaluation.fidelity import (
     FRAME_PERIODS,
@@ -11,7 +12,6 @@ from bassdiff.evaluation.fidelity import (
     log_mel_distance,
     spectral_distance,
 )
-from bassdiff.evaluation.pitch import pitch_agreement
 
 RATE_HZ = 44100
 SECONDS = 4

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from bassdiff.audio.compiled_librosa import librosa
+from bassdiff.audio.pitch import HOP_SECONDS, PitchTrack
 from bassdiff.data.annotation import Annotation
 from bassdiff.data.score import Chord
 from bassdiff.evaluation import fit, music
-from bassdiff.evaluation.pitch import HOP_SECONDS, PitchTrack
 
 RATE_HZ = 22050
 

@@ -3,11 +3,11 @@ import math
 import numpy as np
 import pytest
 
+from bassdiff.audio.pitch import HOP_SECONDS, PitchTrack, track_pitch
 from bassdiff.data.score import Chord, Note, Part
 from bassdiff.data.synth import play_voice
 from bassdiff.data.timbres import TIMBRES
 from bassdiff.evaluation import fit, notes
-from bassdiff.evaluation.pitch import HOP_SECONDS, PitchTrack, track_pitch
 
 RATE_HZ = 44100
 BEAT_SECONDS = 0.5

@@ -16,6 +16,7 @@ from bassdiff.pretrained.codec import Codec
 from bassdiff.pretrained.weights import load_codec, save_codec
 from bassdiff.training.autoencoder import (
     hinge_discriminator_loss,
+    in_step_distance,
     log_magnitude_distance,
     multi_scale_distance,
 )
@@ -65,6 +66,20 @@ def test_what_is_inaudible_costs_next_to_nothing(distance):
     silence = jnp.zeros((2, CROP_SAMPLES))
     hiss = 1e-6 * jax.random.normal(jax.random.key(0), silence.shape)
     assert float(jax.jit(distance)(silence, hiss)) < 1e-3
+
+
+def test_only_errors_that_come_back_with_every_frame_are_in_step(rng):
+    distance = jax.jit(in_step_distance)
+    # Long, since the errors of one place are averaged over frames.
+    wave = jnp.asarray(rng.normal(size=(1, 64 * LATENT_HOP)), jnp.float32)
+    assert float(distance(wave, 0.5 * wave)) < 1e-4
+    places = np.arange(64 * LATENT_HOP) % LATENT_HOP * 2 * np.pi / LATENT_HOP
+    buzz = jnp.asarray(1.0 + 0.3 * np.sin(places), jnp.float32)[None]
+    drift = jnp.asarray(1.0 + 0.3 * np.sin(places * 2 / 3), jnp.float32)[None]
+    # A sine of 30 % is 1.8 dB of root mean square.
+    in_step = float(distance(wave, buzz * wave))
+    assert in_step * 75 == pytest.approx(1.8, rel=0.2)
+    assert float(distance(wave, drift * wave)) < 0.1 * in_step
 
 
 def test_hinge_loss_of_certain_undecided_and_mistaken_judges():

@@ -21,13 +21,17 @@ from bassdiff.data.builders.reading import read_report
 from bassdiff.data.builders.rendered import ComposedSongs, MidiFolder
 from bassdiff.data.builders.slakh2100 import Slakh2100
 from bassdiff.data.builders.stem_folders import StemFolders
+from bassdiff.data.builders.tracker_modules import TrackerModules
 from bassdiff.errors import InputError
 
 BUILDERS: dict[str, type[SongBuilder]] = {
     builder.name: builder
-    for builder in (Musdb18Hq, MoisesDb, Slakh2100, StemFolders, MidiFolder, ComposedSongs)
+    for builder in (
+        *(Musdb18Hq, MoisesDb, Slakh2100),
+        *(StemFolders, TrackerModules, MidiFolder, ComposedSongs),
+    )
 }
-OF_USER = (StemFolders, MidiFolder, ComposedSongs)
+OF_USER = (StemFolders, TrackerModules, MidiFolder, ComposedSongs)
 
 
 def prepare(

@@ -3,7 +3,7 @@ import time
 import numpy as np
 import pytest
 
-from bassdiff.evaluation import pitch
+from bassdiff.audio import pitch
 
 RATE_HZ = 44100
 

@@ -1,0 +1,115 @@
+"""Tracker modules, which come apart into their instruments exactly."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from bassdiff.audio.io import SAMPLE_RATE_HZ
+from bassdiff.data import roles, splits
+from bassdiff.data.builders.base import SongBuilder, SourceConfig
+from bassdiff.data.builders.rules import Reading, Track
+from bassdiff.data.openmpt import Module
+from bassdiff.data.stems import Stems
+from bassdiff.errors import InputError
+
+SUFFIXES = frozenset(".mod .xm .it .s3m .mptm .mo3 .stm .669 .med .okt .umx".split())
+MIN_SECONDS, MAX_SECONDS = 20.0, 300.0
+# Of the song: how long a bass plays at the least, and what is pitched beside it.
+LEAST_BASS, LEAST_PITCHED = 0.25, 0.15
+# Of several low instruments that sound at once no pitch is heard.
+LEAST_ONE_PITCH = 0.7
+
+
+class TrackerModules(SongBuilder):
+    """A folder of tracker modules, with or without sub-folders, played by libopenmpt.
+
+    What is the bass, and what are drums, is heard (`roles`): a module only numbers its
+    instruments. Whole sub-folders are held out, since they are often by one composer, a tenth by
+    their hash; without sub-folders, songs.
+    """
+
+    name = "tracker_modules"
+    DESCRIPTION = "Tracker modules of the user's own, played instrument by instrument."
+    BUILDER_CONFIGS: ClassVar[list[SourceConfig]] = []
+    BITS = 16
+
+    def _tracks(self, folder: Path | None) -> list[Track]:
+        assert folder is not None
+        found = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES]
+        # Games share their music: a file that is there twice is one song, in one split.
+        paths = sorted({path.read_bytes(): path for path in reversed(found)}.values())
+        albums = {path: path.parent.relative_to(folder).as_posix() for path in paths}
+        whole = len(set(albums.values())) > 1
+        held_out = splits.hashed([albums[p] if whole else p.name for p in paths])
+        return [
+            Track(
+                "-".join(path.relative_to(folder).parts),
+                "validation" if (albums[path] if whole else path.name) in held_out else "train",
+                functools.partial(read_module, path),
+                (path,),
+            )
+            for path in paths
+        ]
+
+
+def read_module(path: Path) -> Reading:
+    """Plays a module as bass, drums and one stem for every other instrument.
+
+    Raises:
+      InputError: it is no module, too short, or has no bass or nothing pitched beside it.
+    """
+    module = Module(path)
+    parts, sounds = {}, {}
+    for number in range(len(module.names)):
+        part = module.play([number], MAX_SECONDS)
+        if len(part) < MIN_SECONDS * SAMPLE_RATE_HZ:
+            raise InputError(f"{path.name}: lasts less than {MIN_SECONDS:g} s.")
+        sound = roles.heard(part)
+        if sound.sounds > 0.0:
+            parts[number], sounds[number] = part, sound
+    basses = _basses(path, module, parts, sounds)
+    stems: dict[str, np.ndarray] = {"bass": _sum(parts, basses)}
+    pitched = 0.0
+    for number, part in parts.items():
+        if number in basses:
+            continue
+        if roles.is_drum(sounds[number], module.names[number]):
+            stems["drums"] = stems.get("drums", 0.0) + part
+        else:
+            stems[f"instrument-{number}"] = part
+            pitched = max(pitched, sounds[number].sounds)
+    if pitched < LEAST_PITCHED:
+        raise InputError(f"{path.name}: has hardly anything pitched beside its bass.")
+    loudest = max(float(np.abs(stem).max()) for stem in stems.values())
+    changes: tuple[str, ...] = ()
+    if loudest > 1.0:
+        stems = {name: stem / np.float32(loudest) for name, stem in stems.items()}
+        changes = (f"turned down by {20 * np.log10(loudest):.1f} dB, stems exceeded full scale",)
+    bass = stems.pop("bass")
+    return Reading(Stems(path.stem, bass, stems, SAMPLE_RATE_HZ), changes)
+
+
+def _basses(
+    path: Path, module: Module, parts: dict[int, np.ndarray], sounds: dict[int, roles.Sound]
+) -> list[int]:
+    """The instruments that together are one bass: all that may be, or else the busiest."""
+    candidates = [n for n in parts if roles.is_bass(sounds[n], module.names[n])]
+    candidates.sort(key=lambda n: -sounds[n].sounds)
+    for chosen in (candidates, candidates[:1]):
+        if not chosen:
+            continue
+        together = roles.heard(_sum(parts, chosen))
+        if together.sounds >= LEAST_BASS and together.pitched >= LEAST_ONE_PITCH:
+            return chosen
+    raise InputError(f"{path.name}: no instrument plays a bass for a quarter of the song.")
+
+
+def _sum(parts: dict[int, np.ndarray], numbers: list[int]) -> np.ndarray:
+    total = np.zeros_like(parts[numbers[0]])
+    for number in numbers:
+        total += parts[number]
+    return total
