@@ -45,19 +45,24 @@ class TrackerModules(SongBuilder):
         albums = {path: path.parent.relative_to(folder).as_posix() for path in paths}
         whole = len(set(albums.values())) > 1
         held_out = splits.hashed([albums[p] if whole else p.name for p in paths])
+        names = {path: "-".join(path.relative_to(folder).parts) for path in paths}
         return [
             Track(
-                "-".join(path.relative_to(folder).parts),
+                names[path],
                 "validation" if (albums[path] if whole else path.name) in held_out else "train",
-                functools.partial(read_module, path),
+                functools.partial(read_module, path, names[path]),
                 (path,),
             )
             for path in paths
         ]
 
 
-def read_module(path: Path) -> Reading:
+def read_module(path: Path, name: str) -> Reading:
     """Plays a module as bass, drums and one stem for every other instrument.
+
+    Args:
+      path: of the module.
+      name: what the song is called.
 
     Raises:
       InputError: it is no module, too short, or has no bass or nothing pitched beside it.
@@ -67,11 +72,11 @@ def read_module(path: Path) -> Reading:
     for number in range(len(module.names)):
         part = module.play([number], MAX_SECONDS)
         if len(part) < MIN_SECONDS * SAMPLE_RATE_HZ:
-            raise InputError(f"{path.name}: lasts less than {MIN_SECONDS:g} s.")
+            raise InputError(f"{name}: lasts less than {MIN_SECONDS:g} s.")
         sound = roles.heard(part)
         if sound.sounds > 0.0:
             parts[number], sounds[number] = part, sound
-    basses = _basses(path, module, parts, sounds)
+    basses = _basses(name, module, parts, sounds)
     stems: dict[str, np.ndarray] = {"bass": _sum(parts, basses)}
     pitched = 0.0
     for number, part in parts.items():
@@ -83,18 +88,18 @@ def read_module(path: Path) -> Reading:
             stems[f"instrument-{number}"] = part
             pitched = max(pitched, sounds[number].sounds)
     if pitched < LEAST_PITCHED:
-        raise InputError(f"{path.name}: has hardly anything pitched beside its bass.")
+        raise InputError(f"{name}: has hardly anything pitched beside its bass.")
     loudest = max(float(np.abs(stem).max()) for stem in stems.values())
     changes: tuple[str, ...] = ()
     if loudest > 1.0:
-        stems = {name: stem / np.float32(loudest) for name, stem in stems.items()}
+        stems = {key: stem / np.float32(loudest) for key, stem in stems.items()}
         changes = (f"turned down by {20 * np.log10(loudest):.1f} dB, stems exceeded full scale",)
     bass = stems.pop("bass")
-    return Reading(Stems(path.stem, bass, stems, SAMPLE_RATE_HZ), changes)
+    return Reading(Stems(name, bass, stems, SAMPLE_RATE_HZ), changes)
 
 
 def _basses(
-    path: Path, module: Module, parts: dict[int, np.ndarray], sounds: dict[int, roles.Sound]
+    name: str, module: Module, parts: dict[int, np.ndarray], sounds: dict[int, roles.Sound]
 ) -> list[int]:
     """The instruments that together are one bass: all that may be, or else the busiest."""
     candidates = [n for n in parts if roles.is_bass(sounds[n], module.names[n])]
@@ -105,7 +110,7 @@ def _basses(
         together = roles.heard(_sum(parts, chosen))
         if together.sounds >= LEAST_BASS and together.pitched >= LEAST_ONE_PITCH:
             return chosen
-    raise InputError(f"{path.name}: no instrument plays a bass for a quarter of the song.")
+    raise InputError(f"{name}: no instrument plays a bass for a quarter of the song.")
 
 
 def _sum(parts: dict[int, np.ndarray], numbers: list[int]) -> np.ndarray:
