@@ -21,6 +21,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 
+from bassdiff.audio.io import SAMPLE_RATE_HZ
 from bassdiff.audio.stft import band_filters, hann, istft, log_magnitude, stft
 from bassdiff.models.layers import ChannelNorm, Downsample, ResidualBlock, Upsample
 from bassdiff.models.pitch import (
@@ -33,7 +34,6 @@ from bassdiff.models.pitch import (
     track,
 )
 from bassdiff.models.tones import (
-    SAMPLE_RATE_HZ,
     advance_phase,
     band_power_of_tones,
     frame_noise,

@@ -11,10 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from bassdiff.audio.io import SAMPLE_RATE_HZ
 from bassdiff.audio.stft import band_filters, hann
 from bassdiff.types import Array
 
-SAMPLE_RATE_HZ = 44100
 # Amplitudes change once in so many samples.
 SPAN = 256
 # Spans after which every tone of a bank is where it began: its frequencies are multiples of a
