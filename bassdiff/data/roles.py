@@ -86,7 +86,7 @@ def is_bass(sound: Sound, name: str) -> bool:
 
     A name helps and does not decide: in modules, names carry greetings to the composer's friends.
     """
-    called_so = bool(_BASS_NAME.search(name)) and not _DRUM_NAME.search(name)
+    called_so = _is_called_bass(name)
     if not called_so and (_DRUM_NAME.search(name) or _CHORD_NAME.search(name)):
         return False
     return (
@@ -100,7 +100,11 @@ def is_bass(sound: Sound, name: str) -> bool:
 
 def is_drum(sound: Sound, name: str) -> bool:
     """Whether an instrument has no pitch to speak of, or is called what only drums are."""
-    if _BASS_NAME.search(name) and not _DRUM_NAME.search(name):
+    if _is_called_bass(name):
         return False
     rings = sound.highest - sound.lowest < _LEAST_SPREAD and sound.run_frames < 2 * _SHORTEST_FRAMES
     return bool(_DRUM_NAME.search(name)) or sound.pitched < _UNPITCHED or rings
+
+
+def _is_called_bass(name: str) -> bool:
+    return bool(_BASS_NAME.search(name)) and not _DRUM_NAME.search(name)

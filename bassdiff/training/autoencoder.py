@@ -42,8 +42,8 @@ def log_magnitude_distance(reference: Array, estimate: Array) -> Array:
 def in_step_distance(reference: Array, estimate: Array) -> Array:
     """How differently an estimate errs at the eight places of a latent frame.
 
-    An error that comes back with every frame is heard as a buzz at 21.5 Hz and its multiples,
-    and next to all others no distance of spectra notices it.
+    An error that comes back with every frame is heard as a buzz at 21.5 Hz and its multiples;
+    in a distance of spectra it is lost among all other errors.
 
     Args:
       reference: `[B, N]`, N a multiple of 2048.
@@ -58,7 +58,7 @@ def in_step_distance(reference: Array, estimate: Array) -> Array:
     bands = error[..., : 16 * (error.shape[-1] // 16)].reshape(batch, -1, SUBFRAMES, 16, 32)
     by_place = jnp.mean(bands, axis=(1, 4))  # [B, 8, 16]
     uneven = by_place - jnp.mean(by_place, axis=1, keepdims=True)
-    # A root has no slope at zero.
+    # The slope of a root is infinite at zero.
     return jnp.sqrt(jnp.mean(jnp.square(uneven)) + 1e-12)
 
 

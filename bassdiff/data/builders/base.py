@@ -50,7 +50,7 @@ class SourceConfig(tfds.core.BuilderConfig):
     """A collection of the user's own: its `name`, and where its songs come from.
 
     Attributes:
-      folder: of stems or of MIDI files.
+      folder: of stems, tracker modules or MIDI files.
       soundfonts: .sf2 files to render with; the one inside `pretty_midi` when empty.
       num_songs: to compose for the train split; a tenth as many are held out.
       variants: renderings of every song.

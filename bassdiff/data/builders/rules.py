@@ -99,12 +99,23 @@ def assemble(
             seconds = (longest - length) / SAMPLE_RATE_HZ
             changes.append(f"{path.name} padded with {seconds:.1f} s of silence at its end")
     audio = {stem: np.pad(total, (0, longest - len(total))) for stem, total in audio.items()}
+    return within_full_scale(name, audio, changes, annotation)
+
+
+def within_full_scale(
+    name: str,
+    audio: Mapping[str, np.ndarray],
+    changes: Sequence[str] = (),
+    annotation: Annotation | None = None,
+) -> Reading:
+    """A song of stems by name, "bass" among them, turned down as a whole if one exceeds ±1."""
     loudest = max(_peak(total) for total in audio.values())
     if loudest > 1.0:
         audio = {stem: total / np.float32(loudest) for stem, total in audio.items()}
-        changes.append(f"turned down by {20 * np.log10(loudest):.1f} dB, stems exceeded full scale")
-    bass = audio.pop("bass")
-    stems = Stems(name, bass, audio, SAMPLE_RATE_HZ, annotation or Annotation())
+        louder_db = 20 * np.log10(loudest)
+        changes = (*changes, f"turned down by {louder_db:.1f} dB, stems exceeded full scale")
+    others = {stem: total for stem, total in audio.items() if stem != "bass"}
+    stems = Stems(name, audio["bass"], others, SAMPLE_RATE_HZ, annotation or Annotation())
     return Reading(stems, tuple(changes))
 
 

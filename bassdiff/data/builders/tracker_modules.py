@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 from pathlib import Path
 from typing import ClassVar
 
@@ -11,9 +12,8 @@ import numpy as np
 from bassdiff.audio.io import SAMPLE_RATE_HZ
 from bassdiff.data import roles, splits
 from bassdiff.data.builders.base import SongBuilder, SourceConfig
-from bassdiff.data.builders.rules import Reading, Track
+from bassdiff.data.builders.rules import Reading, Track, within_full_scale
 from bassdiff.data.openmpt import Module
-from bassdiff.data.stems import Stems
 from bassdiff.errors import InputError
 
 SUFFIXES = frozenset(".mod .xm .it .s3m .mptm .mo3 .stm .669 .med .okt .umx".split())
@@ -41,19 +41,22 @@ class TrackerModules(SongBuilder):
         assert folder is not None
         found = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES]
         # Games share their music: a file that is there twice is one song, in one split.
-        paths = sorted({path.read_bytes(): path for path in reversed(found)}.values())
-        albums = {path: path.parent.relative_to(folder).as_posix() for path in paths}
-        whole = len(set(albums.values())) > 1
-        held_out = splits.hashed([albums[p] if whole else p.name for p in paths])
-        names = {path: "-".join(path.relative_to(folder).parts) for path in paths}
+        paths = sorted({_content(path): path for path in reversed(found)}.values())
+        has_albums = len({path.parent for path in paths}) > 1
+        groups = [
+            path.parent.relative_to(folder).as_posix() if has_albums else path.name
+            for path in paths
+        ]
+        held_out = splits.hashed(groups)
+        names = ["-".join(path.relative_to(folder).parts) for path in paths]
         return [
             Track(
-                names[path],
-                "validation" if (albums[path] if whole else path.name) in held_out else "train",
-                functools.partial(read_module, path, names[path]),
+                name,
+                "validation" if group in held_out else "train",
+                functools.partial(read_module, path, name),
                 (path,),
             )
-            for path in paths
+            for path, group, name in zip(paths, groups, names, strict=True)
         ]
 
 
@@ -77,25 +80,16 @@ def read_module(path: Path, name: str) -> Reading:
         if sound.sounds > 0.0:
             parts[number], sounds[number] = part, sound
     basses = _basses(name, module, parts, sounds)
-    stems: dict[str, np.ndarray] = {"bass": _sum(parts, basses)}
-    pitched = 0.0
-    for number, part in parts.items():
-        if number in basses:
-            continue
-        if roles.is_drum(sounds[number], module.names[number]):
-            stems["drums"] = stems.get("drums", 0.0) + part
-        else:
-            stems[f"instrument-{number}"] = part
-            pitched = max(pitched, sounds[number].sounds)
-    if pitched < LEAST_PITCHED:
+    others = [number for number in parts if number not in basses]
+    drums = [n for n in others if roles.is_drum(sounds[n], module.names[n])]
+    pitched = [number for number in others if number not in drums]
+    if max((sounds[number].sounds for number in pitched), default=0.0) < LEAST_PITCHED:
         raise InputError(f"{name}: has hardly anything pitched beside its bass.")
-    loudest = max(float(np.abs(stem).max()) for stem in stems.values())
-    changes: tuple[str, ...] = ()
-    if loudest > 1.0:
-        stems = {key: stem / np.float32(loudest) for key, stem in stems.items()}
-        changes = (f"turned down by {20 * np.log10(loudest):.1f} dB, stems exceeded full scale",)
-    bass = stems.pop("bass")
-    return Reading(Stems(name, bass, stems, SAMPLE_RATE_HZ), changes)
+    stems = {"bass": _sum(parts, basses)}
+    if drums:
+        stems["drums"] = _sum(parts, drums)
+    stems |= {f"instrument-{number}": parts[number] for number in pitched}
+    return within_full_scale(name, stems)
 
 
 def _basses(
@@ -107,10 +101,19 @@ def _basses(
     for chosen in (candidates, candidates[:1]):
         if not chosen:
             continue
-        together = roles.heard(_sum(parts, chosen))
+        alone = len(chosen) == 1
+        together = sounds[chosen[0]] if alone else roles.heard(_sum(parts, chosen))
         if together.sounds >= LEAST_BASS and together.pitched >= LEAST_ONE_PITCH:
             return chosen
     raise InputError(f"{name}: no instrument plays a bass for a quarter of the song.")
+
+
+def _content(path: Path) -> bytes | Path:
+    """A digest of a file; where it cannot be read, its path, for `read_module` to tell."""
+    try:
+        return hashlib.sha256(path.read_bytes()).digest()
+    except OSError:
+        return path
 
 
 def _sum(parts: dict[int, np.ndarray], numbers: list[int]) -> np.ndarray:
