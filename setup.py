@@ -56,6 +56,7 @@ setup(
         "cuda": ["jax[cuda13]"],
         "midi": ["pretty_midi>=0.2.11", "midirenderer>=0.1.3"],
         "embedders": ["onnxruntime"],
+        "separation": ["onnxruntime"],
         "beam": ["apache-beam>=2.60"],
         "test": [
             "pytest>=8",

@@ -22,8 +22,8 @@ def prepare(arguments: argparse.Namespace) -> None:
 
     # TFDS warns of every collection that is not one of its own.
     logging.set_verbosity(logging.ERROR)
-    rendering = ("soundfonts", "num_songs", "variants", "seed", "max_seconds")
-    given = {name: getattr(arguments, name) for name in rendering}
+    options = ("soundfonts", "num_songs", "variants", "seed", "max_seconds", "separator")
+    given = {name: getattr(arguments, name) for name in options}
     folder = prepare(
         arguments.name,
         arguments.out,
@@ -40,8 +40,8 @@ def _prepare_words(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "name",
         metavar="NAME",
-        help="musdb18_hq, moisesdb, slakh2100, stem_folders, tracker_modules, midi_folder or "
-        "composed_songs",
+        help="musdb18_hq, moisesdb, slakh2100, stem_folders, recordings, tracker_modules, "
+        "midi_folder or composed_songs",
     )
     sub.add_argument(
         "--from", dest="folder", metavar="PATH", help="the set: its archive, or unpacked"
@@ -63,7 +63,12 @@ def _prepare_words(sub: argparse.ArgumentParser) -> None:
     rendered.add_argument("--songs", dest="num_songs", type=positive(int), help="how many")
     rendered.add_argument("--variants", type=positive(int), help="renderings of every song")
     rendered.add_argument("--seed", type=int, help="of the renderings")
-    rendered.add_argument("--max-seconds", type=positive(float), help="songs are cut there")
+    rendered.add_argument(
+        "--max-seconds", type=positive(float), help="songs are cut there; recordings too"
+    )
+    sub.add_argument(
+        "--separator", metavar="FILE.onnx", help="recordings: what takes them apart into stems"
+    )
 
 
 def inspect(arguments: argparse.Namespace) -> None:

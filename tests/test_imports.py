@@ -15,6 +15,7 @@ FLOORS = {
     "programs": 0,
     "runtime": 0,
     "types": 0,
+    "onnx_graph": 0,
     "audio": 0,
     "models": 1,
     "diffusion": 2,

@@ -11,7 +11,7 @@ from bassdiff.appraisal.stage import Stage
 from bassdiff.audio.io import SAMPLE_RATE_HZ, match_loudness
 from bassdiff.audio.pitch import pitch_agreement
 from bassdiff.data.mixing import MIX_LUFS
-from bassdiff.evaluation.compression import through_mel, through_opus
+from bassdiff.evaluation.compression import LEAST_BITS_PER_SECOND, through_mel, through_opus
 from bassdiff.evaluation.fidelity import (
     chroma_correlation,
     frame_power,
@@ -62,6 +62,9 @@ def codec(stage: Stage) -> Table:
         "mix_values_per_second": _values_per_second(mix_codec),
     }
     bass_values, mix_values = rates.values()
+    bass_bits, mix_bits = (
+        max(BITS_PER_VALUE * values, LEAST_BITS_PER_SECOND) for values in rates.values()
+    )
     systems = {
         "codec": _System(
             "bassdiff's codecs",
@@ -69,9 +72,9 @@ def codec(stage: Stage) -> Table:
             lambda mix: mix_codec.decode(mix_codec.encode(mix))[: len(mix)],
         ),
         "opus": _System(
-            f"Opus at {BITS_PER_VALUE * bass_values / 1000:.1f} kbit/s",
-            lambda number: through_opus(stage.true(number), BITS_PER_VALUE * bass_values),
-            lambda mix: through_opus(mix, BITS_PER_VALUE * mix_values),
+            f"Opus at {bass_bits / 1000:.1f} kbit/s",
+            lambda number: through_opus(stage.true(number), bass_bits),
+            lambda mix: through_opus(mix, mix_bits),
         ),
         "mel": _System(
             "mel spectrum and Griffin-Lim",

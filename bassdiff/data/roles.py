@@ -53,20 +53,23 @@ class Sound:
     run_frames: float
 
 
+SILENCE = Sound(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+
+
 def heard(audio: np.ndarray) -> Sound:
     """Listens to an instrument that plays alone: `[N]` float mono at 44.1 kHz."""
     blocks = np.asarray(audio, np.float32)
     blocks = blocks[: len(blocks) // _HOP * _HOP].reshape(-1, _HOP)
     rms = np.sqrt(np.mean(np.square(blocks), axis=1))
     if not len(rms) or rms.max() < _SILENT_RMS:
-        return Sound(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+        return SILENCE
     is_on = rms > max(_SILENT_RMS, _QUIETEST * float(np.percentile(rms, 95)))
     near = np.flatnonzero(np.convolve(is_on, np.ones(2 * _END_FRAMES + 1), "same") > 0.0)
     near = near[:_ENOUGH_FRAMES]
     track = track_pitch(blocks[near].reshape(-1))
     voiced = track.voiced[: len(near)]
     if not voiced.any():
-        return Sound(float(is_on.mean()), 0.0, 0.0, 0.0, 0.0, 0.0)
+        return dataclasses.replace(SILENCE, sounds=float(is_on.mean()))
     midi = 69.0 + 12.0 * np.log2(track.f0_hz[: len(near)][voiced] / 440.0)
     lowest, middle, highest = np.percentile(midi, [10, 50, 90])
     borders = np.flatnonzero(np.diff(np.pad(voiced.astype(int), 1)))

@@ -13,7 +13,7 @@ import math
 import os
 import secrets
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -91,7 +91,9 @@ class ShardWriter:
                     self._writer.write(np.ascontiguousarray(row[start : start + step]).tobytes())
                     self._num_records += 1
             if values.dtype.kind == "f":
-                self._count(name, values)
+                flat = values.astype(np.float64).reshape(-1, *values.shape[2:])
+                found = [len(flat), flat.sum(axis=0), np.square(flat).sum(axis=0)]
+                add_sums(self.index["sums"], name, found)
         self.index["num_frames"].append(lengths.pop())
         self.index["places"].append(places)
 
@@ -106,12 +108,12 @@ class ShardWriter:
             raise ValueError(f"songs differ in the format of {name}")
         return form
 
-    def _count(self, name: str, values: np.ndarray) -> None:
-        flat = values.astype(np.float64).reshape(-1, *values.shape[2:])
-        found = [len(flat), flat.sum(axis=0), np.square(flat).sum(axis=0)]
-        before = self.index["sums"].get(name, [0, 0.0, 0.0])
-        total = [np.asarray(b) + f for b, f in zip(before, found, strict=True)]
-        self.index["sums"][name] = [value.tolist() for value in total]
+
+def add_sums(sums: dict[str, list[Any]], name: str, found: Sequence[Any]) -> None:
+    """Adds a field's number of frames, sum and sum of squares to what was counted before."""
+    before = sums.get(name, [0, 0.0, 0.0])
+    total = [np.asarray(b) + f for b, f in zip(before, found, strict=True)]
+    sums[name] = [value.tolist() for value in total]
 
 
 @contextlib.contextmanager

@@ -24,6 +24,7 @@ from bassdiff.data.shards import (
     Index,
     ShardReader,
     ShardWriter,
+    add_sums,
     is_whole,
     read_index,
     writing_shard,
@@ -263,8 +264,7 @@ def _joined(folder: Path, indices: Sequence[Index], names: Sequence[str]) -> dic
                     "and start again"
                 )
         for name, found in index["sums"].items():
-            before = sums.get(name, [0, 0.0, 0.0])
-            sums[name] = [np.asarray(b) + f for b, f in zip(before, found, strict=True)]
+            add_sums(sums, name, found)
         for place, reason in index["left_out"].items():
             left_out[names[number * songs_per_shard(len(names)) + int(place)]] = reason
     if len(left_out) == len(names):
@@ -272,7 +272,7 @@ def _joined(folder: Path, indices: Sequence[Index], names: Sequence[str]) -> dic
     return {
         "num_frames": [length for index in indices for length in index["num_frames"]],
         "left_out": left_out,
-        "statistics": {name: _moments(*found) for name, found in sums.items()},
+        "statistics": {name: _moments(*map(np.asarray, found)) for name, found in sums.items()},
         "fields": fields,
         "places": [place for index in indices for place in index["places"]],
     }

@@ -33,7 +33,7 @@ def through_opus(samples: np.ndarray, bits_per_second: float) -> np.ndarray:
     file = io.BytesIO()
     with av.open(file, "w", format="ogg") as container:
         stream = container.add_stream("libopus", rate=_OPUS_RATE_HZ, layout="mono")
-        stream.bit_rate = round(max(bits_per_second, LEAST_BITS_PER_SECOND))
+        stream.bit_rate = round(bits_per_second)
         frame = av.AudioFrame.from_ndarray(wide[None], format="flt", layout="mono")
         frame.sample_rate = _OPUS_RATE_HZ
         container.mux([*stream.encode(frame), *stream.encode(None)])

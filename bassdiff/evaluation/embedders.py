@@ -46,6 +46,7 @@ import numpy as np
 from bassdiff.audio.compiled_librosa import librosa
 from bassdiff.audio.io import SAMPLE_RATE_HZ, resample
 from bassdiff.errors import InputError
+from bassdiff.onnx_graph import open_graph
 
 # 128 latent frames of 2048 samples; four windows fill a clip of the benchmark.
 WINDOW_SECONDS = 128 * 2048 / SAMPLE_RATE_HZ
@@ -249,18 +250,8 @@ def _open_onnx(kind: str, file: str) -> Embedder:
         raise InputError(f"{kind}: needs its network; name it as {kind}:FILE.onnx.")
     path = Path(file)
     digest = _sha256(path)
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise InputError(
-            f"{kind} needs onnxruntime, which is not installed; pip install 'bassdiff[embedders]'."
-        ) from error
-    try:
-        # Of all providers the only one that gives the same numbers on every machine.
-        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's errors have no base class of their own.
-        raise InputError(f"{path}: is no ONNX file that can be run; export it again.") from error
-
+    # Of all providers the only one that gives the same numbers on every machine.
+    session = open_graph(path, kind, "embedders", ["CPUExecutionProvider"])
     front_end, inputs = _FRONT_ENDS[kind], session.get_inputs()
     embedder = Onnx(
         name=f"{kind}:{path.stem}-{digest[:8]}",

@@ -1,10 +1,15 @@
 import struct
 
 import numpy as np
+import onnx
 import pretty_midi
 import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from bassdiff.data.separation import STEMS
 
 BEAT_SECONDS = 0.5
+SEPARATED_SAMPLES = 20_000
 MODULE_ROWS = 64
 
 
@@ -114,3 +119,58 @@ def tracker_module():
         return head + bytes(pattern) + sounds
 
     return make
+
+
+@pytest.fixture
+def separator_graph(tmp_path):
+    """Writes a network of two matrices a stem: of the waveform's channels and the spectrum's."""
+
+    def write(waves, spectra, is_complex=False, num_frames=-(-SEPARATED_SAMPLES // 1024)):
+        no_wave, no_spectrum = np.zeros((2, 2)), np.zeros((4, 4))
+        halves = np.eye(1 if is_complex else 2)
+        constants = {
+            "waves": np.stack([waves.get(stem, no_wave) for stem in STEMS])[None],
+            "spectra": np.stack(
+                [
+                    np.kron(spectra[stem], halves) if stem in spectra else no_spectrum
+                    for stem in STEMS
+                ]
+            )[None],
+            "rows": [1, 1, 4, -1],
+            "shape": [1, 4, 4, 2048, num_frames],
+            "channels": [1, 1, 2, SEPARATED_SAMPLES],
+        }
+        nodes = [
+            helper.make_node("Reshape", ["spectrum", "rows"], ["flat"]),
+            helper.make_node("MatMul", ["spectra", "flat"], ["mixed"]),
+            helper.make_node("Reshape", ["mixed", "shape"], ["out_spectra"]),
+            helper.make_node("Reshape", ["wave", "channels"], ["two"]),
+            helper.make_node("MatMul", ["waves", "two"], ["out_waves"]),
+        ]
+        graph = helper.make_graph(
+            nodes,
+            "separator",
+            [
+                helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+                for name, shape in (
+                    ("wave", [1, 2, SEPARATED_SAMPLES]),
+                    ("spectrum", [1, 4, 2048, num_frames]),
+                )
+            ],
+            [
+                helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
+                for name in ("out_spectra", "out_waves")
+            ],
+            [
+                numpy_helper.from_array(
+                    np.asarray(value, np.int64 if isinstance(value, list) else np.float32), name
+                )
+                for name, value in constants.items()
+            ],
+        )
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+        path = tmp_path / "separator.onnx"
+        onnx.save(model, path)
+        return path
+
+    return write

@@ -50,12 +50,13 @@ class SourceConfig(tfds.core.BuilderConfig):
     """A collection of the user's own: its `name`, and where its songs come from.
 
     Attributes:
-      folder: of stems, tracker modules or MIDI files.
+      folder: of stems, recordings, tracker modules or MIDI files.
       soundfonts: .sf2 files to render with; the one inside `pretty_midi` when empty.
       num_songs: to compose for the train split; a tenth as many are held out.
       variants: renderings of every song.
       seed: with a song's name, decides its renderings.
-      max_seconds: songs are rendered no further; whole when `None`.
+      max_seconds: songs are cut there; whole when `None`.
+      separator: the ONNX file of what takes recordings apart.
     """
 
     folder: str | None = None
@@ -64,15 +65,16 @@ class SourceConfig(tfds.core.BuilderConfig):
     variants: int = 1
     seed: int = 0
     max_seconds: float | None = None
+    separator: str | None = None
 
     def recipe(self) -> dict[str, Any]:
         """What the dataset is made from, as JSON."""
-        fonts = [(Path(font).name, Path(font).stat().st_size) for font in self.soundfonts]
         return {
             "folder": self.folder,
-            "soundfonts": fonts,
+            "soundfonts": [_name_and_size(font) for font in self.soundfonts],
             **{name: getattr(self, name) for name in ("num_songs", "variants", "seed")},
             "max_seconds": self.max_seconds,
+            **({"separator": _name_and_size(self.separator)} if self.separator else {}),
         }
 
 
@@ -86,6 +88,7 @@ class SongBuilder(tfds.core.ShardBasedBuilder, abc.ABC):
       CITATION: BibTeX.
       ARCHIVE: the file that the set is published as, if it is one.
       BITS: of the FLAC files; 24 keeps the mean of two 16-bit channels exactly.
+      OPTIONS: which of `SourceConfig`'s attributes it obeys, beside its name and folder.
       means: with what the songs are made.
     """
 
@@ -97,6 +100,7 @@ class SongBuilder(tfds.core.ShardBasedBuilder, abc.ABC):
     CITATION: ClassVar[str | None] = None
     ARCHIVE: ClassVar[Archive | None] = None
     BITS: ClassVar[int] = 24
+    OPTIONS: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, *, file_format: str = "array_record", **options: Any):
         """Takes TFDS's options: `data_dir`, `config` and `version`."""
@@ -198,6 +202,11 @@ def recipe_of(config: Any, folder: Path | None) -> dict[str, Any]:
     if isinstance(config, SourceConfig):
         return json.loads(json.dumps(config.recipe()))
     return {"folder": str(folder)}
+
+
+def _name_and_size(file: str) -> tuple[str, int]:
+    path = Path(file)
+    return path.name, path.stat().st_size
 
 
 def _shards(songs: Sequence[parts.Outcome]) -> Iterator[list[Path]]:

@@ -18,6 +18,7 @@ from bassdiff.data.builders.base import Means, SongBuilder, SourceConfig, recipe
 from bassdiff.data.builders.moisesdb import MoisesDb
 from bassdiff.data.builders.musdb18_hq import Musdb18Hq
 from bassdiff.data.builders.reading import read_report
+from bassdiff.data.builders.recordings import Recordings
 from bassdiff.data.builders.rendered import ComposedSongs, MidiFolder
 from bassdiff.data.builders.slakh2100 import Slakh2100
 from bassdiff.data.builders.stem_folders import StemFolders
@@ -28,10 +29,10 @@ BUILDERS: dict[str, type[SongBuilder]] = {
     builder.name: builder
     for builder in (
         *(Musdb18Hq, MoisesDb, Slakh2100),
-        *(StemFolders, TrackerModules, MidiFolder, ComposedSongs),
+        *(StemFolders, Recordings, TrackerModules, MidiFolder, ComposedSongs),
     )
 }
-OF_USER = (StemFolders, TrackerModules, MidiFolder, ComposedSongs)
+OF_USER = (StemFolders, Recordings, TrackerModules, MidiFolder, ComposedSongs)
 
 
 def prepare(
@@ -41,7 +42,7 @@ def prepare(
     collection: str | None = None,
     workers: int = 1,
     beam_options: str | None = None,
-    **rendering: Any,
+    **options: Any,
 ) -> Path:
     """Prepares a dataset, or goes on where an earlier call was ended.
 
@@ -58,7 +59,7 @@ def prepare(
       collection: what a user's own songs are called; the folder's name when `None`.
       workers: processes on this machine.
       beam_options: runs on Apache Beam instead, for instance "--runner=DirectRunner".
-      **rendering: for songs that are rendered, `SourceConfig`'s other attributes.
+      **options: `SourceConfig`'s other attributes, as far as the dataset's `OPTIONS` go.
 
     Returns:
       The dataset's folder.
@@ -68,7 +69,7 @@ def prepare(
     """
     if folder is not None:
         folder = _of_archive(name, Path(folder))
-    builder = _builder(name, Path(data_dir), folder, collection, rendering)
+    builder = _builder(name, Path(data_dir), folder, collection, options)
     recipe = recipe_of(builder.builder_config, Path(folder).resolve() if folder else None)
     target = Path(builder.data_dir)
     check_folder(target.parent)
@@ -104,14 +105,13 @@ def _builder(
     data_dir: Path,
     folder: str | os.PathLike[str] | None,
     collection: str | None,
-    rendering: dict[str, Any],
+    options: dict[str, Any],
 ) -> SongBuilder:
     if name not in BUILDERS:
         raise InputError(f"{name!r} is no dataset; choose among {', '.join(BUILDERS)}.")
     kind = BUILDERS[name]
-    is_rendered = issubclass(kind, MidiFolder | ComposedSongs)
-    if rendering and not is_rendered:
-        raise InputError(f"{name} is not rendered; leave out {', '.join(sorted(rendering))}.")
+    if idle := options.keys() - kind.OPTIONS:
+        raise InputError(f"{name} has no use for {', '.join(sorted(idle))}; leave it out.")
     if (folder is None) != (kind is ComposedSongs):
         raise InputError(
             f"{name} needs no folder; leave it out."
@@ -120,9 +120,12 @@ def _builder(
         )
     if folder is not None and not (Path(folder).is_dir() and any(Path(folder).iterdir())):
         raise InputError(f"{folder}: there is no such folder, or nothing in it; check the path.")
-    for font in rendering.get("soundfonts", ()):
+    for font in options.get("soundfonts", ()):
         if not Path(font).is_file():
             raise InputError(f"{font}: there is no such SoundFont; check the path.")
+    separator = options.get("separator")
+    if separator is not None and not Path(separator).is_file():
+        raise InputError(f"{separator}: there is no such separator; check the path.")
     if not issubclass(kind, OF_USER):
         if collection is not None:
             raise InputError(f"{name} is one collection; leave out its name {collection!r}.")
@@ -131,7 +134,7 @@ def _builder(
     called = collection or re.sub(r"\W+", "_", Path(source).name if source else "songs")
     if not re.fullmatch(r"[\w.-]+", called):
         raise InputError(f"{called!r} names no collection; use letters, digits, _, - and dots.")
-    return kind(data_dir=data_dir, config=SourceConfig(name=called, folder=source, **rendering))
+    return kind(data_dir=data_dir, config=SourceConfig(name=called, folder=source, **options))
 
 
 def _build(

@@ -21,6 +21,7 @@ class _Rendered(SongBuilder):
 
     BUILDER_CONFIGS: ClassVar[list[SourceConfig]] = []
     BITS = 16
+    OPTIONS = frozenset({"soundfonts", "variants", "seed", "max_seconds"})
 
     def _opening(self, spec: str, split: str) -> _Opening:
         config = self.builder_config
@@ -55,6 +56,7 @@ class ComposedSongs(_Rendered):
     name = "composed_songs"
     DESCRIPTION = "Songs made up by rules, rendered through SoundFonts, with beats and chords."
     LICENSE = "The songs are nobody's; a SoundFont's own licence covers its samples."
+    OPTIONS = _Rendered.OPTIONS | {"num_songs"}
 
     def _tracks(self, folder: Path | None) -> list[Track]:
         count = self.builder_config.num_songs

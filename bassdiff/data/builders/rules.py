@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -143,6 +144,38 @@ def tracks_by_hash(
     ]
 
 
+def tracks_by_album(
+    folder: Path, suffixes: frozenset[str], read: Callable[[Path, str], Reading]
+) -> list[Track]:
+    """Tracks of the files in a folder, of which whole sub-folders are held out.
+
+    Files of one sub-folder are often by one composer; `splits.hashed` holds out a tenth of them.
+    Without sub-folders, it does so of the songs. A file that is there twice is one song.
+
+    Args:
+      folder: with or without sub-folders.
+      suffixes: of the files, in small letters.
+      read: a song from its file and its name, which its path in the folder makes.
+    """
+    found = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in suffixes]
+    paths = sorted({_content(path): path for path in reversed(found)}.values())
+    has_albums = len({path.parent for path in paths}) > 1
+    albums = [
+        path.parent.relative_to(folder).as_posix() if has_albums else path.name for path in paths
+    ]
+    held_out = splits.hashed(albums)
+    names = ["-".join(path.relative_to(folder).parts) for path in paths]
+    return [
+        Track(
+            name,
+            "validation" if album in held_out else "train",
+            functools.partial(read, path, name),
+            (path,),
+        )
+        for path, album, name in zip(paths, albums, names, strict=True)
+    ]
+
+
 def check(stems: Stems) -> None:
     """Refuses a song in which there is nothing to learn.
 
@@ -169,6 +202,15 @@ def check_names(tracks: Sequence[Track], source: str) -> None:
         if other is not track:
             places = " and ".join(str(t.files[0].parent) for t in (other, track) if t.files)
             raise InputError(f"{source}: two songs are called {track.name} ({places}); rename one.")
+
+
+def _content(path: Path) -> bytes | Path:
+    """A digest of a file; where it cannot be read, its path, for whoever reads it to tell."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
+    except OSError:
+        return path
 
 
 def _peak(samples: np.ndarray) -> float:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import functools
-import hashlib
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
 from bassdiff.audio.io import SAMPLE_RATE_HZ
-from bassdiff.data import roles, splits
+from bassdiff.data import roles
 from bassdiff.data.builders.base import SongBuilder, SourceConfig
-from bassdiff.data.builders.rules import Reading, Track, within_full_scale
+from bassdiff.data.builders.rules import Reading, Track, tracks_by_album, within_full_scale
 from bassdiff.data.openmpt import Module
 from bassdiff.errors import InputError
 
@@ -39,25 +37,7 @@ class TrackerModules(SongBuilder):
 
     def _tracks(self, folder: Path | None) -> list[Track]:
         assert folder is not None
-        found = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES]
-        # Games share their music: a file that is there twice is one song, in one split.
-        paths = sorted({_content(path): path for path in reversed(found)}.values())
-        has_albums = len({path.parent for path in paths}) > 1
-        groups = [
-            path.parent.relative_to(folder).as_posix() if has_albums else path.name
-            for path in paths
-        ]
-        held_out = splits.hashed(groups)
-        names = ["-".join(path.relative_to(folder).parts) for path in paths]
-        return [
-            Track(
-                name,
-                "validation" if group in held_out else "train",
-                functools.partial(read_module, path, name),
-                (path,),
-            )
-            for path, group, name in zip(paths, groups, names, strict=True)
-        ]
+        return tracks_by_album(folder, SUFFIXES, read_module)
 
 
 def read_module(path: Path, name: str) -> Reading:
@@ -106,14 +86,6 @@ def _basses(
         if together.sounds >= LEAST_BASS and together.pitched >= LEAST_ONE_PITCH:
             return chosen
     raise InputError(f"{name}: no instrument plays a bass for a quarter of the song.")
-
-
-def _content(path: Path) -> bytes | Path:
-    """A digest of a file; where it cannot be read, its path, for `read_module` to tell."""
-    try:
-        return hashlib.sha256(path.read_bytes()).digest()
-    except OSError:
-        return path
 
 
 def _sum(parts: dict[int, np.ndarray], numbers: list[int]) -> np.ndarray:

@@ -183,7 +183,7 @@ def test_a_defect_is_not_taken_for_a_full_disk(tmp_path, stem_folder, monkeypatc
         ("stem_folders", {"folder": "other"}, "there are no songs; check the folder"),
         ("midi_folder", {"folder": "other"}, "there are no songs in this split"),
         ("midi_folder", {"folder": "other", "soundfonts": ("a.sf2",)}, "no such SoundFont"),
-        ("stem_folders", {"folder": "other", "seed": 1}, "is not rendered; leave out seed"),
+        ("stem_folders", {"folder": "other", "seed": 1}, "has no use for seed; leave it out"),
         ("slakh2100", {"folder": "other", "collection": "a"}, "leave out its name 'a'"),
         ("stem_folders", {"folder": "other", "collection": "a/b"}, "'a/b' names no collection"),
         ("stem_folders", {"folder": "other", "data_dir": "other/file"}, "is a file"),
@@ -212,7 +212,7 @@ def test_the_command_prepares_and_refuses(tmp_path, stem_folder, capsys):
     assert f"wrote {folder}" in capsys.readouterr().err
     assert read_report(folder)["recipe"]["folder"] == str(stem_folder)
     assert cli.main([*words, "--seed=1"]) == 2
-    assert "is not rendered; leave out seed" in capsys.readouterr().err
+    assert "has no use for seed; leave it out" in capsys.readouterr().err
 
 
 def test_neither_building_nor_reading_imports_tensorflow(tmp_path, stem_folder):
