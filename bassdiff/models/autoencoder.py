@@ -17,6 +17,8 @@ networks are convolutional; of the oscillator, only its phase knows the past.
 
 from __future__ import annotations
 
+import functools
+
 import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
@@ -26,6 +28,7 @@ from bassdiff.audio.stft import band_filters, hann, istft, log_magnitude, stft
 from bassdiff.models.layers import ChannelNorm, Downsample, ResidualBlock, Upsample
 from bassdiff.models.pitch import (
     CODE_SIZE,
+    LOWEST_HZ,
     PITCH_HOP,
     decode_pitch,
     encode_pitch,
@@ -39,6 +42,7 @@ from bassdiff.models.tones import (
     frame_noise,
     oscillate,
     sound_bank,
+    tone_in_lowest_band,
 )
 from bassdiff.types import Array
 
@@ -55,6 +59,11 @@ LONG_FMIN_HZ, LONG_FMAX_HZ = 40.0, 3520.0
 NUM_PARTIALS = 40
 HALO_FRAMES = 16
 VOICED_SLOPE = 6.0
+# Between the low C and C sharp: the lowest notes that the released decoders were trained on.
+LOWEST_LEARNT_HZ = 33.7
+# Nepers of power. Of the low B of five strings 18 dB are missed; but where a bass has no fundamental
+# to speak of, as much of something else would be made of one.
+MOST_MISSED = 3.0
 SLOWEST_PERIOD = 4  # STFT frames that a period of a bass's low E lasts
 
 
@@ -261,9 +270,28 @@ def partial_log_power(short: Array, long: Array, partials_hz: Array) -> Array:
     # A sine of amplitude a puts 1.5 (a N / 4)^2 into the Hann window's three bins.
     sine = np.log(width_bins / (1.5 * (LONG_LENGTH / 4) ** 2)).astype(np.float32)[None, None]
     levels = jnp.repeat(log_power(long) + sine, SUBFRAMES, axis=1)
-    return _at(levels, long_edges, partials_hz) + _at(
+    rises = _at(
         dynamics(short), np.geomspace(BAND_FMIN_HZ, BAND_FMAX_HZ, NUM_BANDS + 2), partials_hz
     )
+    missed = jnp.interp(partials_hz[..., 0], *missed_below_bands(long.shape[-1]))
+    return (_at(levels, long_edges, partials_hz) + rises).at[..., 0].add(missed)
+
+
+@functools.lru_cache
+def missed_below_bands(num_long_bands: int) -> tuple[np.ndarray, np.ndarray]:
+    """How much of a low fundamental the lowest narrow band, at 42 Hz, does not see.
+
+    Of notes above `LOWEST_LEARNT_HZ` a decoder learns it, and nothing is made up for here.
+
+    Returns:
+      Frequencies in Hz that rise, and nepers of power, of which the last is 0.
+    """
+    frequency_hz = np.geomspace(LOWEST_HZ, 1.015 * LOWEST_LEARNT_HZ, 32)
+    seen = tone_in_lowest_band(
+        LONG_LENGTH, num_long_bands, LONG_FMIN_HZ, LONG_FMAX_HZ, frequency_hz
+    )
+    learnt = np.interp(frequency_hz / LOWEST_LEARNT_HZ, [0.985, 1.015], [0.0, 1.0])
+    return frequency_hz, np.minimum(-seen, MOST_MISSED) * (1.0 - learnt)
 
 
 def bank_log_power(short: Array, long: Array) -> Array:

@@ -127,13 +127,39 @@ def band_power_of_tones(
       `[num_bands]` float32 natural logarithms of the mean power of a Hann-windowed frame.
     """
     centres = np.geomspace(fmin_hz, fmax_hz, num_bands + 2)[1:-1]
-    time = np.arange(frame_length) / SAMPLE_RATE_HZ
     filters = band_filters(frame_length, SAMPLE_RATE_HZ, num_bands, fmin_hz, fmax_hz)
     power = [
-        np.square(np.abs(np.fft.rfft(np.sin(2 * np.pi * hz * time) * hann(frame_length)))) @ column
+        _power_of_tone(hz, frame_length) @ column
         for hz, column in zip(centres, filters.T, strict=True)
     ]
     return np.log(np.array(power)).astype(np.float32)
+
+
+def tone_in_lowest_band(
+    frame_length: int, num_bands: int, fmin_hz: float, fmax_hz: float, tones_hz: np.ndarray
+) -> np.ndarray:
+    """What tones put into the lowest band of `band_filters`, beside one in its middle.
+
+    Args:
+      frame_length: of a Hann-windowed frame.
+      num_bands: as in `band_filters`.
+      fmin_hz: as in `band_filters`.
+      fmax_hz: as in `band_filters`.
+      tones_hz: `[n]`.
+
+    Returns:
+      `[n]`: natural logarithms of ratios of power.
+    """
+    middle = np.geomspace(fmin_hz, fmax_hz, num_bands + 2)[1]
+    lowest = band_filters(frame_length, SAMPLE_RATE_HZ, num_bands, fmin_hz, fmax_hz)[:, 0]
+    power = np.array([_power_of_tone(hz, frame_length) @ lowest for hz in [middle, *tones_hz]])
+    return np.log(power[1:] / power[0])
+
+
+def _power_of_tone(hz: float, frame_length: int) -> np.ndarray:
+    """The power spectrum of a tone of amplitude 1 under a Hann window."""
+    time = np.arange(frame_length) / SAMPLE_RATE_HZ
+    return np.square(np.abs(np.fft.rfft(np.sin(2 * np.pi * hz * time) * hann(frame_length))))
 
 
 def frame_noise(numbers: Array, num_samples: int) -> Array:

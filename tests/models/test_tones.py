@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from bassdiff.audio.stft import band_filters, hann
 from bassdiff.models.tones import (
     BANK_PERIOD,
     SAMPLE_RATE_HZ,
@@ -14,9 +15,11 @@ from bassdiff.models.tones import (
     frame_noise,
     oscillate,
     sound_bank,
+    tone_in_lowest_band,
 )
 
 FRAME = 2048
+LONG = (40.0, 3520.0)
 
 
 def test_the_oscillator_is_a_sum_of_sines_in_phase():
@@ -85,3 +88,19 @@ def test_levels_of_tones_in_their_own_bands():
     # A narrow band collects the window's main lobe; a wide one averages it with emptiness.
     assert np.all(np.diff(power[-8:]) < 0)
     assert power.max() < 2 * np.log(8192 / 4)
+
+
+def test_what_the_lowest_band_misses_of_low_tones():
+    """Against tones in it, measured by its own filter; in its middle it misses nothing."""
+    middle = np.geomspace(*LONG, 82)[1]
+    seen = tone_in_lowest_band(8192, 80, *LONG, np.array([30.87, 32.7, 36.7, middle]))
+    assert seen[-1] == pytest.approx(0.0, abs=1e-9)
+    assert np.all(np.diff(seen) > 0.0)
+    time = np.arange(8192) / 44100
+    spectra = [
+        np.abs(np.fft.rfft(np.sin(2 * np.pi * hz * time) * hann(8192))) ** 2
+        for hz in (32.7, middle)
+    ]
+    power = [spectrum @ band_filters(8192, 44100, 80, *LONG)[:, 0] for spectrum in spectra]
+    assert seen[1] == pytest.approx(np.log(power[0] / power[1]), abs=1e-6)
+    assert 10.0 < -10 * seen[1] / np.log(10) < 16.0
