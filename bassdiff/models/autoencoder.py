@@ -59,11 +59,12 @@ LONG_FMIN_HZ, LONG_FMAX_HZ = 40.0, 3520.0
 NUM_PARTIALS = 40
 HALO_FRAMES = 16
 VOICED_SLOPE = 6.0
-# Between the low C and C sharp: the lowest notes that the released decoders were trained on.
-LOWEST_LEARNT_HZ = 33.7
-# Nepers of power. Of the low B of five strings 18 dB are missed; but where a bass has no fundamental
-# to speak of, as much of something else would be made of one.
-MOST_MISSED = 3.0
+# Between the low C and C sharp. A decoder learns what the lowest narrow band misses of notes that it
+# hears often; to rarer, lower ones the released decoder gave 6 to 18 dB too little fundamental.
+RARE_BELOW_HZ = 33.7
+# Nepers of power, 9 dB, and not all that may be missed: where a bass has no fundamental to speak
+# of, as much of something else is made one.
+MOST_MADE_UP = 2.1
 SLOWEST_PERIOD = 4  # STFT frames that a period of a bass's low E lasts
 
 
@@ -273,25 +274,23 @@ def partial_log_power(short: Array, long: Array, partials_hz: Array) -> Array:
     rises = _at(
         dynamics(short), np.geomspace(BAND_FMIN_HZ, BAND_FMAX_HZ, NUM_BANDS + 2), partials_hz
     )
-    missed = jnp.interp(partials_hz[..., 0], *missed_below_bands(long.shape[-1]))
-    return (_at(levels, long_edges, partials_hz) + rises).at[..., 0].add(missed)
+    made_up = jnp.interp(partials_hz[..., 0], *missed_below_bands(long.shape[-1]))
+    return (_at(levels, long_edges, partials_hz) + rises).at[..., 0].add(made_up)
 
 
 @functools.lru_cache
 def missed_below_bands(num_long_bands: int) -> tuple[np.ndarray, np.ndarray]:
-    """How much of a low fundamental the lowest narrow band, at 42 Hz, does not see.
-
-    Of notes above `LOWEST_LEARNT_HZ` a decoder learns it, and nothing is made up for here.
+    """What to make up for of a low fundamental, of which the lowest narrow band sees little.
 
     Returns:
       Frequencies in Hz that rise, and nepers of power, of which the last is 0.
     """
-    frequency_hz = np.geomspace(LOWEST_HZ, 1.015 * LOWEST_LEARNT_HZ, 32)
+    frequency_hz = np.geomspace(LOWEST_HZ, 1.015 * RARE_BELOW_HZ, 32)
     seen = tone_in_lowest_band(
         LONG_LENGTH, num_long_bands, LONG_FMIN_HZ, LONG_FMAX_HZ, frequency_hz
     )
-    learnt = np.interp(frequency_hz / LOWEST_LEARNT_HZ, [0.985, 1.015], [0.0, 1.0])
-    return frequency_hz, np.minimum(-seen, MOST_MISSED) * (1.0 - learnt)
+    common = np.interp(frequency_hz / RARE_BELOW_HZ, [0.985, 1.015], [0.0, 1.0])
+    return frequency_hz, np.minimum(-seen, MOST_MADE_UP) * (1.0 - common)
 
 
 def bank_log_power(short: Array, long: Array) -> Array:
