@@ -64,7 +64,7 @@ def _prepare_words(sub: argparse.ArgumentParser) -> None:
     rendered.add_argument("--variants", type=positive(int), help="renderings of every song")
     rendered.add_argument("--seed", type=int, help="of the renderings")
     rendered.add_argument(
-        "--max-seconds", type=positive(float), help="songs are cut there; recordings too"
+        "--max-seconds", type=positive(float), help="songs are cut there, recordings too"
     )
     sub.add_argument(
         "--separator", metavar="FILE.onnx", help="recordings: what takes them apart into stems"
