@@ -43,11 +43,10 @@ class Separator:
         self._session = open_graph(path, "a separator", "separation")
         shapes = [put_in.shape for put_in in self._session.get_inputs()]
         length = shapes[0][-1] if shapes else None
-        fitting = isinstance(length, int) and [
+        if not isinstance(length, int) or shapes != [
             [1, 2, length],
             [1, 4, _WINDOW // 2, math.ceil(length / _HOP)],
-        ]
-        if not isinstance(length, int) or shapes != fitting:
+        ]:
             raise InputError(
                 f"{path}: takes {shapes}; a separator takes stereo [1, 2, N] and its spectrogram "
                 f"[1, 4, {_WINDOW // 2}, N / {_HOP}]."

@@ -59,8 +59,8 @@ LONG_FMIN_HZ, LONG_FMAX_HZ = 40.0, 3520.0
 NUM_PARTIALS = 40
 HALO_FRAMES = 16
 VOICED_SLOPE = 6.0
-# Between the low C and C sharp. A decoder learns what the lowest narrow band misses of notes that
-# it hears often; to rarer, lower ones the released one gave 6 to 18 dB too little fundamental.
+# Between the low C and C sharp. A decoder learns what the lowest narrow band misses of most notes;
+# to lower ones, a twentieth of its training, the released one gave 6 to 18 dB too little.
 RARE_BELOW_HZ = 33.7
 # Nepers of power, 9 dB, and not all that may be missed: where a bass has no fundamental to speak
 # of, as much of something else is made one.
