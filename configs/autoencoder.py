@@ -3,7 +3,7 @@
     bassdiff train autoencoder --config configs/autoencoder.py:small \
         --config.data.source=midi:SONGS --workdir runs/codecs/bass
     bassdiff train autoencoder --config configs/autoencoder.py:small,mix \
-        --config.data.source=midi:SONGS --workdir runs/codecs/mix
+        --config.data.source=midi:SONGS+mixes:RECORDINGS --workdir runs/codecs/mix
 
 size   parameters  hardware            time      expected
 tiny   0.05 M      anything            seconds   nothing: for tests

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bassdiff.data import lead_sheets, midi, songs, splits, stems
 from bassdiff.data.joined import Joined
+from bassdiff.data.mix_folder import MixFolder, mix_tracks
 from bassdiff.data.renderings import Rendered, Score, Settings
 from bassdiff.data.score import Song
 from bassdiff.data.soundfont import default_soundfont
@@ -30,6 +31,7 @@ def open_source(
     max_seconds: float | None = 180.0,
     feel: bool = False,
     drums_alone: bool = False,
+    with_bass: bool = True,
 ) -> Source:
     """Opens one source or several joined by "+".
 
@@ -40,6 +42,8 @@ def open_source(
     - `composed:N`: N songs made up by `songs.compose`; another N.
     - `stems:DIR`: recorded stems as in MUSDB18-HQ; a tenth, by a hash of the name, and if that
       is none, one song.
+    - `mixes:DIR`: finished recordings, for those who need no bass apart (`with_bass=False`);
+      whole sub-folders, as `rules.tracks_by_album` says.
     - `tfds:NAME@DATA_DIR`: a dataset prepared by `bassdiff data prepare`; its validation split.
 
     Args:
@@ -50,17 +54,18 @@ def open_source(
         sound; recorded stems have one.
       seed: with a song's name, decides its renderings.
       cache_dir: keeps rendered songs there as FLAC stems, 16 bits.
-      max_seconds: songs are rendered no further; whole when `None`.
+      max_seconds: songs are rendered, and mixes read, no further; whole when `None`.
       feel: whether players drift in what is rendered.
       drums_alone: whether rendered songs come as their drums, with a bass that holds their root;
         see `over_drums`.
+      with_bass: whether the songs' basses are wanted.
 
     Returns:
       The songs; those of the first variant come first.
 
     Raises:
-      InputError: for an unknown specification or split, one without songs, or `drums_alone` of
-        recorded songs.
+      InputError: for an unknown specification or split, one without songs, `drums_alone` of
+        recorded songs, or the basses of finished recordings.
     """
     if split not in SPLITS:
         raise InputError(f"{split!r} is no split; choose among {', '.join(SPLITS)}.")
@@ -78,7 +83,7 @@ def open_source(
         feel,
         drums_alone,
     )
-    sources = [_open_one(one, split, settings) for one in spec.split("+")]
+    sources = [_open_one(one, split, settings, with_bass) for one in spec.split("+")]
     return sources[0] if len(sources) == 1 else Joined(sources)
 
 
@@ -106,7 +111,7 @@ def _parts(spec: str) -> list[tuple[str, str]]:
     return [(match[1], match[2]) for match in found if match]
 
 
-def _open_one(spec: str, split: str, settings: Settings) -> Source:
+def _open_one(spec: str, split: str, settings: Settings, with_bass: bool) -> Source:
     kind, _, where = spec.strip().partition(":")
     if kind == "midi" and where:
         files = midi_files(_folder(where))
@@ -123,6 +128,18 @@ def _open_one(spec: str, split: str, settings: Settings) -> Source:
         indices = [start + i for start in first for i in range(int(where))]
         scores = [Score(f"composed-{i}", functools.partial(songs.compose, i)) for i in indices]
         return Rendered("composed", scores, settings)
+    if kind == "mixes" and where:
+        if with_bass:
+            raise InputError(
+                f"{spec}: finished recordings have no bass apart; name songs with stems, or take "
+                "these apart by `bassdiff data prepare recordings`. Training a codec of mixes, as "
+                "by autoencoder.py:small,mix, needs no bass."
+            )
+        tracks = mix_tracks(_folder(where), settings.max_seconds)
+        tracks = [track for track in tracks if _in(split, track.split == "validation")]
+        if not tracks:
+            raise InputError(f"{spec}: there are no recordings in this split; check the folder.")
+        return MixFolder(tracks)
     if settings.drums_alone and kind in ("stems", "tfds"):
         raise InputError(
             f"{spec}: the bass of a recorded song cannot be made to hold one note; leave out "
@@ -141,7 +158,7 @@ def _open_one(spec: str, split: str, settings: Settings) -> Source:
 
         return open_prepared(where, split)
     raise InputError(
-        f"{spec!r} names no songs; use midi:DIR, pop909:DIR, composed:N, stems:DIR or "
+        f"{spec!r} names no songs; use midi:DIR, pop909:DIR, composed:N, stems:DIR, mixes:DIR or "
         "tfds:NAME@DATA_DIR."
     )
 

@@ -39,6 +39,7 @@ def build(config: ConfigDict, workdir: Path) -> tuple[AutoencoderObjective, grai
             soundfonts=config.data.soundfonts,
             variants=config.data.variants if split == "train" else 1,
             max_seconds=config.data.max_seconds,
+            with_bass=config.kind == "bass",
         )
         with first_process_first(f"{split} songs"):
             stores[split] = store.build(

@@ -1,0 +1,55 @@
+"""Folders of finished recordings: mixes that nobody has taken apart."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import numpy as np
+
+from bassdiff.audio.io import SAMPLE_RATE_HZ, probe, read, resample
+from bassdiff.data.builders.rules import Reading, Track, tracks_by_album
+from bassdiff.data.stems import AUDIO_SUFFIXES, Stems, varied
+from bassdiff.errors import SilentSong
+
+
+class MixFolder:
+    """Recordings, each a song of one stem, `mix`, that holds the bass too; `bass` is silent.
+
+    Enough to train a codec of mixes, and nothing else.
+    """
+
+    def __init__(self, tracks: list[Track]):
+        """Takes what `mix_tracks` found."""
+        self._tracks = tracks
+
+    @property
+    def names(self) -> list[str]:
+        """Paths within the folder, in order."""
+        return [track.name for track in self._tracks]
+
+    def __len__(self) -> int:
+        return len(self._tracks)
+
+    def __getitem__(self, index: int) -> Stems:
+        return self._tracks[index].read().stems
+
+    def transposed(self, index: int, semitones: int) -> Stems:
+        """Recording `index` in another key; see `varied`."""
+        return varied(self[index], semitones)
+
+
+def mix_tracks(folder: Path, max_seconds: float | None) -> list[Track]:
+    """The recordings in a folder; sub-folders are held out as `tracks_by_album` says."""
+    read = functools.partial(_read_mix, max_seconds=max_seconds)
+    return tracks_by_album(folder, AUDIO_SUFFIXES, read)
+
+
+def _read_mix(path: Path, name: str, max_seconds: float | None) -> Reading:
+    rate_hz = probe(path).sample_rate_hz
+    limit = None if max_seconds is None else round(max_seconds * rate_hz)
+    mono = read(path, limit)[:limit].mean(axis=1, dtype=np.float32)
+    mix = resample(mono, rate_hz, SAMPLE_RATE_HZ)
+    if not mix.any():
+        raise SilentSong(f"{name}: the recording is silent.")
+    return Reading(Stems(name, np.zeros_like(mix), {"mix": mix}, SAMPLE_RATE_HZ))
