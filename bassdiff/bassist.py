@@ -24,7 +24,7 @@ from bassdiff.diffusion.guidance import Chain, chain
 from bassdiff.diffusion.pedal import Pedal
 from bassdiff.errors import InputError
 from bassdiff.material import Draft, Recording, Style
-from bassdiff.models.autoencoder import LATENT_HOP
+from bassdiff.models.features import LATENT_HOP
 from bassdiff.models.unet import UNet
 from bassdiff.preparation import SILENCE_LUFS, Preparation, Start, mono, whole_rate
 from bassdiff.pretrained.codec import Codec

@@ -20,8 +20,8 @@ class GateFailed(Exception):
     """An evaluation fell short of what was asked of it; the command line exits with 3."""
 
 
-class SilentSong(InputError):
-    """A song without a bass, or with nothing else: a job over many songs leaves it out."""
+class UnusableSong(InputError):
+    """A song that a job over many leaves out: without a bass, with nothing else, or damaged."""
 
 
 class Preempted(Exception):

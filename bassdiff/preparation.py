@@ -15,7 +15,7 @@ from bassdiff.diffusion.grounding import StyleGrounding, StyleReplacement
 from bassdiff.diffusion.schedules import SIGMA_MAX
 from bassdiff.errors import InputError
 from bassdiff.material import SPLICE_SECONDS, Draft, Recording, Style, section_shares
-from bassdiff.models.autoencoder import LATENT_HOP
+from bassdiff.models.features import LATENT_HOP
 from bassdiff.pretrained.codec import Codec
 from bassdiff.sampling import Sampling
 

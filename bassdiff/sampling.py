@@ -22,7 +22,7 @@ from bassdiff.diffusion.guidance import (
 from bassdiff.diffusion.schedules import SCHEDULES, SIGMA_MAX, SIGMA_MIN, through
 from bassdiff.diffusion.solvers import SOLVERS
 from bassdiff.errors import InputError
-from bassdiff.models.autoencoder import LATENT_HOP
+from bassdiff.models.features import LATENT_HOP
 from bassdiff.types import Guidance, Solver
 
 MAX_STEPS = 256

@@ -22,6 +22,8 @@ def get_config(which: str = "small") -> ConfigDict:
     config.kind = kind or "bass"
     config.seed = 0
     config.init = ""
+    # Of the weights that `init` names, the encoder alone is taken; a decoder is fitted to it.
+    config.fresh_decoder = False
     config.model = ConfigDict(
         {
             "tiny": dict(has_pitch=True, num_envelope_channels=8, num_long_bands=16,
@@ -61,6 +63,8 @@ def get_config(which: str = "small") -> ConfigDict:
     config.batch_size = {"tiny": 8, "small": 8, "base": 256}[size]
     config.num_parts = 1
     config.crop_samples = 65536
+    # So many crops are heard in another sound: what it was trained on is not all that will come.
+    config.varied_share = 0.0
     config.num_fit_clips = {"tiny": 16, "small": 256, "base": 1024}[size]
     config.mesh = ConfigDict(dict(data=-1, fsdp=1))
     config.checkpoint_every = {"tiny": 4, "small": 250, "base": 1_000}[size]

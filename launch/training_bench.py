@@ -29,7 +29,7 @@ from bassdiff.data import store
 from bassdiff.data.batches import local_batches
 from bassdiff.data.stems import Stems
 from bassdiff.errors import InputError
-from bassdiff.models.autoencoder import LATENT_HOP
+from bassdiff.models.features import LATENT_HOP
 from bassdiff.pretrained.release import load_codecs
 from bassdiff.training.loop import Objective
 from bassdiff.training.utilisation import measured_flops, peak_flops

@@ -19,7 +19,7 @@ from bassdiff.evaluation.fidelity import (
     spectral_distance,
 )
 from bassdiff.evaluation.table import Column, Row, Table, mean_score, ratio_score
-from bassdiff.models.autoencoder import LATENT_HOP
+from bassdiff.models.features import LATENT_HOP
 from bassdiff.pretrained.codec import Codec
 
 # Latents are stored as float16.

@@ -13,12 +13,12 @@ from bassdiff.audio.io import SAMPLE_RATE_HZ
 from bassdiff.bassist import MAX_SECONDS
 from bassdiff.data.stems import Source
 from bassdiff.diffusion.editing import Windowed
-from bassdiff.errors import InputError, SilentSong
+from bassdiff.errors import InputError, UnusableSong
 from bassdiff.evaluation.clips import Clip
 from bassdiff.evaluation.drift import Drift, drift
 from bassdiff.evaluation.seams import Seams, seams, window_borders
 from bassdiff.evaluation.table import Column, Kind, Row, Score, Table, mean_score
-from bassdiff.models.autoencoder import LATENT_HOP
+from bassdiff.models.features import LATENT_HOP
 
 MIN_SEGMENTS = 2
 COLUMNS = (
@@ -89,7 +89,7 @@ def longest(
     for index in progress(range(len(source)), "songs"):
         try:
             stems = source[index]
-        except SilentSong:
+        except UnusableSong:
             continue
         length = min(len(stems.bass), round(MAX_SECONDS * SAMPLE_RATE_HZ))
         mix = stems.mix()[:length]

@@ -26,7 +26,8 @@ from bassdiff.evaluation.memorisation import (
     phrases,
 )
 from bassdiff.evaluation.table import Column, Row, Table, mean_score
-from bassdiff.models.autoencoder import LATENT_HOP, PITCHES
+from bassdiff.models.autoencoder import PITCHES
+from bassdiff.models.features import LATENT_HOP
 from bassdiff.models.pitch import LOWEST_HZ
 from bassdiff.pretrained.codec import Codec
 from bassdiff.pretrained.weights import CodecWeights

@@ -10,7 +10,7 @@ import numpy as np
 from bassdiff.appraisal.stage import MODEL, Stage
 from bassdiff.audio.pitch import pitch_agreement
 from bassdiff.data.stems import Source
-from bassdiff.errors import SilentSong
+from bassdiff.errors import UnusableSong
 from bassdiff.evaluation import anchors
 from bassdiff.evaluation.music import (
     COLUMNS,
@@ -121,7 +121,7 @@ def _embedded(bank: Source, judge: Judge, stage: Stage) -> Bank:
     for index in stage.progress(range(len(bank)), "bank"):
         try:
             bass = bank[index].bass
-        except SilentSong:
+        except UnusableSong:
             continue
         basses.append((bass, judge.bass_vectors(bass)))
     return basses

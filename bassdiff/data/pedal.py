@@ -6,7 +6,7 @@ import collections
 import dataclasses
 
 from bassdiff.data.score import Part, Song
-from bassdiff.errors import SilentSong
+from bassdiff.errors import UnusableSong
 
 
 def over_drums(song: Song) -> Song:
@@ -23,13 +23,13 @@ def over_drums(song: Song) -> Song:
       The song without other parts and without chords.
 
     Raises:
-      SilentSong: it has no drums, or its bass no notes.
+      UnusableSong: it has no drums, or its bass no notes.
     """
     drums = tuple(part for part in song.parts if part.is_drum and part.notes)
     basses = [part for part in song.parts if part.stem == "bass" and part.notes]
     if not drums or not basses:
         missing = "bass" if drums else "drums"
-        raise SilentSong(f"{song.name}: there are no {missing}; leave it out.")
+        raise UnusableSong(f"{song.name}: there are no {missing}; leave it out.")
     root = commonest_pitch(basses)
     held = tuple(
         dataclasses.replace(

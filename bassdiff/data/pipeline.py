@@ -12,6 +12,7 @@ import grain
 import numpy as np
 
 from bassdiff.data.store import Store
+from bassdiff.data.variety import another_sound
 from bassdiff.errors import InputError
 
 # A repeat must be finite for grain to index it; no run sees a song this often.
@@ -36,13 +37,16 @@ class WaveformCrop(grain.transforms.RandomMap):
     """Song number to `{"audio": [N] float32}`: a crop that is loud enough to learn from.
 
     Attributes of the crop: a random row of the field `audio` (int16), a random start, a
-    random gain of up to 6 dB either way.
+    random gain of up to 6 dB either way; a share of them in `another_sound`.
     """
 
-    def __init__(self, store: Store, num_samples: int, min_rms: float = 0.01) -> None:
+    def __init__(
+        self, store: Store, num_samples: int, min_rms: float = 0.01, varied_share: float = 0.0
+    ) -> None:
         self._store = store
         self._num_samples = num_samples
         self._min_rms = min_rms
+        self._varied_share = varied_share
 
     def random_map(self, song: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Reads one crop; the last one tried if none is loud enough."""
@@ -54,7 +58,10 @@ class WaveformCrop(grain.transforms.RandomMap):
             crop = crop.astype(np.float32) / 32768.0
             if np.sqrt(np.mean(np.square(crop))) >= self._min_rms:
                 break
-        return {"audio": crop * np.float32(10.0 ** (rng.uniform(-6.0, 6.0) / 20.0))}
+        crop = crop * np.float32(10.0 ** (rng.uniform(-6.0, 6.0) / 20.0))
+        if self._varied_share and rng.random() < self._varied_share:
+            crop = another_sound(crop, rng)
+        return {"audio": crop}
 
 
 class LatentCrop(grain.transforms.RandomMap):

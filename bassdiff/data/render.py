@@ -16,7 +16,7 @@ from bassdiff.data.annotation import Annotation
 from bassdiff.data.feel import loosened
 from bassdiff.data.score import Part, Song
 from bassdiff.data.stems import Stems
-from bassdiff.errors import SilentSong
+from bassdiff.errors import UnusableSong
 
 # Loudness of each stem while it plays, in dB of full scale before the mix is normalised.
 LEVELS_DB = {"bass": -19.0, "drums": -18.0, "melody": -20.0, "keys": -22.0, "guitar": -22.0}
@@ -76,7 +76,7 @@ def render(
             audio[name] = samples * np.float32(10.0 ** ((target - level) / 20.0))
     if "bass" not in audio or len(audio) < 2:
         missing = "everything else" if "bass" in audio else "the bass"
-        raise SilentSong(f"{song.name}: {missing} is silent there; choose another excerpt.")
+        raise UnusableSong(f"{song.name}: {missing} is silent there; choose another excerpt.")
     total = functools.reduce(np.add, audio.values())
     scale = np.float32(MIX_PEAK / max(peak(total), *map(peak, audio.values())))
     audio = {name: samples * scale for name, samples in audio.items()}

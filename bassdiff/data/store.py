@@ -30,7 +30,7 @@ from bassdiff.data.shards import (
     writing_shard,
 )
 from bassdiff.data.stems import Source
-from bassdiff.errors import InputError, SilentSong
+from bassdiff.errors import InputError, UnusableSong
 
 MANIFEST = "manifest.json"
 BEGUN = MANIFEST + ".begun"
@@ -240,7 +240,7 @@ def _add(
 ) -> None:
     try:
         fields = make(source, song, rng)
-    except SilentSong as error:
+    except UnusableSong as error:
         warnings.warn(f"left out: {error}", stacklevel=2)
         writer.leave_out(str(error))
         return

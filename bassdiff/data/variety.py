@@ -95,3 +95,27 @@ def dressed(samples: np.ndarray, stem: str, rng: np.random.Generator) -> np.ndar
         decay_seconds = float(rng.uniform(0.2, 0.7) if small_room else rng.uniform(0.8, 2.5))
         samples = effects.reverb(samples, decay_seconds, float(rng.uniform(0.02, 0.18)), rng)
     return samples
+
+
+def another_sound(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The same notes as another instrument might sound: boldly equalised, at times overdriven.
+
+    Args:
+      samples: `[N]` float32.
+      rng: draws the settings.
+
+    Returns:
+      `[N]` float32 of the same level.
+    """
+    samples = np.asarray(samples, np.float32)
+    bands = [
+        ("low", float(rng.uniform(60.0, 200.0)), float(rng.normal(0.0, 4.0))),
+        ("peak", float(np.exp(rng.uniform(5.0, 6.8))), float(rng.normal(0.0, 6.0))),
+        ("peak", float(np.exp(rng.uniform(6.5, 8.3))), float(rng.normal(0.0, 6.0))),
+        ("high", float(rng.uniform(1000.0, 6000.0)), float(rng.normal(0.0, 8.0))),
+    ]
+    changed = effects.equalise(samples, bands)
+    if rng.random() < 0.3:
+        changed = effects.drive(changed, float(rng.uniform(0.5, 6.0)))
+    before, after = (float(np.sqrt(np.mean(np.square(x)))) for x in (samples, changed))
+    return changed * np.float32(before / max(after, 1e-9))

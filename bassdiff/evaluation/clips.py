@@ -13,7 +13,7 @@ from bassdiff.audio.io import SAMPLE_RATE_HZ
 from bassdiff.data.annotation import Annotation
 from bassdiff.data.latents import active_frames
 from bassdiff.data.stems import Source, Stems
-from bassdiff.errors import InputError, SilentSong
+from bassdiff.errors import InputError, UnusableSong
 
 # What the paper's published examples last.
 CLIP_SECONDS = 23.8
@@ -113,7 +113,7 @@ def choose(
             break
         try:
             of_song = _clips_of(source[index], index, length, finished)
-        except SilentSong:
+        except UnusableSong:
             of_song = []
         if of_song:
             found.append(of_song)

@@ -7,14 +7,9 @@ import functools
 import jax
 import numpy as np
 
-from bassdiff.models.autoencoder import (
-    HALO_FRAMES,
-    LATENT_HOP,
-    NUM_PITCH_CHANNELS,
-    PITCHES,
-    Autoencoder,
-)
+from bassdiff.models.autoencoder import HALO_FRAMES, NUM_PITCH_CHANNELS, PITCHES, Autoencoder
 from bassdiff.models.chunked import CHUNK_FRAMES, chunked
+from bassdiff.models.features import LATENT_HOP
 from bassdiff.models.pitch import (
     CODE_SIZE,
     NUM_WAVES,

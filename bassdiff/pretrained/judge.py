@@ -12,7 +12,7 @@ import numpy as np
 from bassdiff.audio.io import SAMPLE_RATE_HZ, match_loudness
 from bassdiff.data.mixing import BASS_LUFS, MIX_LUFS
 from bassdiff.errors import InputError
-from bassdiff.models.autoencoder import LATENT_HOP
+from bassdiff.models.features import LATENT_HOP
 from bassdiff.models.matching import MatchingModel
 from bassdiff.pretrained.features import KINDS, Features, open_features
 from bassdiff.pretrained.release import find, matching_name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from pathlib import Path
 
@@ -52,7 +53,8 @@ def build(config: ConfigDict, workdir: Path) -> tuple[AutoencoderObjective, grai
             )
 
     def crops(split: str, num_samples: int) -> grain.MapDataset:
-        crop = pipeline.WaveformCrop(stores[split], num_samples)
+        share = config.varied_share if split == "train" else 0.0
+        crop = pipeline.WaveformCrop(stores[split], num_samples, varied_share=share)
         return pipeline.examples(stores[split], crop, num_samples, config.seed)
 
     def clips(split: str, count: int, num_samples: int) -> np.ndarray:
@@ -83,4 +85,6 @@ def _codec(config: ConfigDict, name: str) -> CodecWeights:
     """The codec to start from, checked to be of the config's model."""
     codec = load_codec(find(name) / f"{config.kind}_codec.safetensors")
     check_model(name, codec.model, config.model)
+    if config.fresh_decoder:
+        codec = dataclasses.replace(codec, params={"encoder": codec.params["encoder"]})
     return codec

@@ -13,8 +13,9 @@ import numpy as np
 import optax
 
 from bassdiff.audio.stft import stft
-from bassdiff.models.autoencoder import STFT_HOP, STFT_LENGTH, SUBFRAMES, Autoencoder
+from bassdiff.models.autoencoder import Autoencoder
 from bassdiff.models.discriminator import Discriminator
+from bassdiff.models.features import STFT_HOP, STFT_LENGTH, SUBFRAMES
 from bassdiff.pretrained.weights import CodecWeights, save_codec
 from bassdiff.training.accumulation import accumulated_gradient
 from bassdiff.training.floor import expansion_floor, linear_floor, overwrite

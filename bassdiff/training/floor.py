@@ -12,7 +12,8 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
-from bassdiff.models.autoencoder import Autoencoder, spectral_features
+from bassdiff.models.autoencoder import Autoencoder
+from bassdiff.models.features import spectral_features
 from bassdiff.types import Array, PyTree
 
 

@@ -6,7 +6,7 @@ import soundfile
 
 from bassdiff.data.latents import waveform_fields
 from bassdiff.data.sources import open_source
-from bassdiff.errors import InputError, SilentSong
+from bassdiff.errors import InputError, UnusableSong
 
 RATE_HZ = 44100
 
@@ -67,12 +67,12 @@ def test_whoever_needs_a_bass_is_told(recordings):
         open_source(recordings)
 
 
-def test_bad_folders_and_silence_are_named(tmp_path):
+def test_bad_folders_silence_and_torn_files_are_named(tmp_path):
     with pytest.raises(InputError, match="there are no recordings in this split"):
         open_source(f"mixes:{tmp_path}", with_bass=False)
     soundfile.write(tmp_path / "still.wav", np.zeros(9000), RATE_HZ)
-    with pytest.raises(SilentSong, match=r"still\.wav: the recording is silent"):
+    with pytest.raises(UnusableSong, match=r"still\.wav: the recording is silent"):
         open_source(f"mixes:{tmp_path}", "all", with_bass=False)[0]
     (tmp_path / "torn.wav").write_bytes(b"RIFF")
-    with pytest.raises(InputError, match=r"torn\.wav"):
+    with pytest.raises(UnusableSong, match=r"torn\.wav"):
         open_source(f"mixes:{tmp_path}", "all", with_bass=False)[1]

@@ -7,7 +7,7 @@ from bassdiff.audio.pitch import track_pitch
 from bassdiff.data.pedal import commonest_pitch, over_drums
 from bassdiff.data.score import Bend, Chord, Note, Part, Song
 from bassdiff.data.sources import open_source
-from bassdiff.errors import InputError, SilentSong
+from bassdiff.errors import InputError, UnusableSong
 
 DRUMS = Part("drums", 0, True, (Note(0.0, 0.1, 36, 100), Note(1.0, 1.1, 38, 100)))
 KEYS = Part("keys", 0, False, (Note(0.0, 2.0, 60, 90),))
@@ -48,7 +48,7 @@ def test_pitch_class_decides_before_pitch():
     ("parts", "missing"), [((KEYS, BASS), "no drums"), ((DRUMS, KEYS), "no bass")]
 )
 def test_songs_without_drums_or_bass_are_left_out(parts, missing):
-    with pytest.raises(SilentSong, match=missing):
+    with pytest.raises(UnusableSong, match=missing):
         over_drums(song(*parts))
 
 

@@ -167,6 +167,19 @@ def test_waveform_crops_are_loud_enough_and_gain_6_db_at_most(waves):
         assert 4 < gain_db.max() < 6.01
 
 
+def test_a_share_of_crops_comes_in_another_sound(waves):
+    plain, varied, some = (WaveformCrop(waves, 1000, varied_share=p) for p in (0.0, 1.0, 0.5))
+    changed = 0
+    for seed in range(40):
+        crops = [
+            crop.random_map(1, np.random.default_rng(seed))["audio"]
+            for crop in (plain, varied, some)
+        ]
+        assert not np.array_equal(crops[0], crops[1])
+        changed += not np.array_equal(crops[0], crops[2])
+    assert 8 < changed < 32
+
+
 def test_a_silent_song_still_gives_a_crop(waves):
     audio = WaveformCrop(waves, 100).random_map(2, np.random.default_rng(0))["audio"]
     np.testing.assert_array_equal(audio, np.zeros(100))

@@ -149,3 +149,24 @@ def test_dressing_changes_sound_and_spares_the_bass_reverb():
             found.append(np.abs(out[int(0.6 * SAMPLE_RATE_HZ) :]).max())
     assert max(tails["bass"]) < 1e-4
     assert np.mean(np.array(tails["keys"]) > 1e-3) > 0.4
+
+
+def test_another_sound_is_as_loud_in_step_and_differs(rng):
+    time = np.arange(SAMPLE_RATE_HZ) / SAMPLE_RATE_HZ
+    bass = sum(np.sin(2 * np.pi * 55.0 * k * time) / k for k in range(1, 30)).astype(np.float32)
+    bass *= 0.1 * (time >= 0.5)
+    shapes = []
+    for seed in range(12):
+        other = variety.another_sound(bass, np.random.default_rng(seed))
+        np.testing.assert_allclose(np.mean(other**2), np.mean(bass**2), rtol=1e-3)
+        assert np.abs(other[: SAMPLE_RATE_HZ // 2]).max() == 0.0
+        power = np.square(
+            np.abs(np.fft.rfft(other[SAMPLE_RATE_HZ // 2 :] * np.hanning(SAMPLE_RATE_HZ // 2)))
+        )
+        shapes.append(10 * np.log10(power[[55, 110, 220, 550, 1100]] / power.sum()))
+    # The same partials, several decibels up and down.
+    assert np.std(shapes, axis=0).mean() > 3.0
+
+
+def test_another_sound_of_silence_is_silence(rng):
+    assert not variety.another_sound(np.zeros(100), rng).any()

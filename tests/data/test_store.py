@@ -18,7 +18,7 @@ import pytest
 from bassdiff.data import shards, store
 from bassdiff.data.stems import Stems
 from bassdiff.data.store import BEGUN, MANIFEST, Store, build, build_part
-from bassdiff.errors import InputError, Preempted, SilentSong
+from bassdiff.errors import InputError, Preempted, UnusableSong
 
 ABOUT = {"codecs": {"mix": "a", "bass": "b"}, "sizes": (1, 2)}
 
@@ -339,7 +339,7 @@ def test_a_silent_song_is_left_out(tmp_path):
     class WithSilence(Songs):
         def __getitem__(self, index):
             if index == 1:
-                raise SilentSong("b.c: the bass is silent there; choose another excerpt.")
+                raise UnusableSong("b.c: the bass is silent there; choose another excerpt.")
             return super().__getitem__(index)
 
     with pytest.warns(UserWarning, match=r"left out: b\.c: the bass is silent"):
@@ -353,7 +353,7 @@ def test_a_silent_song_is_left_out(tmp_path):
 def test_songs_that_are_all_silent_make_no_store(tmp_path):
     class Silence(Songs):
         def __getitem__(self, index):
-            raise SilentSong(f"{self.names[index]}: the bass is silent.")
+            raise UnusableSong(f"{self.names[index]}: the bass is silent.")
 
     with (
         pytest.warns(UserWarning, match="left out"),

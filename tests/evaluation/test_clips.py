@@ -7,7 +7,7 @@ import pytest
 from bassdiff.data.annotation import Annotation
 from bassdiff.data.score import Chord
 from bassdiff.data.stems import Stems
-from bassdiff.errors import InputError, SilentSong
+from bassdiff.errors import InputError, UnusableSong
 from bassdiff.evaluation import anchors
 from bassdiff.evaluation.clips import choose, digest
 from bassdiff.evaluation.fit import harmony, rhythm
@@ -57,7 +57,7 @@ class Songs:
 
     def transposed(self, index, semitones):
         if index == 3:
-            raise SilentSong("silent: the bass is silent there")
+            raise UnusableSong("silent: the bass is silent there")
         seconds, root, silent = ((9, 0, (0, 1)), (5, 5, ()), (1, 7, ()))[index]
         return song(self.names[index], seconds, root + semitones, silent)
 

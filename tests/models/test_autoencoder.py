@@ -5,18 +5,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bassdiff.models.autoencoder import (
-    HALO_FRAMES,
+from bassdiff.audio.io import SAMPLE_RATE_HZ
+from bassdiff.models.autoencoder import HALO_FRAMES, NUM_PITCH_CHANNELS, Autoencoder
+from bassdiff.models.chunked import chunked
+from bassdiff.models.features import (
     LATENT_HOP,
-    NUM_PITCH_CHANNELS,
-    SAMPLE_RATE_HZ,
-    Autoencoder,
     bank_log_power,
     log_power,
     long_centres_hz,
     spectral_features,
 )
-from bassdiff.models.chunked import chunked
 from bassdiff.models.tones import sound_bank
 
 FRAMES = 40

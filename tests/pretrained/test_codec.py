@@ -4,13 +4,10 @@ import jax
 import numpy as np
 import pytest
 
+from bassdiff.audio.io import SAMPLE_RATE_HZ
 from bassdiff.audio.pitch import pitch_agreement
-from bassdiff.models.autoencoder import (
-    HALO_FRAMES,
-    LATENT_HOP,
-    NUM_PITCH_CHANNELS,
-    SAMPLE_RATE_HZ,
-)
+from bassdiff.models.autoencoder import HALO_FRAMES, NUM_PITCH_CHANNELS
+from bassdiff.models.features import LATENT_HOP
 from bassdiff.pretrained import release
 from bassdiff.pretrained.codec import Codec
 from bassdiff.pretrained.weights import CodecWeights

@@ -11,7 +11,8 @@ from bassdiff import recipes
 from bassdiff.audio.io import write
 from bassdiff.errors import InputError
 from bassdiff.models import autoencoder
-from bassdiff.models.autoencoder import LATENT_HOP, Autoencoder
+from bassdiff.models.autoencoder import Autoencoder
+from bassdiff.models.features import LATENT_HOP
 from bassdiff.pretrained.codec import Codec
 from bassdiff.pretrained.weights import load_codec, save_codec
 from bassdiff.training.autoencoder import (
@@ -316,6 +317,26 @@ def test_an_encoder_alone_is_given_a_decoder(recipe, config, tmp_path):
         strict=True,
     ):
         np.testing.assert_allclose(a, b, atol=0.02)
+
+
+def test_a_fresh_decoder_takes_the_encoder_alone(recipe, config, tmp_path):
+    objective, _ = recipe
+    objective.export(jax.jit(objective.init)(jax.random.key(3)), tmp_path / "first")
+    changed = config.copy_and_resolve_references()
+    changed.init, changed.fresh_decoder = str(tmp_path / "first"), True
+    again, _ = recipes.autoencoder.build(changed, tmp_path / "run")
+    assert again.start is not None
+    assert set(again.start.params) == {"encoder"}
+
+
+def test_crops_for_training_are_varied_and_those_for_validation_are_not(config, recipe, tmp_path):
+    objective, dataset = recipe
+    changed = config.copy_and_resolve_references()
+    changed.varied_share = 1.0
+    varied, varied_dataset = recipes.autoencoder.build(changed, tmp_path / "run")
+    assert not np.allclose(dataset[0]["audio"], varied_dataset[0]["audio"], atol=1e-3)
+    assert not np.allclose(objective.fit_clips, varied.fit_clips, atol=1e-3)
+    np.testing.assert_array_equal(objective.validation_clips, varied.validation_clips)
 
 
 def test_a_config_makes_crops_and_a_model(config, recipe, tmp_path):

@@ -2,7 +2,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bassdiff.models.autoencoder import LATENT_HOP, Autoencoder, spectral_features
+from bassdiff.models.autoencoder import Autoencoder
+from bassdiff.models.features import LATENT_HOP, spectral_features
 from bassdiff.training.floor import linear_floor, overwrite, principal_components
 
 NUM_BANDS = 16

@@ -35,7 +35,7 @@ from bassdiff.audio.io import SAMPLE_RATE_HZ, probe, read_mono
 from bassdiff.data import splits
 from bassdiff.data.annotation import Annotation
 from bassdiff.data.stems import Stems
-from bassdiff.errors import InputError, SilentSong
+from bassdiff.errors import InputError, UnusableSong
 
 SILENT_PEAK = 1e-3
 UNMENTIONED_PADDING_SAMPLES = SAMPLE_RATE_HZ
@@ -180,12 +180,12 @@ def check(stems: Stems) -> None:
     """Refuses a song in which there is nothing to learn.
 
     Raises:
-      SilentSong: the bass, or everything else, is silent.
+      UnusableSong: the bass, or everything else, is silent.
     """
     if _peak(stems.bass) < SILENT_PEAK:
-        raise SilentSong(f"{stems.name}: the bass is silent.")
+        raise UnusableSong(f"{stems.name}: the bass is silent.")
     if max(map(_peak, stems.others.values())) < SILENT_PEAK:
-        raise SilentSong(f"{stems.name}: everything but the bass is silent.")
+        raise UnusableSong(f"{stems.name}: everything but the bass is silent.")
 
 
 def check_names(tracks: Sequence[Track], source: str) -> None:

@@ -1,0 +1,204 @@
+"""The features of a latent frame, and the levels of partials and tones that are read off them.
+
+A latent frame stands for 2048 samples. Eight short windows follow its attacks and decays in broad
+bands, and one long window, which reaches into the neighbours, tells pitches apart in narrow ones.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import jax.numpy as jnp
+import numpy as np
+
+from bassdiff.audio.io import SAMPLE_RATE_HZ
+from bassdiff.audio.stft import band_filters, hann, stft
+from bassdiff.models.pitch import LOWEST_HZ
+from bassdiff.models.tones import band_power_of_tones, tone_in_lowest_band
+from bassdiff.types import Array
+
+LATENT_HOP = 2048
+STFT_LENGTH = 1024
+STFT_HOP = 256
+LONG_LENGTH = 8192
+SUBFRAMES = LATENT_HOP // STFT_HOP  # STFT frames per latent frame: three stride-2 stages
+NUM_BANDS = 24
+BAND_FMIN_HZ, BAND_FMAX_HZ = 60.0, 14000.0
+LONG_FMIN_HZ, LONG_FMAX_HZ = 40.0, 3520.0
+# Between the low C and C sharp. A decoder learns what the lowest narrow band misses of most notes;
+# to lower ones, a twentieth of its training, the released one gave 6 to 18 dB too little.
+RARE_BELOW_HZ = 33.7
+# Nepers of power, 9 dB, and not all that may be missed: where a bass has no fundamental to speak
+# of, as much of something else is made one.
+MOST_MADE_UP = 2.1
+SLOWEST_PERIOD = 4  # STFT frames that a period of a bass's low E lasts
+
+
+def spectral_features(audio: Array, num_long_bands: int) -> Array:
+    """Fixed log-magnitude features of each latent frame.
+
+    Eight short frames resolve onsets in 24 broad bands; one long frame (8192 samples)
+    resolves pitch in narrow ones, which a 1024-sample window cannot do below 300 Hz.
+
+    Args:
+      audio: `[B, N]` float32, N a multiple of 2048.
+      num_long_bands: Narrow bands between 40 Hz and 3.5 kHz.
+
+    Returns:
+      `[B, N / 2048, 8 * 24 + num_long_bands]` float32: 0 (silence) to about 1.3.
+    """
+    batch, num_samples = audio.shape
+    num_frames = num_samples // LATENT_HOP
+
+    def log_bands(spectrum: Array, filters: np.ndarray) -> Array:
+        power = jnp.square(spectrum.real) + jnp.square(spectrum.imag)
+        return (10.0 * jnp.log10(power @ filters + 1e-5) + 50.0) / 75.0
+
+    short = log_bands(
+        stft(audio, STFT_LENGTH, STFT_HOP),
+        band_filters(STFT_LENGTH, SAMPLE_RATE_HZ, NUM_BANDS, BAND_FMIN_HZ, BAND_FMAX_HZ),
+    )
+    long = log_bands(
+        stft(audio, LONG_LENGTH, LATENT_HOP),
+        band_filters(LONG_LENGTH, SAMPLE_RATE_HZ, num_long_bands, LONG_FMIN_HZ, LONG_FMAX_HZ),
+    )
+    return jnp.concatenate([short.reshape(batch, num_frames, -1), long], axis=-1)
+
+
+def log_power(features: Array) -> Array:
+    """Inverts the scale of `spectral_features`: natural logarithm of the mean power of a band."""
+    return (75.0 * features - 50.0) * (np.log(10.0) / 10.0)
+
+
+def loudness_rise(short: Array) -> Array:
+    """How much louder, in nepers of power, each 256 samples are than those before: `[B, M]`.
+
+    Args:
+      short: `[B, M, 24]` log-power of the broad bands.
+    """
+    edges = jnp.pad(short, ((0, 0), (1, 1), (0, 0)), mode="edge")
+    return jnp.mean(jnp.maximum(edges[:, 2:] - edges[:, :-2], 0.0), axis=-1)
+
+
+def band_interpolation() -> np.ndarray:
+    """`[24, 513]`: gains of the broad bands to gains of STFT bins, by lines in log-frequency."""
+    centres = np.log(short_centres_hz())
+    bins_hz = np.arange(STFT_LENGTH // 2 + 1) * SAMPLE_RATE_HZ / STFT_LENGTH
+    position = np.log(np.maximum(bins_hz, 1.0))
+    rows = [np.interp(position, centres, row) for row in np.eye(NUM_BANDS)]
+    return np.stack(rows).astype(np.float32)
+
+
+def partial_log_power(short: Array, long: Array, partials_hz: Array) -> Array:
+    """What the features say about the squared amplitude of each partial.
+
+    The long window tells partials apart but smears them over 190 ms; the short one follows
+    their attack and decay. So: the long level at the partial's frequency, plus the short
+    level there relative to its own average over the long window.
+
+    Args:
+      short: `[B, 8 T, 24]` log-power of the broad bands.
+      long: `[B, T, L]` normalised levels of the narrow bands.
+      partials_hz: `[B, 8 T, K]`.
+
+    Returns:
+      `[B, 8 T, K]` natural logarithm of the squared amplitude.
+    """
+    long_edges = np.geomspace(LONG_FMIN_HZ, LONG_FMAX_HZ, long.shape[-1] + 2)
+    width_bins = np.maximum(np.diff(long_edges)[1:] * LONG_LENGTH / SAMPLE_RATE_HZ, 1.0)
+    # A sine of amplitude a puts 1.5 (a N / 4)^2 into the Hann window's three bins.
+    sine = np.log(width_bins / (1.5 * (LONG_LENGTH / 4) ** 2)).astype(np.float32)[None, None]
+    levels = jnp.repeat(log_power(long) + sine, SUBFRAMES, axis=1)
+    rises = _at(
+        dynamics(short), np.geomspace(BAND_FMIN_HZ, BAND_FMAX_HZ, NUM_BANDS + 2), partials_hz
+    )
+    made_up = jnp.interp(partials_hz[..., 0], *missed_below_bands(long.shape[-1]))
+    return (_at(levels, long_edges, partials_hz) + rises).at[..., 0].add(made_up)
+
+
+@functools.lru_cache
+def missed_below_bands(num_long_bands: int) -> tuple[np.ndarray, np.ndarray]:
+    """What to make up for of a low fundamental, of which the lowest narrow band sees little.
+
+    Returns:
+      Frequencies in Hz that rise, and nepers of power, of which the last is 0.
+    """
+    frequency_hz = np.geomspace(LOWEST_HZ, 1.015 * RARE_BELOW_HZ, 32)
+    seen = tone_in_lowest_band(
+        LONG_LENGTH, num_long_bands, LONG_FMIN_HZ, LONG_FMAX_HZ, frequency_hz
+    )
+    common = np.interp(frequency_hz / RARE_BELOW_HZ, [0.985, 1.015], [0.0, 1.0])
+    return frequency_hz, np.minimum(-seen, MOST_MADE_UP) * (1.0 - common)
+
+
+def bank_log_power(short: Array, long: Array) -> Array:
+    """What the features say about the squared amplitude of a tone in each narrow band.
+
+    A tone lights the bands beside its own too, so only bands that stand above both neighbours
+    sound; the others are 52 dB softer, from where training may fetch them.
+
+    Args:
+      short: `[B, 8 T, 24]` log-power of the broad bands.
+      long: `[B, T, L]` normalised levels of the narrow bands.
+
+    Returns:
+      `[B, 8 T, L]` natural logarithms.
+    """
+    num_bands = long.shape[-1]
+    edges = jnp.pad(long, ((0, 0), (0, 0), (1, 1)), constant_values=-1.0)
+    is_peak = (long >= edges[..., :-2]) & (long > edges[..., 2:])
+    of_tone = band_power_of_tones(LONG_LENGTH, num_bands, LONG_FMIN_HZ, LONG_FMAX_HZ)
+    level = log_power(long) - of_tone[None, None]
+    amplitude = jnp.exp(0.5 * (level - 12.0 * (1.0 - is_peak)))
+    ends = jnp.pad(amplitude, ((0, 0), (1, 1), (0, 0)), mode="edge")
+    # A frame's window is in its middle: lines join the middles.
+    place = ((np.arange(SUBFRAMES) + 0.5) / SUBFRAMES - 0.5)[None, None, :, None]
+    before, after = np.maximum(-place, 0.0), np.maximum(place, 0.0)
+    joined = (
+        amplitude[:, :, None] * (1.0 - before - after)
+        + ends[:, :-2, None] * before
+        + ends[:, 2:, None] * after
+    ).reshape(short.shape[0], -1, num_bands)
+    centres_hz = jnp.asarray(long_centres_hz(num_bands), jnp.float32)
+    rises = _at(
+        dynamics(short),
+        np.geomspace(BAND_FMIN_HZ, BAND_FMAX_HZ, NUM_BANDS + 2),
+        jnp.broadcast_to(centres_hz[None, None], joined.shape),
+    )
+    return 2.0 * jnp.log(joined + 1e-9) + jnp.clip(rises, -8.0, 3.0)
+
+
+def long_centres_hz(num_long_bands: int) -> np.ndarray:
+    """The middles of the narrow bands."""
+    return np.geomspace(LONG_FMIN_HZ, LONG_FMAX_HZ, num_long_bands + 2)[1:-1]
+
+
+def short_centres_hz() -> np.ndarray:
+    """The middles of the broad bands."""
+    return np.geomspace(BAND_FMIN_HZ, BAND_FMAX_HZ, NUM_BANDS + 2)[1:-1]
+
+
+def dynamics(short: Array) -> Array:
+    """How far each moment's log-power is from its mean over a long window, `[B, M, 24]`."""
+    count = short.shape[1]
+
+    def smoothed(window: np.ndarray) -> Array:
+        size = len(window)
+        edges = ((0, 0), (size // 2, size - 1 - size // 2), (0, 0))
+        power = jnp.pad(jnp.exp(short), edges, "edge")
+        total = sum(power[:, i : i + count] * window[i] for i in range(size))
+        return jnp.log(total / float(window.sum()) + 1e-9)
+
+    # A low note's window sees single periods come and go: not an envelope, but the pitch itself.
+    return smoothed(np.ones(SLOWEST_PERIOD)) - smoothed(hann(4 * SUBFRAMES))
+
+
+def _at(levels: Array, edges_hz: np.ndarray, frequency_hz: Array) -> Array:
+    """Interpolates levels `[B, M, bands]` at frequencies `[B, M, K]`, by lines in log-frequency."""
+    first, step = np.log(edges_hz[1]), np.log(edges_hz[1] / edges_hz[0])
+    position = jnp.clip((jnp.log(frequency_hz) - first) / step, 0.0, levels.shape[-1] - 1.0)
+    lower = jnp.minimum(position.astype(jnp.int32), levels.shape[-1] - 2)
+    share = position - lower
+    below = jnp.take_along_axis(levels, lower, axis=-1)
+    above = jnp.take_along_axis(levels, lower + 1, axis=-1)
+    return below + share * (above - below)
