@@ -7,6 +7,7 @@ import pytest
 from bassdiff.audio.stft import band_filters, hann
 from bassdiff.models.tones import (
     BANK_PERIOD,
+    DISPERSION,
     SAMPLE_RATE_HZ,
     SPAN,
     advance_phase,
@@ -22,13 +23,21 @@ FRAME = 2048
 LONG = (40.0, 3520.0)
 
 
-def test_the_oscillator_is_a_sum_of_sines_in_phase():
+def test_the_oscillator_is_a_sum_of_partials_that_lead_by_their_squares():
     spans, frequency_hz = 48, 110.0
     frequency = jnp.full((1, spans), frequency_hz)
     amplitudes = np.broadcast_to(np.array([0.5, 0.0, 0.25], np.float32), (1, spans, 3))
     made = oscillate(frequency, advance_phase(frequency), jnp.asarray(amplitudes))
     angle = 2 * np.pi * frequency_hz * np.arange(spans * SPAN) / SAMPLE_RATE_HZ
-    np.testing.assert_allclose(made[0], 0.5 * np.sin(angle) + 0.25 * np.sin(3 * angle), atol=2e-3)
+    first, third = (k * angle + 2 * np.pi * DISPERSION * k**2 for k in (1, 3))
+    np.testing.assert_allclose(made[0], 0.5 * np.sin(first) + 0.25 * np.sin(third), atol=2e-3)
+
+
+def test_equal_partials_make_no_pulse():
+    """In phase, forty of 110 Hz have a kurtosis of 28."""
+    frequency = jnp.full((1, 48), 110.0)
+    made = np.asarray(oscillate(frequency, advance_phase(frequency), jnp.ones((1, 48, 40))))[0]
+    assert 2.0 < np.mean(made**4) / np.mean(made**2) ** 2 < 8.0
 
 
 def test_the_oscillator_leaves_out_what_would_alias():
