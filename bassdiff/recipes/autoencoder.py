@@ -30,6 +30,8 @@ def build(config: ConfigDict, workdir: Path) -> tuple[AutoencoderObjective, grai
     """The autoencoder's objective and its crops; stores waveforms under `workdir/data`."""
     if config.kind not in ("bass", "mix"):
         raise InputError(f"config.kind={config.kind!r} is not a codec; use bass or mix")
+    if config.fresh_decoder and not config.init:
+        raise InputError("config.fresh_decoder needs an encoder; name weights by config.init")
     model = Autoencoder(**config.model, dtype=compute_dtype(config))
     codec, origin = start.start(workdir, config.init, functools.partial(_codec, config))
     stores = {}

@@ -351,6 +351,7 @@ def test_a_config_makes_crops_and_a_model(config, recipe, tmp_path):
     [
         ("kind", "drums", "config.kind='drums' is not a codec; use bass or mix"),
         ("crop_samples", 2**20, "no song of the store has"),
+        ("fresh_decoder", True, "needs an encoder; name weights by config.init"),
     ],
 )
 def test_configs_that_cannot_be_used_are_refused(config, tmp_path, key, value, message):
