@@ -63,7 +63,8 @@ def get_config(which: str = "small") -> ConfigDict:
     config.batch_size = {"tiny": 8, "small": 8, "base": 256}[size]
     config.num_parts = 1
     config.crop_samples = 65536
-    # So many crops are heard in another sound: what it was trained on is not all that will come.
+    # The share, 0 to 1, of crops that are heard in another sound: what a codec is trained on is not
+    # all that will come. Without `init`, the encoder too is fitted to them.
     config.varied_share = 0.0
     config.num_fit_clips = {"tiny": 16, "small": 256, "base": 1024}[size]
     config.mesh = ConfigDict(dict(data=-1, fsdp=1))

@@ -115,8 +115,8 @@ def run(task: str, request: Request, progress: Progress) -> Table:
         "weights": {
             "name": Path(request.weights).name,
             "unet": weights.unet.checksum,
-            "mix_codec": weights.mix_codec.fingerprint,
-            "bass_codec": weights.bass_codec.fingerprint,
+            "mix_codec": weights.mix_codec.checksum,
+            "bass_codec": weights.bass_codec.checksum,
         },
         "sampling": {**weights.unet.bindings["sampling"], **request.knobs},
         "judge": judge.name if judge else None,

@@ -67,7 +67,7 @@ def waveform_fields(
 
     Args:
       kind: "bass" for one row, the bass; "mix" for `num_mixes` random mixes.
-      num_mixes: Rows of a mix.
+      num_mixes: Rows of a mix; of a song with one other stem, all would be the same: one.
     """
 
     def make(source: Source, song: int, rng: np.random.Generator) -> Mapping[str, np.ndarray]:
@@ -75,7 +75,8 @@ def waveform_fields(
         if kind == "bass":
             rows = normalised_bass(stems)[None]
         else:
-            rows = np.stack([random_mix(stems, rng) for _ in range(num_mixes)])
+            count = num_mixes if len(stems.others) > 1 else 1
+            rows = np.stack([random_mix(stems, rng) for _ in range(count)])
         scale = np.maximum(1.0, np.abs(rows).max(axis=1, keepdims=True))
         return {"audio": np.round(rows / scale * 32767).astype(np.int16)}
 

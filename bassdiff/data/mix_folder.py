@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from bassdiff.audio.io import SAMPLE_RATE_HZ, probe, read, resample
-from bassdiff.data.builders.rules import Reading, Track, tracks_by_album
+from bassdiff.data.builders.rules import SILENT_PEAK, Reading, Track, tracks_by_album
 from bassdiff.data.stems import AUDIO_SUFFIXES, Stems, varied
 from bassdiff.errors import InputError, UnusableSong
 
@@ -54,6 +54,6 @@ def _read_mix(path: Path, name: str, max_seconds: float | None) -> Reading:
         # Among hundreds of found files a torn one is not worth the job.
         raise UnusableSong(str(error)) from error
     mix = resample(mono, rate_hz, SAMPLE_RATE_HZ)
-    if not mix.any():
+    if np.abs(mix).max(initial=0.0) < SILENT_PEAK:
         raise UnusableSong(f"{name}: the recording is silent.")
     return Reading(Stems(name, np.zeros_like(mix), {"mix": mix}, SAMPLE_RATE_HZ))

@@ -157,8 +157,9 @@ def _open_one(spec: str, split: str, settings: Settings, with_bass: bool) -> Sou
         from bassdiff.data.builders.reading import open_prepared
 
         return open_prepared(where, split)
+    mixes = "" if with_bass else "mixes:DIR, "
     raise InputError(
-        f"{spec!r} names no songs; use midi:DIR, pop909:DIR, composed:N, stems:DIR, mixes:DIR or "
+        f"{spec!r} names no songs; use midi:DIR, pop909:DIR, composed:N, stems:DIR, {mixes}or "
         "tfds:NAME@DATA_DIR."
     )
 

@@ -168,7 +168,8 @@ def build_part(
       make: Turns the song of an index into fields `[rows, frames, ...]` of equal `frames`;
         its generator is seeded by the song's name, so a store that was resumed, or made in parts,
         equals any other, and a song's arrays do not depend on which others there are.
-        Songs without a bass are left out with a warning, and named in the manifest.
+        Where it raises `UnusableSong`, the song is left out with a warning, and named in the
+        manifest.
       manifest: Recorded beside the names, everything that decides what is stored; a store made
         with another one is refused.
       seed: Root of the generators.

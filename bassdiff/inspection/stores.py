@@ -67,7 +67,7 @@ def inspect_store(
         mean = total / np.maximum(count, 1)
         std = np.sqrt(np.maximum(square / np.maximum(count, 1) - mean**2, 0.0))
         channels[side] = {"mean": mean.tolist(), "std": std.tolist()}
-    doubtful = [[song, "left out when it was encoded: silent"] for song in left_out]
+    doubtful = [[song, "left out when it was encoded: silent or unusable"] for song in left_out]
     for song in songs:
         for side in SIDES:
             if bad := song[f"{side}_not_finite"]:

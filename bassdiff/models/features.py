@@ -26,7 +26,7 @@ NUM_BANDS = 24
 BAND_FMIN_HZ, BAND_FMAX_HZ = 60.0, 14000.0
 LONG_FMIN_HZ, LONG_FMAX_HZ = 40.0, 3520.0
 # Between the low C and C sharp. A decoder learns what the lowest narrow band misses of most notes;
-# to lower ones, a twentieth of its training, one gave 6 to 18 dB too little.
+# to lower ones, a twentieth of its training, an earlier one gave 6 to 18 dB too little.
 RARE_BELOW_HZ = 33.7
 # Nepers of power, 9 dB, and not all that may be missed: where a bass has no fundamental to speak
 # of, as much of something else is made one.

@@ -17,9 +17,9 @@ from bassdiff.types import Array
 
 # Amplitudes change once in so many samples.
 SPAN = 256
-# Cycles by which partial k leads, by k squared, as the higher partials of a stiff string do. All in
-# phase make one pulse a period, a buzz that basses do not have: above 1 kHz, their kurtosis is 4 to
-# 5 where that of such pulses was 10 to 12.
+# Cycles by which partial k leads, by k squared. All in phase make one pulse a period, a buzz that
+# basses do not have: above 1 kHz, their kurtosis is 4 to 5 where that of such pulses was 10 to 16
+# (`pretrained/small/scores/codec-peaks.json`).
 DISPERSION = 1.0 / 140.0
 # Spans after which every tone of a bank is where it began: its frequencies are multiples of a
 # sixth of a hertz, and its phases integers that no length of song makes inexact.

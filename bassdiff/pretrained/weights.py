@@ -42,6 +42,7 @@ class CodecWeights:
       std: Their global standard deviation around that mean.
       fingerprint: Identifies the latent space.
       training: How it was trained.
+      checksum: Identifies the file, decoder and all; empty for what was never in one.
     """
 
     model: Autoencoder
@@ -50,6 +51,7 @@ class CodecWeights:
     std: float
     fingerprint: str
     training: dict[str, Any]
+    checksum: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,6 +153,7 @@ def load_codec(path: Path) -> CodecWeights:
         float(latents["std"][0]),
         metadata["fingerprint"],
         metadata["training"],
+        _checksum(tensors, metadata),
     )
 
 

@@ -30,10 +30,16 @@ def build(config: ConfigDict, workdir: Path) -> tuple[AutoencoderObjective, grai
     """The autoencoder's objective and its crops; stores waveforms under `workdir/data`."""
     if config.kind not in ("bass", "mix"):
         raise InputError(f"config.kind={config.kind!r} is not a codec; use bass or mix")
-    if config.fresh_decoder and not config.init:
-        raise InputError("config.fresh_decoder needs an encoder; name weights by config.init")
+    if not 0.0 <= config.varied_share <= 1.0:
+        raise InputError(f"config.varied_share={config.varied_share} is no share; use 0 to 1")
+    if config.fresh_decoder and config.train_encoder:
+        raise InputError(
+            "config.fresh_decoder is for an encoder that stays; set train_encoder=False"
+        )
     model = Autoencoder(**config.model, dtype=compute_dtype(config))
     codec, origin = start.start(workdir, config.init, functools.partial(_codec, config))
+    if config.fresh_decoder and codec is None:
+        raise InputError("config.fresh_decoder needs an encoder; name weights by config.init")
     stores = {}
     for split in ("train", "validation"):
         source = open_source(

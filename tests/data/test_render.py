@@ -151,7 +151,7 @@ def test_dressing_changes_sound_and_spares_the_bass_reverb():
     assert np.mean(np.array(tails["keys"]) > 1e-3) > 0.4
 
 
-def test_another_sound_is_as_loud_in_step_and_differs(rng):
+def test_another_sound_is_as_loud_and_begins_when_it_did():
     time = np.arange(SAMPLE_RATE_HZ) / SAMPLE_RATE_HZ
     bass = sum(np.sin(2 * np.pi * 55.0 * k * time) / k for k in range(1, 30)).astype(np.float32)
     bass *= 0.1 * (time >= 0.5)
@@ -159,7 +159,8 @@ def test_another_sound_is_as_loud_in_step_and_differs(rng):
     for seed in range(12):
         other = variety.another_sound(bass, np.random.default_rng(seed))
         np.testing.assert_allclose(np.mean(other**2), np.mean(bass**2), rtol=1e-3)
-        assert np.abs(other[: SAMPLE_RATE_HZ // 2]).max() == 0.0
+        sounds = np.flatnonzero(np.abs(other) > 0.01 * np.abs(other).max())
+        assert 0 <= sounds[0] - SAMPLE_RATE_HZ // 2 < 0.005 * SAMPLE_RATE_HZ
         power = np.square(
             np.abs(np.fft.rfft(other[SAMPLE_RATE_HZ // 2 :] * np.hanning(SAMPLE_RATE_HZ // 2)))
         )

@@ -123,6 +123,16 @@ def test_no_flipped_bit_passes(tmp_path, run_folders, codecs, kind):
     assert refused > 0.95 * len(places)
 
 
+def test_the_checksum_tells_decoders_apart_too(tmp_path, tiny_autoencoder):
+    model, params = tiny_autoencoder
+    codecs = []
+    for name, saved in (("a", params), ("b", params), ("c", changed(params, "decoder"))):
+        save_codec(tmp_path / name, model, saved, MEAN, 1.5, {})
+        codecs.append(load_codec(tmp_path / name))
+    assert codecs[0].checksum == codecs[1].checksum != codecs[2].checksum
+    assert codecs[0].fingerprint == codecs[2].fingerprint
+
+
 def test_the_fingerprint_tells_latent_spaces_apart(tmp_path, tiny_autoencoder):
     """By the encoder, by the statistics and by the fields that decide what an encoder does."""
     model, params = tiny_autoencoder

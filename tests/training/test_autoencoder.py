@@ -329,6 +329,29 @@ def test_a_fresh_decoder_takes_the_encoder_alone(recipe, config, tmp_path):
     assert set(again.start.params) == {"encoder"}
 
 
+def test_an_encoder_that_a_fresh_decoder_is_fitted_to_stays(config, tmp_path):
+    changed = config.copy_and_resolve_references()
+    changed.init, changed.fresh_decoder, changed.train_encoder = "small", True, True
+    with pytest.raises(InputError, match="for an encoder that stays"):
+        recipes.autoencoder.build(changed, tmp_path / "run")
+
+
+def test_a_codec_of_mixes_is_fitted_to_finished_recordings(get_config, tmp_path, rng):
+    for album in range(12):
+        path = tmp_path / "music" / f"album {album}" / "a.wav"
+        path.parent.mkdir(parents=True)
+        write(path, plucks(rng, 2 * CROP_SAMPLES + 3000), RATE_HZ)
+    config = get_config("autoencoder", "tiny,mix")
+    config.data.source = f"mixes:{tmp_path / 'music'}"
+    config.crop_samples, config.num_fit_clips = CROP_SAMPLES, 4
+    objective, dataset = recipes.autoencoder.build(config, tmp_path / "run")
+    assert objective.kind == "mix"
+    assert dataset[0]["audio"].std() > 0.01
+    config.kind = "bass"
+    with pytest.raises(InputError, match="no bass apart"):
+        recipes.autoencoder.build(config, tmp_path / "other")
+
+
 def test_crops_for_training_are_varied_and_those_for_validation_are_not(config, recipe, tmp_path):
     objective, dataset = recipe
     changed = config.copy_and_resolve_references()
@@ -352,6 +375,7 @@ def test_a_config_makes_crops_and_a_model(config, recipe, tmp_path):
         ("kind", "drums", "config.kind='drums' is not a codec; use bass or mix"),
         ("crop_samples", 2**20, "no song of the store has"),
         ("fresh_decoder", True, "needs an encoder; name weights by config.init"),
+        ("varied_share", 1.5, "config.varied_share=1.5 is no share"),
     ],
 )
 def test_configs_that_cannot_be_used_are_refused(config, tmp_path, key, value, message):
