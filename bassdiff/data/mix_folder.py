@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bassdiff.audio.io import SAMPLE_RATE_HZ, probe, read, resample
+from bassdiff.audio.io import SAMPLE_RATE_HZ, read_channels
 from bassdiff.data.builders.rules import SILENT_PEAK, Reading, Track, tracks_by_album
 from bassdiff.data.stems import AUDIO_SUFFIXES, Stems, varied
 from bassdiff.errors import InputError, UnusableSong
@@ -47,13 +47,10 @@ def mix_tracks(folder: Path, max_seconds: float | None) -> list[Track]:
 
 def _read_mix(path: Path, name: str, max_seconds: float | None) -> Reading:
     try:
-        rate_hz = probe(path).sample_rate_hz
-        limit = None if max_seconds is None else round(max_seconds * rate_hz)
-        mono = read(path, limit)[:limit].mean(axis=1, dtype=np.float32)
+        mix = read_channels(path, max_seconds).mean(axis=0)
     except InputError as error:
         # Among hundreds of found files a torn one is not worth the job.
         raise UnusableSong(str(error)) from error
-    mix = resample(mono, rate_hz, SAMPLE_RATE_HZ)
     if np.abs(mix).max(initial=0.0) < SILENT_PEAK:
         raise UnusableSong(f"{name}: the recording is silent.")
     return Reading(Stems(name, np.zeros_like(mix), {"mix": mix}, SAMPLE_RATE_HZ))

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from bassdiff.audio.io import SAMPLE_RATE_HZ, probe, read, resample
+from bassdiff.audio.io import SAMPLE_RATE_HZ, read_channels
 from bassdiff.data import roles
 from bassdiff.data.builders.base import SongBuilder, SourceConfig
 from bassdiff.data.builders.rules import Reading, Track, tracks_by_album, within_full_scale
@@ -63,7 +63,9 @@ def read_recording(path: Path, name: str, separator: str, max_seconds: float | N
     Raises:
       InputError: it cannot be read, is too short, or has no bass or nothing beside it.
     """
-    stereo = _read_stereo(path, max_seconds)
+    channels = read_channels(path, max_seconds)
+    # The first two, or the only one twice.
+    stereo = channels[[0, min(1, len(channels) - 1)]]
     if stereo.shape[1] < MIN_SECONDS * SAMPLE_RATE_HZ:
         raise InputError(f"{name}: lasts less than {MIN_SECONDS:g} s.")
     stems = _opened(separator).separate(stereo)
@@ -76,16 +78,6 @@ def read_recording(path: Path, name: str, separator: str, max_seconds: float | N
         raise InputError(f"{name}: has nothing but a bass and drums.")
     missing = [stem for stem in STEMS if stem not in stems]
     return within_full_scale(name, stems, [f"without {stem}, next to silent" for stem in missing])
-
-
-def _read_stereo(path: Path, max_seconds: float | None) -> np.ndarray:
-    """`[2, N]` at 44.1 kHz: the first two channels, or the only one twice."""
-    rate_hz = probe(path).sample_rate_hz
-    limit = None if max_seconds is None else round(max_seconds * rate_hz)
-    channels = read(path, limit)[:limit].T
-    return np.stack(
-        [resample(channels[i], rate_hz, SAMPLE_RATE_HZ) for i in (0, min(1, len(channels) - 1))]
-    )
 
 
 @functools.lru_cache(maxsize=1)
