@@ -49,8 +49,9 @@ def _read_mix(path: Path, name: str, max_seconds: float | None) -> Reading:
     try:
         mix = read_channels(path, max_seconds).mean(axis=0)
     except InputError as error:
-        # Among hundreds of found files a torn one is not worth the job.
-        raise UnusableSong(str(error)) from error
+        # Among hundreds of found files a torn one is not worth the job. Manifests travel with their
+        # stores, so they name it within its folder.
+        raise UnusableSong(f"{name}: {str(error).removeprefix(f'{path}: ')}") from error
     if np.abs(mix).max(initial=0.0) < SILENT_PEAK:
         raise UnusableSong(f"{name}: the recording is silent.")
     return Reading(Stems(name, np.zeros_like(mix), {"mix": mix}, SAMPLE_RATE_HZ))

@@ -38,13 +38,15 @@ def inspect_store(
       InputError: no song has latents.
     """
     names, num_frames = store.manifest["names"], store.manifest["num_frames"]
+    reasons = store.manifest["left_out"]
     chosen = drawn_evenly(len(store), num_songs)
     songs: list[dict[str, Any]] = []
-    left_out = []
+    left_out = {}
     sums = {side: np.zeros((3, 1)) for side in SIDES}
     for index in progress(chosen, "songs"):
         if not num_frames[index]:
-            left_out.append(names[index])
+            song_name = names[index]
+            left_out[song_name] = reasons[song_name].removeprefix(f"{song_name}: ")
             continue
         song: dict[str, Any] = {
             "name": names[index],
@@ -67,7 +69,7 @@ def inspect_store(
         mean = total / np.maximum(count, 1)
         std = np.sqrt(np.maximum(square / np.maximum(count, 1) - mean**2, 0.0))
         channels[side] = {"mean": mean.tolist(), "std": std.tolist()}
-    doubtful = [[song, "left out when it was encoded: silent or unusable"] for song in left_out]
+    doubtful = [[song, f"left out when it was encoded: {why}"] for song, why in left_out.items()]
     for song in songs:
         for side in SIDES:
             if bad := song[f"{side}_not_finite"]:

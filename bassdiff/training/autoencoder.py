@@ -338,13 +338,16 @@ class AutoencoderObjective:
     def export(self, state: TrainState, folder: Path) -> None:
         """Writes `<kind>_codec.safetensors` with the statistics of its latents."""
         mean, std = self._statistics(state.ema)
+        training = {"kind": self.kind, "steps": int(state.step), **self.origin}
+        if self.start is not None and "decoder" not in self.start.params:
+            training["fresh_decoder"] = True
         save_codec(
             folder / f"{self.kind}_codec.safetensors",
             self.model,
             jax.device_get(state.ema),
             mean,
             std,
-            training={"kind": self.kind, "steps": int(state.step), **self.origin},
+            training=training,
         )
 
     def _statistics(self, params: PyTree) -> tuple[np.ndarray, float]:

@@ -9,15 +9,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from bassdiff.audio.atomic import atomic_file
 from bassdiff.errors import InputError
 from bassdiff.pretrained.weights import CodecWeights, UNetWeights
 
 RECORD = "init.json"
-# `init`: the name of the weights; `init_checksum`: what they were. Empty for noise.
-Origin: TypeAlias = dict[str, str]
+# `init`: the name of the weights; `init_checksum`: what they were; `init_training`: how they came
+# about, with what they had started from in turn. Empty for noise.
+Origin: TypeAlias = dict[str, Any]
 Weights = TypeVar("Weights", UNetWeights, CodecWeights)
 
 
@@ -42,8 +43,11 @@ def start(
     if not name:
         return None, {}
     weights = load(name)
-    checksum = weights.fingerprint if isinstance(weights, CodecWeights) else weights.checksum
-    origin = {"init": name, "init_checksum": checksum}
+    origin = {
+        "init": name,
+        "init_checksum": weights.checksum,
+        "init_training": weights.training,
+    }
     if begun is not None and begun != origin:
         raise InputError(
             f"{name} is not any more what the run in {workdir} began with; bring it back or use "

@@ -10,6 +10,7 @@ from bassdiff import cli
 from bassdiff.data.annotation import Annotation
 from bassdiff.data.stems import Stems
 from bassdiff.data.store import build
+from bassdiff.errors import UnusableSong
 from bassdiff.inspection import charts
 from bassdiff.inspection.measures import clipped_runs, estimate_key, measure
 
@@ -143,3 +144,20 @@ def test_a_store_of_latents_says_which_values_are_not_finite(tmp_path, rng):
     np.testing.assert_allclose(found["channels"]["bass"]["mean"], 2.0, atol=0.2)
     np.testing.assert_allclose(found["channels"]["bass"]["std"], 3.0, atol=0.2)
     assert "1 values of its mix are not finite" in (tmp_path / "page" / "index.html").read_text()
+
+
+def test_a_store_of_latents_says_why_songs_were_left_out(tmp_path):
+    def make(source, song, _):
+        if song:
+            raise UnusableSong(f"{source.names[song]}: the bass is silent.")
+        arrays = {side: np.ones((1, 9, 2), np.float16) for side in ("bass", "mix")}
+        return arrays | {"active": np.ones((1, 9), bool)}
+
+    songs = Songs()
+    songs.names = list(songs.names)
+    with pytest.warns(UserWarning, match="left out"):
+        build(tmp_path / "latents", songs, make, {"split": "all", "codecs": {}}, seed=0)
+    assert inspect(tmp_path / "latents", tmp_path / "page") == 0
+    assert figures(tmp_path / "page")["left_out"] == {songs.names[1]: "the bass is silent."}
+    page = (tmp_path / "page" / "index.html").read_text()
+    assert "left out when it was encoded: the bass is silent." in page

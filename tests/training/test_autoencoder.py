@@ -289,7 +289,11 @@ def test_a_codec_can_start_from_another(recipe, config, tmp_path):
             np.testing.assert_array_equal(a, b)
     again.export(begun, tmp_path / "second")
     second = load_codec(tmp_path / "second" / "bass_codec.safetensors")
-    assert second.fingerprint == first.fingerprint == second.training["init_checksum"]
+    assert second.fingerprint == first.fingerprint
+    # Which decoder it was, too: a fingerprint knows only encoders.
+    assert second.training["init_checksum"] == first.checksum != first.fingerprint
+    assert second.training["init_training"] == first.training
+    assert "fresh_decoder" not in second.training
     changed.model.decoder_width = 6
     with pytest.raises(InputError, match=r"config.model.decoder_width is 6 and .* has 8"):
         recipes.autoencoder.build(changed, tmp_path / "run")
@@ -327,6 +331,9 @@ def test_a_fresh_decoder_takes_the_encoder_alone(recipe, config, tmp_path):
     again, _ = recipes.autoencoder.build(changed, tmp_path / "run")
     assert again.start is not None
     assert set(again.start.params) == {"encoder"}
+    again.export(jax.jit(again.init)(jax.random.key(0)), tmp_path / "second")
+    trained = load_codec(tmp_path / "second" / "bass_codec.safetensors").training
+    assert trained["fresh_decoder"] is True
 
 
 def test_an_encoder_that_a_fresh_decoder_is_fitted_to_stays(config, tmp_path):

@@ -91,12 +91,14 @@ def test_a_resumed_run_keeps_to_what_it_began_with(
     checksum = load_weights(tiny_weights).unet.checksum
     assert unet.training == {
         "steps": 6, "crop_frames": 32, "init": str(tiny_weights), "init_checksum": checksum,
+        "init_training": load_weights(tiny_weights).unet.training,
     }  # fmt: skip
 
 
 def test_what_a_run_began_with_is_known_from_its_first_checkpoint_on(tmp_path, tiny_weights):
     class Loaded:
         checksum = "now"
+        training = {"steps": 8, "init": "older"}  # noqa: RUF012
 
     asked = []
 
@@ -106,7 +108,11 @@ def test_what_a_run_began_with_is_known_from_its_first_checkpoint_on(tmp_path, t
 
     assert start.start(tmp_path, "", load) == (None, {})
     _, origin = start.start(tmp_path, "small", load)
-    assert origin == {"init": "small", "init_checksum": "now"}
+    assert origin == {
+        "init": "small",
+        "init_checksum": "now",
+        "init_training": {"steps": 8, "init": "older"},
+    }
     start.remember(tmp_path, origin)
     # Without a checkpoint it never began.
     assert start.start(tmp_path, "other", load)[1]["init"] == "other"
