@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from bassdiff.audio.pitched import partials, pitchless
+from bassdiff.audio.pitched import in_tune, partials, pitchless
 
-RATE_HZ = 44100
+RATE_HZ, LOW_RATE_HZ = 44100, 11025
 FRAME = 2048
 
 
@@ -61,10 +61,50 @@ def test_a_pure_tone_that_stutters_has_pitch():
     assert not told(np.sin(2 * np.pi * 220 * time) * (np.sin(2 * np.pi * 3 * time) > 0)).any()
 
 
-def test_partials_are_counted():
-    time = np.arange(4 * RATE_HZ) / RATE_HZ
-    tones = sum(np.sin(2 * np.pi * hz * time) for hz in (300.0, 500.0, 1210.0, 60.0, 4000.0))
-    counts, shares, sounding = partials(tones)
-    assert np.median(counts) == 3
+@pytest.mark.parametrize("window", [2048, 4096])
+def test_partials_are_found_where_they_sound(window):
+    time = np.arange(4 * LOW_RATE_HZ) / LOW_RATE_HZ
+    hertz = np.array([300.0, 500.0, 1210.0])
+    tones = sum(np.sin(2 * np.pi * hz * time) for hz in (*hertz, 60.0, 4000.0))
+    places, shares, sounding = partials(tones.astype(np.float32), window)
+    assert np.all(np.median(places.sum(axis=1)) == len(hertz))
+    heard = 100.0 * 2 ** (np.flatnonzero(np.median(places, axis=0)) / 120)
+    # Within three cents of the middle of a place, which is ten wide.
+    np.testing.assert_allclose(np.log2(heard / hertz), 0.0, atol=8 / 1200)
     assert np.median(shares) > 0.95
     assert sounding[5:-5].all()
+
+
+def heard_at(semitones):
+    return np.bincount(np.round(10 * np.asarray(semitones)).astype(int), minlength=558)
+
+
+def test_a_scale_is_in_tune_however_it_is_tuned(rng):
+    scale = np.array([octave + step for octave in (12, 24, 36) for step in (0, 2, 4, 5, 7, 9, 11)])
+    assert in_tune(heard_at(scale)) == pytest.approx(21.0)
+    assert in_tune(heard_at(scale + 0.4)) == pytest.approx(21.0)
+    # Sounds that are heard often are not taken for many.
+    assert in_tune(1000 * heard_at(scale)) == pytest.approx(21.0)
+    assert in_tune(heard_at([14.3])) == pytest.approx(1.0)
+    assert in_tune(np.zeros(558)) == 0.0
+    anywhere = [in_tune(heard_at(rng.uniform(0, 55, 21))) for _ in range(400)]
+    assert np.mean(anywhere) == pytest.approx(1.0, abs=0.2)
+
+
+def distorted(seconds):
+    """Power chords of low guitars, as loud as the distortion lets them be."""
+    time = np.arange(round(seconds * RATE_HZ)) / RATE_HZ
+    roots = 73.4 * 2 ** (np.array([0, 3, 5, 1, 0, 6, 5, 3])[(time * 2).astype(int) % 8] / 12)
+    phase = 2 * np.pi * np.cumsum(roots) / RATE_HZ
+    return 0.3 * np.tanh(30 * sum(np.sin(phase * ratio) for ratio in (1.0, 1.4983, 2.0)))
+
+
+def test_distorted_guitars_beneath_drums_have_pitch(rng):
+    assert not told(distorted(14.0) + drums(14.0, rng)).any()
+
+
+def test_drums_that_ring_have_none(rng):
+    time = np.arange(12 * RATE_HZ) / RATE_HZ
+    since = time % 0.5
+    rings = sum(np.sin(2 * np.pi * hz * since) for hz in (187.0, 331.0, 812.0))
+    assert told(drums(12.0, rng) + 0.1 * rings * np.exp(-6 * since)).all()
