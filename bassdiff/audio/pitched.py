@@ -45,13 +45,13 @@ def pitchless(mix: np.ndarray, num_frames: int, frame_seconds: float) -> np.ndar
       `[num_frames]` bool; False where nothing sounds.
     """
     low = soxr.resample(np.asarray(mix, np.float32), SAMPLE_RATE_HZ, _RATE_HZ)
-    evidence = np.zeros(())
-    for window in _WINDOWS:
-        places, share, sounding = partials(low, window)
-        evidence = evidence + np.log1p(in_tune(_near(places))) / len(_WINDOWS)
-        if window == min(_WINDOWS):
-            heard = _near(sounding)
-            is_little = _near(share * sounding) < _LEAST_SHARE * heard
+    found = {window: partials(low, window) for window in _WINDOWS}
+    evidence = np.mean(
+        [np.log1p(in_tune(_near(places))) for places, _, _ in found.values()], axis=0
+    )
+    _, share, sounding = found[min(_WINDOWS)]
+    heard = _near(sounding)
+    is_little = _near(share * sounding) < _LEAST_SHARE * heard
     # Moments that hardly anything sounds near say nothing.
     enough = 0.1 * _NEAR_SECONDS * _RATE_HZ / _HOP
     told = (evidence < np.log1p(_LEAST_IN_TUNE)) & is_little & (heard > enough)
