@@ -101,17 +101,12 @@ def read(path: str | os.PathLike[str], max_samples: int | None = None) -> np.nda
     return np.concatenate(decoded)
 
 
-def read_channels(
-    path: str | os.PathLike[str],
-    max_seconds: float | None = None,
-    sample_rate_hz: int = SAMPLE_RATE_HZ,
-) -> np.ndarray:
-    """Decodes the beginning of an audio file, or all of it, and resamples it.
+def read_channels(path: str | os.PathLike[str], max_seconds: float | None = None) -> np.ndarray:
+    """Decodes the beginning of an audio file, or all of it, and resamples it to 44.1 kHz.
 
     Args:
       path: a file of any format libsndfile or ffmpeg decodes.
       max_seconds: what is beyond is not read; all when `None`.
-      sample_rate_hz: rate of the result.
 
     Returns:
       `[channels, N]` float32, as stored (full scale is 1).
@@ -122,7 +117,7 @@ def read_channels(
     rate_hz = probe(path).sample_rate_hz
     limit = None if max_seconds is None else round(max_seconds * rate_hz)
     channels = read(path, limit)[:limit].T
-    return np.stack([resample(channel, rate_hz, sample_rate_hz) for channel in channels])
+    return np.stack([resample(channel, rate_hz, SAMPLE_RATE_HZ) for channel in channels])
 
 
 def blocks(
