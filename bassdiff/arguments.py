@@ -168,8 +168,8 @@ def _sweep(sub: argparse.ArgumentParser) -> None:
         default=[],
         metavar="SETTING=VALUE,VALUE",
         help="values of a setting; repeated for others: weights, solver, schedule, steps, "
-        "guidance, guidance_kind, rescale, sigma_min, grounding, style_strength, pedal, "
-        "window_seconds",
+        "guidance, guidance_kind, guidance_low, guidance_high, "
+        "rescale, sigma_min, grounding, style_strength, pedal, window_seconds",
     )
     _appraisal_arguments(sub, "sweep")
 
@@ -259,6 +259,10 @@ def _sampling_arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--weights", default="small", metavar="NAME_OR_DIR")
     sub.add_argument("--adapter", metavar="FILE", help="a sound of your own for these weights")
     sub.add_argument("--guidance", type=float, help="how closely to follow the mix; 1 is off")
+    sub.add_argument(
+        "--guidance-low", type=float, help="lowest noise level at which the kind interval guides"
+    )
+    sub.add_argument("--guidance-high", type=float, help="and the highest")
     sub.add_argument("--rescale", type=float, help="0 to 1: undo the distortion of strong guidance")
     sub.add_argument("--steps", type=int, help="2 to 256")
     sub.add_argument("--solver", help="see README; euler, heun, dpmpp2m, unipc, ...")

@@ -218,7 +218,13 @@ class Bassist:
         if held is not None:
             share[:frames] = sampling.pedal * held
 
-        cond = Cond(padded(mix_latents), np.ones(1, np.float32), np.full(1, frames, np.int32))
+        cond = Cond(
+            padded(mix_latents),
+            np.ones(1, np.float32),
+            np.full(1, frames, np.int32),
+            *self._preparation.style_condition(grounding, 1),
+            mix_noise=np.zeros(1, np.float32),
+        )
         levels = sampling.sigmas(start.sigma_max)
         # Padded to one length, so that the number of steps does not recompile either.
         sigmas = np.pad(levels, (0, MAX_STEPS - sampling.steps), constant_values=levels[-1])

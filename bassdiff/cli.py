@@ -33,7 +33,16 @@ if TYPE_CHECKING:
     from bassdiff.material import Draft, Style
 
 KNOBS = (
-    *("guidance", "guidance_kind", "rescale", "steps", "solver", "schedule"),
+    *(
+        "guidance",
+        "guidance_kind",
+        "guidance_low",
+        "guidance_high",
+        "rescale",
+        "steps",
+        "solver",
+        "schedule",
+    ),
     *("grounding", "style_strength", "pedal", "window_seconds"),
 )
 

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 
 from bassdiff.audio.io import SAMPLE_RATE_HZ, loudness_lufs, match_loudness, read_mono, resample
@@ -98,13 +99,28 @@ class Preparation:
             mean,
             strength,
             self._timbre,
+            self._codec.sounding,
             sections,
             spread,
             np.float32(sampling.grounding == "moments"),
         )
 
+    def style_condition(
+        self, grounding: StyleGrounding | StyleReplacement, rows: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """A style as the network is told of it, `[rows, C]`, and whether there is one, `[rows]`.
+
+        The network was told of one sound at a time: where several take turns, grounding alone
+        sees to them.
+        """
+        style = np.asarray(grounding.style).reshape(-1, self._codec.num_channels)
+        used = np.flatnonzero(np.any(style != 0.0, axis=1))
+        one = len(used) == 1 and float(grounding.strength) > 0.0
+        told = style[used[0]] * self._timbre if one else np.zeros_like(style[0])
+        return np.tile(told, (rows, 1)), np.full(rows, np.float32(one))
+
     def style_latents(self, style: Recording, sample_rate_hz: int) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation `[C]` of a bass recording's latents, silence included.
+        """Mean and standard deviation `[C]` of a bass recording's latents where it sounds.
 
         Raises:
           InputError: If the recording cannot be read or has no sound.
@@ -116,7 +132,10 @@ class Preparation:
                 f"{MIN_STYLE_SECONDS} s at least"
             )
         latents = self._codec.encode(match_loudness(wave, SAMPLE_RATE_HZ, BASS_LUFS))
-        return latents.mean(axis=0), latents.std(axis=0)
+        share = np.asarray(self._codec.sounding(jnp.asarray(latents)[None]))[0] + 1e-4
+        mean = np.average(latents, axis=0, weights=share[:, 0])
+        variance = np.average(np.square(latents - mean), axis=0, weights=share[:, 0])
+        return mean.astype(np.float32), np.sqrt(variance).astype(np.float32)
 
     def start(self, draft: Draft, sample_rate_hz: int, num_samples: int) -> Start:
         """A draft as latents, as long as a mix of `num_samples` at 44.1 kHz.

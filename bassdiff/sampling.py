@@ -48,6 +48,8 @@ class Sampling:
         where its levels end.
       guidance_kind: A name in `GUIDANCES`.
       guidance: Weight of guidance, 1 (off) upwards.
+      guidance_low: Lower end, in noise levels, of where the kind `interval` guides.
+      guidance_high: Upper end.
       rescale: Latent rescaling of the guided estimate, 0 to 1, for `cfg` and `interval`.
       grounding: `mean` or `moments` (mean and spread) of the estimate, or `replacement` of the
         mean of x.
@@ -64,6 +66,8 @@ class Sampling:
     sigma_min: float = SIGMA_MIN
     guidance_kind: str = "cfg"
     guidance: float = 2.5
+    guidance_low: float = 1.5
+    guidance_high: float = SIGMA_MAX
     rescale: float = 0.7
     grounding: str = "mean"
     style_strength: float = 1.0
@@ -94,6 +98,8 @@ class Sampling:
             ("steps", 2, MAX_STEPS),
             ("sigma_min", 0.001, 10.0),
             ("guidance", 0.0, 100.0),
+            ("guidance_low", 0.0, SIGMA_MAX),
+            ("guidance_high", 0.0, SIGMA_MAX),
             ("rescale", 0.0, 1.0),
             ("style_strength", 0.0, 10.0),
             ("pedal", 0.0, 1.0),
@@ -146,7 +152,9 @@ def _cfg(sampling: Sampling) -> CFG:
 GUIDANCES: dict[str, Callable[[Sampling, np.ndarray], tuple[Any, ...]]] = {
     "none": lambda s, _: (),
     "cfg": lambda s, _: (_cfg(s),),
-    "interval": lambda s, _: (Interval(_cfg(s)),),
+    "interval": lambda s, _: (
+        Interval(_cfg(s), np.float32(s.guidance_low), np.float32(s.guidance_high)),
+    ),
     "cfgpp": lambda s, sigmas: (CFGpp(sigmas, np.float32(s.guidance / CFGPP_UNIT)),),
     "apg": lambda s, _: (APG(np.float32(s.guidance)),),
     "cfg_zero_star": lambda s, _: (CFGZeroStar(np.float32(s.guidance)),),

@@ -28,15 +28,28 @@ class Cond(struct.PyTreeNode):
       keep: `[B]` float, 1 where the mix may be used and 0 where it is dropped.
         Dropout in training and the unconditional branch of guidance share it.
       frames: `[B]` int32, how many leading frames of each row are real.
+      style: `[B, C]` mean latents of a reference over its sounding frames, 0 in channels that hold
+        notes; None if no row has one.
+      keep_style: `[B]`, 1 where the style may be used, 0 where a row has none.
+      mix_noise: `[B]` standard deviation of noise that is on the mix's latents; None for none.
     """
 
     mix: Array
     keep: Array
     frames: Array
+    style: Array | None = None
+    keep_style: Array | None = None
+    mix_noise: Array | None = None
 
     def null(self) -> Cond:
         """The same batch without its mix: the unconditional branch of guidance."""
         return self.replace(keep=jnp.zeros_like(self.keep))
+
+    def unstyled(self) -> Cond:
+        """The same batch without its styles."""
+        if self.keep_style is None:
+            return self
+        return self.replace(keep_style=jnp.zeros_like(self.keep_style))
 
     def mask(self) -> Array:
         """`[B, T, 1]` float32, 1 on real frames and 0 on padding."""

@@ -26,21 +26,23 @@ def get_config(which: str = "small") -> ConfigDict:
     config.fresh_decoder = False
     config.model = ConfigDict(
         {
-            "tiny": dict(has_pitch=True, num_envelope_channels=8, num_long_bands=16,
-                         encoder_width=8, decoder_width=8, decoder_blocks=1),
-            "small": dict(has_pitch=True, num_envelope_channels=40, num_long_bands=80,
-                          encoder_width=32, decoder_width=128, decoder_blocks=1),
-            "base": dict(has_pitch=True, num_envelope_channels=40, num_long_bands=160,
-                         encoder_width=256, decoder_width=768, decoder_blocks=3),
-        }[size]
+            # A mix has no one pitch and is only listened to: channels that are each as loud as any
+            # other, of narrow bands a quarter tone apart.
+            "tiny,mix": dict(num_envelope_channels=8, num_long_bands=16,
+                             encoder_width=8, decoder_width=8, decoder_blocks=1),
+            "small,mix": dict(num_envelope_channels=128, num_long_bands=156,
+                              encoder_width=32, decoder_width=128, decoder_blocks=1),
+            "base,mix": dict(num_envelope_channels=128, num_long_bands=156,
+                             encoder_width=256, decoder_width=768, decoder_blocks=3),
+            "tiny": dict(num_spectrum_channels=6, num_dynamics_channels=2,
+                         decoder_width=8, decoder_blocks=1),
+            "small": dict(num_spectrum_channels=32, num_dynamics_channels=8,
+                          decoder_width=128, decoder_blocks=1),
+            "base": dict(num_spectrum_channels=32, num_dynamics_channels=12,
+                         decoder_width=512, decoder_blocks=3),
+        }[which]
     )  # fmt: skip
-    if kind == "mix":
-        # A mix has no one pitch and is only listened to: twice as many channels, each as loud
-        # as any other, of narrow bands a quarter tone apart.
-        config.model.has_pitch = False
-        config.model.num_envelope_channels = 8 if size == "tiny" else 128
-        config.model.num_long_bands = 16 if size == "tiny" else 156
-    config.whitening = 0.5 if kind == "mix" else 0.25
+    config.whitening = 0.5 if kind == "mix" else 0.125
     config.discriminator = ConfigDict(
         dict(frame_lengths=(512, 1024, 2048), width={"tiny": 2, "small": 8, "base": 32}[size])
     )
@@ -66,6 +68,10 @@ def get_config(which: str = "small") -> ConfigDict:
     # The share, 0 to 1, of crops that are heard in another sound: what a codec is trained on is not
     # all that will come. Without `init`, the encoder too is fitted to them.
     config.varied_share = 0.0
+    # Weights whose diffusion model leaves the latents, of this share of the crops, that the decoder
+    # learns from; empty for true latents alone.
+    config.denoiser = ""
+    config.denoised_share = 0.5
     config.num_fit_clips = {"tiny": 16, "small": 256, "base": 1024}[size]
     config.mesh = ConfigDict(dict(data=-1, fsdp=1))
     config.checkpoint_every = {"tiny": 4, "small": 250, "base": 1_000}[size]

@@ -25,16 +25,18 @@ def get_config(size: str = "small") -> ConfigDict:
     config.model = ConfigDict(
         {
             "tiny": dict(widths=(16, 24), num_blocks=1, attention_levels=(1,), num_heads=2,
-                         bias_reach_frames=64),
+                         reach_frames=64),
             "small": dict(widths=(128, 192, 256, 384), num_blocks=2, attention_levels=(2, 3),
-                          num_heads=4, bias_reach_frames=256),
+                          num_heads=4, reach_frames=256),
             "base": dict(widths=(320, 640, 768, 1024), num_blocks=3, attention_levels=(1, 2, 3),
-                         num_heads=16, bias_reach_frames=512),
+                         num_heads=16, reach_frames=512),
         }[size]
     )  # fmt: skip
     config.bfloat16 = size == "base"
     config.levels = "cosine"
-    config.drop_mix = 0.1
+    config.conditioning = ConfigDict(
+        dict(drop_mix=0.1, drop_mix_low=0.7, mix_noise=0.4, drop_style=0.5)
+    )
     config.learning_rate = {"tiny": 1e-3, "small": 6e-4, "base": 2e-4}[size]
     config.warmup_steps = {"tiny": 2, "small": 200, "base": 5_000}[size]
     config.weight_decay = 0.01
@@ -46,7 +48,7 @@ def get_config(size: str = "small") -> ConfigDict:
     # the backward pass: both trade time for memory.
     config.num_parts = 1
     config.model.remat = size == "base"
-    config.crop_frames = {"tiny": 32, "small": 256, "base": 512}[size]
+    config.crop_frames = {"tiny": 32, "small": 512, "base": 512}[size]
     config.mesh = ConfigDict(dict(data=-1, fsdp=1))
     config.checkpoint_every = {"tiny": 4, "small": 250, "base": 1_000}[size]
     config.validate_every = {"tiny": 8, "small": 500, "base": 5_000}[size]

@@ -57,7 +57,9 @@ def get_config(size: str = "small") -> ConfigDict:
     config.bfloat16 = False
     config.levels = "cosine"
     # Playing without a mix is not trained: guidance leads away from it.
-    config.drop_mix = 0.0
+    config.conditioning = ConfigDict(
+        dict(drop_mix=0.0, drop_mix_low=0.0, mix_noise=0.0, drop_style=0.5)
+    )
     config.learning_rate = {"tiny": 1e-3, "small": 2e-3}[size]
     config.warmup_steps = {"tiny": 2, "small": 20}[size]
     config.weight_decay = 0.0

@@ -193,7 +193,7 @@ def guidance_costs(weights: Weights, repeats: int) -> dict[str, float]:
         for kind in GUIDANCES
     }
     programs["interval outside"] = compiled((Interval(CFG(), 2.0, 5.0),), 1)
-    programs["mix_and_style"] = compiled((MixAndStyle(style),), 1)
+    programs["mix_and_style"] = compiled((MixAndStyle(),), 1)
     programs["cfg with grounding and edit"] = compiled(
         (CFG(), StyleGrounding(style), Keep(np.zeros((1, 1, 1)), np.zeros((1, 1, 1)))), 1
     )

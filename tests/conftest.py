@@ -24,7 +24,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bassdiff.models.autoencoder import Autoencoder
+from bassdiff.models.bass_codec import BassCodec
+from bassdiff.models.mix_codec import MixCodec
 from bassdiff.models.unet import UNet
 from bassdiff.pretrained import weights
 from bassdiff.types import Cond
@@ -109,7 +110,7 @@ def tiny_unet(randomised, make_cond):
         num_blocks=1,
         attention_levels=(2,),
         num_heads=2,
-        bias_reach_frames=16,
+        reach_frames=16,
     )
     cond = make_cond(1, 8, 3)
     shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 8, 4)), jnp.ones(1), cond)
@@ -118,14 +119,8 @@ def tiny_unet(randomised, make_cond):
 
 @pytest.fixture(scope="session")
 def tiny_autoencoder(randomised):
-    """An autoencoder of the smallest useful sizes and its noise parameters."""
-    model = Autoencoder(
-        has_pitch=True,
-        num_envelope_channels=4,
-        num_long_bands=8,
-        encoder_width=4,
-        decoder_width=8,
-    )
+    """A bass codec of the smallest useful sizes and its noise parameters."""
+    model = BassCodec(num_spectrum_channels=3, num_dynamics_channels=1, decoder_width=8)
     shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 8 * 2048)))
     return model, randomised(shapes["params"])
 
@@ -135,13 +130,22 @@ def tiny_weights(tmp_path_factory, randomised):
     """A folder of untrained weights of the `tiny` sizes, enough for every command."""
     folder = tmp_path_factory.mktemp("weights")
     prints = {}
-    for kind, channels in (("mix", (False, 8)), ("bass", (True, 8))):
-        model = Autoencoder(*channels, num_long_bands=16, encoder_width=8, decoder_width=8)
+    for kind, model in (
+        ("mix", MixCodec(8, num_long_bands=16, encoder_width=8, decoder_width=8)),
+        ("bass", BassCodec(6, 2, decoder_width=8)),
+    ):
         params = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 8192)))["params"]
         path = folder / f"{kind}_codec.safetensors"
         mean = np.zeros(model.num_channels, np.float32)
         prints[f"{kind}_codec"] = weights.save_codec(path, model, params, mean, 1.0, {})
-    unet = UNet(model.num_channels, (16, 24), num_blocks=1, attention_levels=(1,), num_heads=2)
+    unet = UNet(
+        model.num_channels,
+        widths=(16, 24),
+        num_blocks=1,
+        attention_levels=(1,),
+        num_heads=2,
+        reach_frames=64,
+    )
     cond = Cond(jnp.zeros((1, 8, 8)), jnp.ones(1), jnp.full(1, 8, jnp.int32))
     arguments = jax.random.key(0), jnp.zeros((1, 8, model.num_channels)), jnp.ones(1), cond
     params = jax.jit(unet.init)(*arguments)["params"]

@@ -18,6 +18,7 @@ from bassdiff.evaluation.fidelity import (
     log_mel_distance,
     spectral_distance,
 )
+from bassdiff.evaluation.sound import sound
 from bassdiff.evaluation.table import Column, Row, Table, mean_score, ratio_score
 from bassdiff.models.features import LATENT_HOP
 from bassdiff.pretrained.codec import Codec
@@ -30,6 +31,10 @@ COLUMNS = (
     Column("log_mel", "log-mel distance", "mean difference in dB, 64 bands", "lower"),
     Column("spectral", "spectral distance", "mean difference in dB, windows of 256 to 4096 "
            "samples", "lower"),
+    Column("hnr_loss", "loss of harmonic-to-noise ratio", "dB that a copy lies below its "
+           "original", "lower", digits=1),
+    Column("attack_loss", "loss of attack", "dB that the steepest rise of notes is less steep "
+           "than the original's", "lower", digits=1),
     Column("frame_power", "frames heard", "log2 of how much more goes with periods of 512, 1024 "
            "or 2048 samples than in the original, the worst of them; 1 is twice", "lower"),
     Column("chroma", "chroma of mixes", "correlation of a mix's chroma with that of the mix after "
@@ -96,6 +101,9 @@ def codec(stage: Stage) -> Table:
             measured["pitch_kept"].append(agreement.within_25_cents)
             measured["log_mel"].append(log_mel_distance(true, copy))
             measured["spectral"].append(spectral_distance(true, copy))
+            was, now = sound(true), sound(copy)
+            measured["hnr_loss"].append(was.hnr_db - now.hnr_db)
+            measured["attack_loss"].append(was.attack_db - now.attack_db)
             measured["frame_power"].append(frame_power(true, copy))
             if is_mix_heard:
                 mix = match_loudness(stage.clips[number].mix, SAMPLE_RATE_HZ, MIX_LUFS)

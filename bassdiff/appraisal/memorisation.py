@@ -26,7 +26,7 @@ from bassdiff.evaluation.memorisation import (
     phrases,
 )
 from bassdiff.evaluation.table import Column, Row, Table, mean_score
-from bassdiff.models.autoencoder import PITCHES
+from bassdiff.models.bass_codec import PITCHES_PER_FRAME, BassCodec
 from bassdiff.models.features import LATENT_HOP
 from bassdiff.models.pitch import LOWEST_HZ
 from bassdiff.pretrained.codec import Codec
@@ -73,7 +73,7 @@ def open_training(folder: str, codec: CodecWeights) -> Store:
             f"{folder}: its latents are not of these weights' bass codec; name the store that they "
             "were trained on, or encode it with --weights"
         )
-    if not codec.model.has_pitch:
+    if not isinstance(codec.model, BassCodec):
         raise InputError("the bass codec of these weights has no pitch, so no melodies to compare")
     return store
 
@@ -180,7 +180,7 @@ def heard_phrases(codec: Codec, bass: np.ndarray) -> Phrases:
 
 def notes_of(codec: Codec, latents: np.ndarray) -> np.ndarray:
     """`[T, C]` to the nearest note of every frame, `[T]` int16 semitones; `SILENT` without one."""
-    frequency_hz, sounds = (values[::PITCHES] for values in codec.pitch(latents))
+    frequency_hz, sounds = (values[::PITCHES_PER_FRAME] for values in codec.pitch(latents))
     semitones = np.rint(12 * np.log2(frequency_hz / LOWEST_HZ)).astype(np.int16)
     return np.where(sounds, semitones, np.int16(SILENT))
 

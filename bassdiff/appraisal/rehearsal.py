@@ -51,7 +51,7 @@ class Rehearsal:
     def __call__(self, state: TrainState, log: RunLog) -> None:
         """Plays with the averaged parameters and logs the scores as `music/...`."""
         mix = jnp.asarray(self._objective.validation["mix"])
-        style = jnp.zeros((len(mix), 1, self._objective.model.num_channels))
+        style = jnp.zeros((len(mix), self._objective.model.num_channels))
         played = np.asarray(self._play(state.ema, mix, self._guidance, style, 0.0))
         # A model that has gone wrong must not take the run with it: it is heard as silent.
         basses = [np.nan_to_num(self._objective.decode(latents)) for latents in played]

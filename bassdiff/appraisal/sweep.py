@@ -167,6 +167,9 @@ def num_evaluations(sampling: Sampling) -> int:
     """Rows that the network computes for one bass; both branches of guidance count."""
     per_step = 2 if sampling.solver in ("heun", "churn") else 1
     calls = per_step * (sampling.steps - 1) + 1
+    if sampling.guidance_kind == "interval":
+        low, high = sampling.guidance_low, sampling.guidance_high
+        return calls + int(sum(low <= sigma <= high for sigma in sampling.sigmas()))
     return calls if sampling.guidance_kind == "none" else 2 * calls
 
 

@@ -65,10 +65,12 @@ class WaveformCrop(grain.transforms.RandomMap):
 
 
 class LatentCrop(grain.transforms.RandomMap):
-    """Song number to `{"bass": [T, C], "mix": [T, C']}` float32: a crop in which the bass plays.
+    """Song number to crops in which the bass plays, float32.
 
-    `active` of the store says for each frame whether the bass sounds; crops with less than
-    a quarter of active frames are drawn again.
+    `{"bass": [T, C], "mix": [T, C'], "reference": [T, C]}`: a bass and its mix, and the same bass
+    from elsewhere in the song, which has its sound and not its notes. `active` of the store says
+    for each frame whether the bass sounds; crops with less than a quarter of active frames are
+    drawn again.
     """
 
     def __init__(self, store: Store, num_frames: int, min_active: float = 0.25) -> None:
@@ -78,18 +80,27 @@ class LatentCrop(grain.transforms.RandomMap):
 
     def random_map(self, song: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Reads one crop; the last one tried if the bass rests in all."""
-        active = self._store.read(song, "active")
-        for _ in range(CROP_TRIALS):
-            start = int(rng.integers(active.shape[1] - self._num_frames + 1))
-            if active[0, start : start + self._num_frames].mean() >= self._min_active:
-                break
+        active = self._store.read(song, "active")[0]
         num_keys, num_mixes = (self._store.num_rows(song, name) for name in ("bass", "mix"))
-        row = int(rng.integers(num_mixes))
-        rows = {"bass": row // (num_mixes // num_keys), "mix": row}
+        mix = int(rng.integers(num_mixes))
+        bass = mix // (num_mixes // num_keys)
+        start, elsewhere = self._start(active, rng), self._start(active, rng)
+
+        def crop(field: str, row: int, first: int) -> np.ndarray:
+            return self._store.crop(song, field, row, first, self._num_frames).astype(np.float32)
+
         return {
-            name: self._store.crop(song, name, row, start, self._num_frames).astype(np.float32)
-            for name, row in rows.items()
+            "bass": crop("bass", bass, start),
+            "mix": crop("mix", mix, start),
+            "reference": crop("bass", bass, elsewhere),
         }
+
+    def _start(self, active: np.ndarray, rng: np.random.Generator) -> int:
+        for _ in range(CROP_TRIALS):
+            start = int(rng.integers(len(active) - self._num_frames + 1))
+            if active[start : start + self._num_frames].mean() >= self._min_active:
+                break
+        return start
 
 
 class ConfusableCrops(grain.transforms.RandomMap):

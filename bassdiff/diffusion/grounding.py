@@ -1,8 +1,8 @@
 """Style grounding: pulls a sample towards the sound of a reference, inside every step.
 
-A reference is known by the mean, and perhaps the spread, of its latents over time. Decorators of
-the denoiser, like those of `guidance.py`; put them after what contrasts or rescales, which would
-move the mean that they have set.
+A reference is known by the mean, and perhaps the spread, of its latents over the frames that sound.
+Decorators of the denoiser, like those of `guidance.py`; put them after what contrasts or rescales,
+which would move the mean that they have set.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from flax import struct
 
 from bassdiff.diffusion.guidance import Place, interleave, rescaled
 from bassdiff.diffusion.schedules import noise_rate
-from bassdiff.diffusion.statistics import frame_mean
+from bassdiff.diffusion.statistics import Sounding, frame_mean
 from bassdiff.types import Array, Cond, Denoise
 
 
@@ -25,8 +25,9 @@ class StyleGrounding(struct.PyTreeNode):
         w = strength * channels * noise_rate(sigma)
         x0 <- x0 + w (style - mean_frames x0)
 
-    Weighted by the noise rate, it decides the sound while everything is still open and leaves
-    the details to the model. With a `spread` it matches each channel's deviation too:
+    Means are weighted by how much of each frame of x0 sounds. Weighted by the noise rate, it
+    decides the sound while everything is still open and leaves the details to the model. With a
+    `spread` it matches each channel's deviation too:
 
         x0 <- x0 + w (style - mean + match_spread (spread / std_frames x0 - 1) (x0 - mean))
 
@@ -34,13 +35,14 @@ class StyleGrounding(struct.PyTreeNode):
     and means are taken by section.
 
     Attributes:
-      style: `[C]`, `[S, C]` or `[B, S, C]`: mean over all frames of the references' normalised
-        latents. Blend references by averaging these.
+      style: `[C]`, `[S, C]` or `[B, S, C]`: mean over sounding frames of the references'
+        normalised latents. Blend references by averaging these.
       strength: 0 (off) to 1 (the mean is the reference's at full noise); more exaggerates.
       channels: `[C]` share of the pull that each channel takes; channels that hold notes
         rather than sound should take none, or the reference's key would be imposed too.
+      sounding: How much of a frame sounds; None if all do.
       sections: `[T, S]` shares, each row of sum 1; None is a single section.
-      spread: Standard deviation over frames of the references, shaped like `style`.
+      spread: Standard deviation over sounding frames of the references, shaped like `style`.
       match_spread: 0 (the mean only) to 1.
 
     Source: the paper's abstract names the technique; the formula of the mean is inferred from
@@ -51,6 +53,7 @@ class StyleGrounding(struct.PyTreeNode):
     style: Array
     strength: Array | float = 1.0
     channels: Array | float = 1.0
+    sounding: Sounding | None = None
     sections: Array | None = None
     spread: Array | None = None
     match_spread: Array | float = 1.0
@@ -64,10 +67,11 @@ class StyleGrounding(struct.PyTreeNode):
             if sections is None:
                 sections = jnp.ones((x.shape[1], 1))
             share = sections[None, :, :] * cond.mask()  # [B, T, S]
-            count = jnp.maximum(jnp.sum(share, axis=1), 1e-6)[..., None]
+            weight = share if self.sounding is None else share * (self.sounding(x0) + 1e-4)
+            count = jnp.maximum(jnp.sum(weight, axis=1), 1e-6)[..., None]
 
             def by_section(values: Array) -> Array:
-                return jnp.einsum("bts,btc->bsc", share, values) / count
+                return jnp.einsum("bts,btc->bsc", weight, values) / count
 
             def by_frame(values: Array) -> Array:
                 shape = (share.shape[0], share.shape[2], values.shape[2])
@@ -123,38 +127,33 @@ class StyleReplacement(struct.PyTreeNode):
 class MixAndStyle(struct.PyTreeNode):
     """Classifier-free guidance with a scale of its own for the mix and for the style.
 
-        x0 = x0_null + scale (x0_mix - x0_null) + style_scale (x0_style - x0_mix)
+        x0 = x0_null + scale (x0_mix - x0_null) + style_scale (x0_both - x0_mix)
 
-    x0_style is the model's estimate where the mean of x is the reference's, so a style may be
-    contrasted as a mix is, though the model was never told of one. All three come from one call
-    on three times the rows.
+    x0_mix knows the mix and x0_both the condition's style too. All three come from one call on
+    three times the rows.
 
     Attributes:
-      style: `[C]` or `[B, 1, C]`, as in `StyleGrounding`.
       scale: Guidance weight of the mix; 1 is the conditional model.
       style_scale: Weight of the style; 0 is off.
-      channels: As in `StyleGrounding`.
       rescale: As in `CFG`.
 
     Source: the two scales of arXiv 2211.09800, section 3.2, with style as the second.
     """
 
     place: ClassVar[Place] = Place.CONTRAST
-    style: Array
     scale: Array | float = 2.5
     style_scale: Array | float = 1.0
-    channels: Array | float = 1.0
     rescale: Array | float = 0.7
 
     def __call__(self, denoise: Denoise) -> Denoise:
         """Wraps `denoise`."""
 
         def guided(x: Array, sigma: Array, cond: Cond) -> Array:
-            nudged = x + _shift(self.style, self.channels, x, cond)
-            triple = jax.tree.map(interleave, cond.null(), cond, cond)
-            x0 = denoise(interleave(x, x, nudged), interleave(sigma, sigma, sigma), triple)
-            null, mix, style = jnp.moveaxis(x0.reshape(-1, 3, *x0.shape[1:]), 1, 0)
-            estimate = null + self.scale * (mix - null) + self.style_scale * (style - mix)
+            plain = cond.unstyled()
+            triple = jax.tree.map(interleave, plain.null(), plain, cond)
+            x0 = denoise(interleave(x, x, x), interleave(sigma, sigma, sigma), triple)
+            null, mix, both = jnp.moveaxis(x0.reshape(-1, 3, *x0.shape[1:]), 1, 0)
+            estimate = null + self.scale * (mix - null) + self.style_scale * (both - mix)
             return rescaled(estimate, mix, self.rescale, cond.mask())
 
         return guided

@@ -20,6 +20,7 @@ from bassdiff.evaluation.fit import (
     mix_onsets,
     rhythm_score,
 )
+from bassdiff.evaluation.sound import Sound, gap_level_db, sound
 from bassdiff.evaluation.table import Column, Score, mean_score, ratio_score
 
 _NO_BASS = "; a bass pitched in less than a tenth of the frames counts as none"
@@ -58,6 +59,16 @@ COLUMNS = (
     Column("voiced_share", "pitched", "share of frames with a pitch", "none"),
     Column("active_share", "sounding", "share of the time in which the bass sounds", "none"),
     Column("rests_per_minute", "rests a minute", "silences of 0.1 s or more", "none", digits=1),
+    Column("hnr_db", "harmonic-to-noise ratio", "dB, the median over pitched frames",
+           "none", digits=1),
+    Column("jitter_db", "jitter of held notes", "mean change in dB of partials from one latent "
+           "frame to the next inside held notes", "none"),
+    Column("level_spread_db", "spread of note levels", "standard deviation in dB", "none",
+           digits=1),
+    Column("attack_db", "steepest attack", "rise in dB within 11.6 ms at the beginning of a note, "
+           "the median", "none", digits=1),
+    Column("gap_level_db", "level in gaps", "dB below the bass's loud parts where the mix pauses "
+           "for 2 s or more; not known without such a pause", "none", digits=1),
     Column("pitch_low", "lowest pitch", "5th percentile of the pitch, as a MIDI number", "none",
            digits=1),
     Column("pitch_high", "highest pitch", "95th percentile of the pitch, as a MIDI number", "none",
@@ -92,6 +103,7 @@ class HeardMix:
       drum_onsets: seconds; None without a drum stem.
       true_onsets: of the true bass, seconds; None where it is not known.
       vectors: the matching model's, `[windows, E]`; None without one.
+      samples: `[N]` of the mix, to find its pauses; None if they are not wanted.
     """
 
     features: MixFeatures
@@ -99,6 +111,7 @@ class HeardMix:
     drum_onsets: np.ndarray | None = None
     true_onsets: np.ndarray | None = None
     vectors: np.ndarray | None = None
+    samples: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -107,7 +120,9 @@ class HeardBass:
 
     features: BassFeatures
     activity: notes.Activity
+    sound: Sound
     vectors: np.ndarray | None = None
+    samples: np.ndarray | None = None
 
 
 def hear_mix(
@@ -124,15 +139,19 @@ def hear_mix(
         None if drums is None else notes.onset_times(mix_onsets(drums)),
         None if true_bass is None else notes.onset_times(bass_features(true_bass).onsets),
         None if judge is None else judge.mix_vectors(mix),
+        mix,
     )
 
 
 def hear_bass(bass: np.ndarray, judge: Judge | None = None) -> HeardBass:
     """Analyses a bass, `[N]` at 44.1 kHz."""
+    features = bass_features(bass)
     return HeardBass(
-        bass_features(bass),
+        features,
         notes.activity(bass),
+        sound(bass, features.pitch),
         None if judge is None else judge.bass_vectors(bass),
+        bass,
     )
 
 
@@ -248,7 +267,15 @@ def _measures(mix: HeardMix, bass: HeardBass) -> dict[str, float]:
     def against(reference: np.ndarray | None) -> float:
         return np.nan if reference is None else notes.onset_f1(reference, onsets)
 
+    gap_db = np.nan
+    if mix.samples is not None and bass.samples is not None:
+        gap_db = gap_level_db(mix.samples, bass.samples)
     return {
+        "hnr_db": bass.sound.hnr_db,
+        "jitter_db": bass.sound.jitter_db,
+        "level_spread_db": bass.sound.level_spread_db,
+        "attack_db": bass.sound.attack_db,
+        "gap_level_db": gap_db,
         "chord_tone_share": notes.chord_tone_share(pitch, known.chords),
         "root_share": notes.root_share(pitch, known.chords),
         "held_share": notes.held_share(pitch),

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
+import numpy as np
 
 from bassdiff.models.layers import ChannelNorm
 from bassdiff.types import Array
 
+# Finite, so that a block without any frame to look at has no NaN.
+_UNSEEN = -1e9
+
 
 class DynamicPositionalBias(nn.Module):
-    """B_h[i, j] = MLP(i - j)_h, evaluated once per offset and gathered.
-
-    Offsets beyond `reach` frames share the bias of `reach`: an MLP is only trustworthy
-    on offsets it was trained on, and songs are longer than training crops.
+    """B_h[i, j] = MLP(i - j)_h, evaluated once per offset.
 
     Source: CrossFormer (arXiv 2108.00154); that the paper's network uses it is stated
     by its authors, the shape of the MLP is not.
 
     Attributes:
       num_heads: Attention heads.
-      reach: Largest offset, in frames of this resolution, that gets a bias of its own.
+      reach: Largest offset, in frames of this resolution.
       width: Hidden channels of the MLP.
     """
 
@@ -30,24 +30,26 @@ class DynamicPositionalBias(nn.Module):
     width: int = 64
 
     @nn.compact
-    def __call__(self, num_frames: int) -> Array:
-        """Returns the bias `[num_heads, num_frames, num_frames]` float32."""
+    def __call__(self) -> Array:
+        """Returns the bias of offsets -reach to reach, `[2 reach + 1, num_heads]` float32."""
         offsets = jnp.arange(-self.reach, self.reach + 1, dtype=jnp.float32)[:, None]
         hidden = offsets / self.reach
         for _ in range(2):
             hidden = nn.silu(nn.Dense(self.width)(hidden))
-        table = nn.Dense(self.num_heads)(hidden)  # [2 reach + 1, H]
-        index = jnp.arange(num_frames)
-        offset = jnp.clip(index[:, None] - index[None, :], -self.reach, self.reach)
-        return jnp.moveaxis(table[offset + self.reach], -1, 0)
+        return nn.Dense(self.num_heads)(hidden)
 
 
 class SelfAttention(nn.Module):
-    """A = softmax(Q K^T / sqrt(d) + B) V, with a zero-initialised output, residual.
+    """A = softmax(Q K^T / sqrt(d) + B) V within a fixed reach; residual, zero-initialised output.
+
+    Songs are longer than training crops. Without an end to what a frame looks at, the many distant
+    frames of a long song would dilute what it was trained to find. Frames are dealt into blocks as
+    long as the reach, each of which looks at itself and its two neighbours: the cost grows with the
+    length of a song and not with its square.
 
     Attributes:
       num_heads: Heads; must divide the channel count.
-      reach: Offsets the positional bias distinguishes, in frames of this resolution.
+      reach: Frames of this resolution that a frame looks at on either side, itself beside.
       dtype: Compute type; the softmax runs in float32.
     """
 
@@ -59,15 +61,38 @@ class SelfAttention(nn.Module):
     def __call__(self, x: Array, mask: Array) -> Array:
         """Maps `x` `[B, T, W]` to the same shape; frames with `mask` `[B, T, 1]` 0 are unseen."""
         batch, num_frames, width = x.shape
-        heads = (batch, num_frames, self.num_heads, width // self.num_heads)
+        # A block of a short input need not be longer than that.
+        size, head_width = min(self.reach, num_frames), width // self.num_heads
+        num_blocks = -(-num_frames // size)
         qkv = nn.Dense(3 * width, use_bias=False, dtype=self.dtype)(ChannelNorm(self.dtype)(x))
-        query, key, value = (part.reshape(heads) for part in jnp.split(qkv, 3, axis=-1))
-        bias = DynamicPositionalBias(self.num_heads, self.reach)(num_frames)
-        visible = mask[:, None, None, :, 0] > 0  # [B, 1, 1, T]
-        attended = jax.nn.dot_product_attention(
-            query, key, value, bias=bias[None].astype(query.dtype), mask=visible
+        padding = ((0, 0), (0, num_blocks * size - num_frames), (0, 0))
+        heads = (batch, num_blocks, size, self.num_heads, head_width)
+        query, key, value = (
+            jnp.pad(part, padding).reshape(heads) for part in jnp.split(qkv, 3, axis=-1)
         )
-        out = nn.Dense(width, dtype=self.dtype, kernel_init=nn.initializers.zeros_init())(
-            attended.reshape(batch, num_frames, width)
+        seen = jnp.pad(mask, padding).reshape(batch, num_blocks, size)
+
+        offset = np.arange(size)[:, None] + size - np.arange(3 * size)[None]  # query - key
+        near = np.abs(offset) <= self.reach
+        table = DynamicPositionalBias(self.num_heads, self.reach)()
+        place = np.clip(offset, -self.reach, self.reach) + self.reach
+        bias = jnp.moveaxis(table[place], -1, 0)  # [H, R, 3 R]
+        visible = near[None, None] & (_with_neighbours(seen) > 0)[:, :, None, :]
+        logits = jnp.einsum(
+            "bnqhd,bnkhd->bnhqk", query / np.sqrt(head_width), _with_neighbours(key)
         )
+        logits = logits.astype(jnp.float32) + bias[None, None]
+        weights = nn.softmax(jnp.where(visible[:, :, None], logits, _UNSEEN))
+        attended = jnp.einsum(
+            "bnhqk,bnkhd->bnqhd", weights.astype(self.dtype), _with_neighbours(value)
+        )
+        attended = attended.reshape(batch, num_blocks * size, width)[:, :num_frames]
+        out = nn.Dense(width, dtype=self.dtype, kernel_init=nn.initializers.zeros_init())(attended)
         return x + out
+
+
+def _with_neighbours(blocks: Array) -> Array:
+    """Each block between its neighbours: `[B, n, R, ...]` to `[B, n, 3 R, ...]`."""
+    rest = [(0, 0)] * (blocks.ndim - 2)
+    padded = jnp.pad(blocks, [(0, 0), (1, 1), *rest])
+    return jnp.concatenate([padded[:, :-2], blocks, padded[:, 2:]], axis=2)

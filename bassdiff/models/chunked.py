@@ -8,6 +8,8 @@ from typing import Literal
 import numpy as np
 
 CHUNK_FRAMES = 256
+# Latent frames that a codec may look at on either side.
+HALO_FRAMES = 16
 
 
 def chunked(

@@ -6,15 +6,12 @@ bands, and one long window, which reaches into the neighbours, tells pitches apa
 
 from __future__ import annotations
 
-import functools
-
 import jax.numpy as jnp
 import numpy as np
 
 from bassdiff.audio.io import SAMPLE_RATE_HZ
 from bassdiff.audio.stft import band_filters, hann, stft
-from bassdiff.models.pitch import LOWEST_HZ
-from bassdiff.models.tones import band_power_of_tones, tone_in_lowest_band
+from bassdiff.models.tones import band_power_of_tones
 from bassdiff.types import Array
 
 LATENT_HOP = 2048
@@ -25,12 +22,6 @@ SUBFRAMES = LATENT_HOP // STFT_HOP  # STFT frames per latent frame: three stride
 NUM_BANDS = 24
 BAND_FMIN_HZ, BAND_FMAX_HZ = 60.0, 14000.0
 LONG_FMIN_HZ, LONG_FMAX_HZ = 40.0, 3520.0
-# Between the low C and C sharp. A decoder learns what the lowest narrow band misses of most notes;
-# to lower ones, a twentieth of its training, an earlier one gave 6 to 18 dB too little.
-RARE_BELOW_HZ = 33.7
-# Nepers of power, 9 dB, and not all that may be missed: where a bass has no fundamental to speak
-# of, as much of something else is made one.
-MOST_MADE_UP = 2.1
 SLOWEST_PERIOD = 4  # STFT frames that a period of a bass's low E lasts
 
 
@@ -70,16 +61,6 @@ def log_power(features: Array) -> Array:
     return (75.0 * features - 50.0) * (np.log(10.0) / 10.0)
 
 
-def loudness_rise(short: Array) -> Array:
-    """How much louder, in nepers of power, each 256 samples are than those before: `[B, M]`.
-
-    Args:
-      short: `[B, M, 24]` log-power of the broad bands.
-    """
-    edges = jnp.pad(short, ((0, 0), (1, 1), (0, 0)), mode="edge")
-    return jnp.mean(jnp.maximum(edges[:, 2:] - edges[:, :-2], 0.0), axis=-1)
-
-
 def band_interpolation() -> np.ndarray:
     """`[24, 513]`: gains of the broad bands to gains of STFT bins, by lines in log-frequency."""
     centres = np.log(short_centres_hz())
@@ -87,48 +68,6 @@ def band_interpolation() -> np.ndarray:
     position = np.log(np.maximum(bins_hz, 1.0))
     rows = [np.interp(position, centres, row) for row in np.eye(NUM_BANDS)]
     return np.stack(rows).astype(np.float32)
-
-
-def partial_log_power(short: Array, long: Array, partials_hz: Array) -> Array:
-    """What the features say about the squared amplitude of each partial.
-
-    The long window tells partials apart but smears them over 190 ms; the short one follows
-    their attack and decay. So: the long level at the partial's frequency, plus the short
-    level there relative to its own average over the long window.
-
-    Args:
-      short: `[B, 8 T, 24]` log-power of the broad bands.
-      long: `[B, T, L]` normalised levels of the narrow bands.
-      partials_hz: `[B, 8 T, K]`.
-
-    Returns:
-      `[B, 8 T, K]` natural logarithm of the squared amplitude.
-    """
-    long_edges = np.geomspace(LONG_FMIN_HZ, LONG_FMAX_HZ, long.shape[-1] + 2)
-    width_bins = np.maximum(np.diff(long_edges)[1:] * LONG_LENGTH / SAMPLE_RATE_HZ, 1.0)
-    # A sine of amplitude a puts 1.5 (a N / 4)^2 into the Hann window's three bins.
-    sine = np.log(width_bins / (1.5 * (LONG_LENGTH / 4) ** 2)).astype(np.float32)[None, None]
-    levels = jnp.repeat(log_power(long) + sine, SUBFRAMES, axis=1)
-    rises = _at(
-        dynamics(short), np.geomspace(BAND_FMIN_HZ, BAND_FMAX_HZ, NUM_BANDS + 2), partials_hz
-    )
-    made_up = jnp.interp(partials_hz[..., 0], *missed_below_bands(long.shape[-1]))
-    return (_at(levels, long_edges, partials_hz) + rises).at[..., 0].add(made_up)
-
-
-@functools.lru_cache
-def missed_below_bands(num_long_bands: int) -> tuple[np.ndarray, np.ndarray]:
-    """What to make up for of a low fundamental, of which the lowest narrow band sees little.
-
-    Returns:
-      Frequencies in Hz that rise, and nepers of power, of which the last is 0.
-    """
-    frequency_hz = np.geomspace(LOWEST_HZ, 1.015 * RARE_BELOW_HZ, 32)
-    seen = tone_in_lowest_band(
-        LONG_LENGTH, num_long_bands, LONG_FMIN_HZ, LONG_FMAX_HZ, frequency_hz
-    )
-    common = np.interp(frequency_hz / RARE_BELOW_HZ, [0.985, 1.015], [0.0, 1.0])
-    return frequency_hz, np.minimum(-seen, MOST_MADE_UP) * (1.0 - common)
 
 
 def bank_log_power(short: Array, long: Array) -> Array:

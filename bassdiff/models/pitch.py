@@ -28,8 +28,6 @@ CODE_SIZE = NUM_WAVES + 1  # the last value says whether it sounds: 1 or -1
 # the pitch of a note is known after it.
 SOUNDS_BEYOND = (1, -1, 2, -2, 3)
 KNOWN_AFTER = 16
-# A step this small glides, unless an attack (nepers of power within 512 samples) falls on it.
-GLIDE_SEMITONES, ATTACK_RISE = 1.5, 1.0
 
 _DECIMATION = 4
 _RATE_HZ = 44100 / _DECIMATION
@@ -194,38 +192,3 @@ def _vertex(left: Array, middle: Array, right: Array) -> Array:
     safe = jnp.where(jnp.abs(curvature) > 1e-9, curvature, 1.0)
     shift = jnp.where(jnp.abs(curvature) > 1e-9, 0.5 * (left - right) / safe, 0.0)
     return jnp.clip(shift, -1.0, 1.0)
-
-
-def place(frequency_hz: Array, rise: Array) -> Array:
-    """Lets the pitch change where the sound does: at an attack at once, without one in a glide.
-
-    Args:
-      frequency_hz: `[B, M]`, one per span of 1024 samples.
-      rise: `[B, 4 M]`, how much louder the sound becomes in each quarter of a span.
-
-    Returns:
-      `[B, 4 M]`. A border between spans moves to the steepest rise within two quarters; small
-      steps without an attack are joined by lines in log-frequency.
-    """
-    batch, spans = frequency_hz.shape
-    padded = jnp.pad(rise, ((0, 0), (2, 2)))
-    # Quarters -2 ... 2 from the start of each span; a tie leaves the border where it is.
-    near = jnp.stack([padded[:, i : i + 4 * spans : 4] for i in range(5)], axis=-1)
-    moved = jnp.argmax(near + jnp.asarray([0.0, 0.0, 1e-3, 0.0, 0.0])[None, None], axis=-1) - 2
-    pitch = jnp.log2(frequency_hz) * 12.0
-    edges = jnp.pad(pitch, ((0, 0), (1, 1)), mode="edge")
-    small = jnp.abs(edges[:, 1:-1] - edges[:, :-2]) < GLIDE_SEMITONES
-    glides = small & (jnp.max(near, axis=-1) < ATTACK_RISE)
-    own, before, after = (x[..., None] for x in (pitch, edges[:, :-2], edges[:, 2:]))
-    border, glide = (x[..., None] for x in (moved, glides))
-    following = jnp.pad(moved[:, 1:], ((0, 0), (0, 1)))[..., None]
-    leaving = jnp.pad(glides[:, 1:], ((0, 0), (0, 1)))[..., None]
-
-    quarter = jnp.arange(4)[None, None]
-    # How far the middle of a quarter is from the middle of the span, towards a neighbour.
-    to_before = jnp.maximum(0.375 - 0.25 * quarter, 0.0)
-    to_after = jnp.maximum(0.25 * quarter - 0.375, 0.0)
-    early = jnp.where(glide, to_before, (quarter < border).astype(jnp.float32))
-    late = jnp.where(leaving, to_after, (quarter >= 4 + following).astype(jnp.float32))
-    placed = own + early * (before - own) + late * (after - own)
-    return 2.0 ** (placed.reshape(batch, -1) / 12.0)

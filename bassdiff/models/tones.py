@@ -21,6 +21,9 @@ SPAN = 256
 # basses do not have: above 1 kHz, their kurtosis is 4 to 5 where that of such pulses was 10 to 16
 # (`pretrained/small/scores/codec-peaks.json`).
 DISPERSION = 1.0 / 140.0
+_HIGHEST_HZ = 20000.0
+# Partials in one pass over the samples.
+_UNROLLED = 8
 # Spans after which every tone of a bank is where it began: its frequencies are multiples of a
 # sixth of a hertz, and its phases integers that no length of song makes inexact.
 BANK_PERIOD = 1024
@@ -45,8 +48,11 @@ def advance_phase(frequency_hz: Array, anchor: int = 0) -> Array:
     return (phase - phase[:, anchor : anchor + 1]) % 1.0
 
 
+@jax.custom_vjp
 def oscillate(frequency_hz: Array, phase: Array, amplitudes: Array) -> Array:
     """A sum of partials, each of a phase of its own.
+
+    Pitches come from a code by a choice, which has no slope: only amplitudes have gradients.
 
     Args:
       frequency_hz: `[B, M]`, constant over each 256 samples.
@@ -56,32 +62,96 @@ def oscillate(frequency_hz: Array, phase: Array, amplitudes: Array) -> Array:
     Returns:
       `[B, 256 M]` float32. Partials above 20 kHz are left out.
     """
-    batch = frequency_hz.shape[0]
-    sample = jnp.arange(SPAN, dtype=jnp.float32) / SAMPLE_RATE_HZ
-    cycles = phase[..., None] + frequency_hz[..., None] * sample[None, None]  # [B, M, 256]
-    angle = 2 * jnp.pi * (cycles % 1.0)
-    partial = jnp.arange(1, amplitudes.shape[-1] + 1)[None, None]
-    amplitudes = amplitudes * (frequency_hz[..., None] * partial < 20000.0)
+    batch, count, num_partials = amplitudes.shape
     # An amplitude belongs to the middle of its 256 samples.
     edges = jnp.pad(amplitudes, ((0, 0), (1, 1), (0, 0)), mode="edge")
-    before, after = edges[:, :-2], edges[:, 2:]
+    falling, steady, rising = _ramps()
+
+    def add(carry: tuple[Array, ...], k: Array) -> tuple[tuple[Array, ...], None]:
+        total, wave = carry[0], carry[1:]
+        before, here, after = (
+            jax.lax.dynamic_slice_in_dim(edges, k, 1, axis=2)[:, place : place + count]
+            for place in range(3)
+        )
+        level = before * falling + here * steady + after * rising
+        partial, wave = _next_partial(k, frequency_hz, *wave)
+        return (total + level * partial, *wave), None
+
+    start = (jnp.zeros((batch, count, SPAN)), *_first_partial(frequency_hz, phase))
+    (total, *_), _ = jax.lax.scan(add, start, jnp.arange(num_partials), unroll=_UNROLLED)
+    return total.reshape(batch, -1)
+
+
+def _oscillate_forward(
+    frequency_hz: Array, phase: Array, amplitudes: Array
+) -> tuple[Array, tuple[Array, Array, Array]]:
+    sound = oscillate(frequency_hz, phase, amplitudes)
+    return sound, (frequency_hz, phase, amplitudes[:, :0])
+
+
+def _oscillate_backward(
+    kept: tuple[Array, Array, Array], slope: Array
+) -> tuple[Array, Array, Array]:
+    """The transpose of a linear map: what each partial has in common with the slope."""
+    frequency_hz, phase, shape = kept
+    batch, count = frequency_hz.shape
+    slope = slope.reshape(batch, count, SPAN)
+    ramps = [slope * ramp for ramp in _ramps()]
+
+    def project(wave: tuple[Array, ...], k: Array) -> tuple[tuple[Array, ...], Array]:
+        partial, wave = _next_partial(k, frequency_hz, *wave)
+        before, here, after = (jnp.sum(ramp * partial, axis=-1) for ramp in ramps)
+        # The first and the last are their own neighbours.
+        here = here.at[:, 0].add(before[:, 0]).at[:, -1].add(after[:, -1])
+        here = here.at[:, :-1].add(before[:, 1:]).at[:, 1:].add(after[:, :-1])
+        return wave, here
+
+    start = _first_partial(frequency_hz, phase)
+    _, found = jax.lax.scan(project, start, jnp.arange(shape.shape[-1]), unroll=_UNROLLED)
+    return jnp.zeros_like(frequency_hz), jnp.zeros_like(phase), jnp.moveaxis(found, 0, -1)
+
+
+oscillate.defvjp(_oscillate_forward, _oscillate_backward)
+
+
+def _ramps() -> tuple[Array, Array, Array]:
+    """`[1, 1, 256]` each: weights of the amplitudes before, here and after."""
     ramp = ((jnp.arange(SPAN) + 0.5) / SPAN - 0.5)[None, None]
     falling, rising = jnp.maximum(-ramp, 0.0), jnp.maximum(ramp, 0.0)
-    total = jnp.zeros_like(angle)
-    # sin((k + 1) a) = 2 cos(a) sin(k a) - sin((k - 1) a), and so for cosines: one of each for all
-    # partials.
+    return falling, 1.0 - falling - rising, rising
+
+
+def _first_partial(frequency_hz: Array, phase: Array) -> tuple[Array, ...]:
+    """Sines and cosines `[B, M, 256]` of partials 0 and 1, and twice the latter's cosine."""
+    sample = jnp.arange(SPAN, dtype=jnp.float32) / SAMPLE_RATE_HZ
+    cycles = phase[..., None] + frequency_hz[..., None] * sample[None, None]
+    angle = 2 * jnp.pi * (cycles % 1.0)
     sine, cosine = jnp.sin(angle), jnp.cos(angle)
-    last, this, twice = (jnp.zeros_like(angle), jnp.ones_like(angle)), (sine, cosine), 2.0 * cosine
-    for k in range(amplitudes.shape[-1]):
-        level = (
-            amplitudes[..., k, None] * (1.0 - falling - rising)
-            + before[..., k, None] * falling
-            + after[..., k, None] * rising
-        )
-        lead = 2.0 * np.pi * DISPERSION * (k + 1) ** 2
-        total = total + level * (np.cos(lead) * this[0] + np.sin(lead) * this[1])
-        last, this = this, (twice * this[0] - last[0], twice * this[1] - last[1])
-    return total.reshape(batch, -1)
+    return jnp.zeros_like(angle), jnp.ones_like(angle), sine, cosine, 2.0 * cosine
+
+
+def _next_partial(
+    k: Array,
+    frequency_hz: Array,
+    last_sine: Array,
+    last_cosine: Array,
+    sine: Array,
+    cosine: Array,
+    twice: Array,
+) -> tuple[Array, tuple[Array, ...]]:
+    """Partial k + 1 with its lead, and the waves of the two after it.
+
+    sin((k + 1) a) = 2 cos(a) sin(k a) - sin((k - 1) a), and so for cosines: one of each for all.
+    """
+    number = (k + 1).astype(jnp.float32)
+    lead = 2.0 * jnp.pi * DISPERSION * number**2
+    audible = (frequency_hz * number < _HIGHEST_HZ)[..., None]
+    partial = (jnp.cos(lead) * sine + jnp.sin(lead) * cosine) * audible
+    return partial, (
+        *(sine, cosine),
+        *(twice * sine - last_sine, twice * cosine - last_cosine),
+        twice,
+    )
 
 
 def bank_cycles(frequencies_hz: np.ndarray) -> np.ndarray:
@@ -140,27 +210,6 @@ def band_power_of_tones(
         for hz, column in zip(centres, filters.T, strict=True)
     ]
     return np.log(np.array(power)).astype(np.float32)
-
-
-def tone_in_lowest_band(
-    frame_length: int, num_bands: int, fmin_hz: float, fmax_hz: float, tones_hz: np.ndarray
-) -> np.ndarray:
-    """What tones put into the lowest band of `band_filters`, beside one in its middle.
-
-    Args:
-      frame_length: of a Hann-windowed frame.
-      num_bands: as in `band_filters`.
-      fmin_hz: as in `band_filters`.
-      fmax_hz: as in `band_filters`.
-      tones_hz: `[n]`.
-
-    Returns:
-      `[n]`: natural logarithms of ratios of power.
-    """
-    middle = np.geomspace(fmin_hz, fmax_hz, num_bands + 2)[1]
-    lowest = band_filters(frame_length, SAMPLE_RATE_HZ, num_bands, fmin_hz, fmax_hz)[:, 0]
-    power = np.array([_power_of_tone(hz, frame_length) @ lowest for hz in [middle, *tones_hz]])
-    return np.log(power[1:] / power[0])
 
 
 def _power_of_tone(hz: float, frame_length: int) -> np.ndarray:

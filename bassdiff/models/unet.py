@@ -24,7 +24,7 @@ class UNet(nn.Module):
       num_blocks: Residual blocks per level on the way down, and again on the way up.
       attention_levels: Levels (0 is the full rate) that have self-attention.
       num_heads: Attention heads.
-      bias_reach_frames: Offsets, in latent frames, that positional bias distinguishes.
+      reach_frames: How far attention looks on either side, in latent frames.
       dtype: Compute type; parameters and output stay float32.
       remat: Compute blocks again in the backward pass instead of keeping what is inside them.
     """
@@ -34,7 +34,7 @@ class UNet(nn.Module):
     num_blocks: int = 2
     attention_levels: tuple[int, ...] = (2, 3)
     num_heads: int = 4
-    bias_reach_frames: int = 512
+    reach_frames: int = 256
     dtype: jnp.dtype = jnp.float32
     remat: bool = False
 
@@ -57,6 +57,7 @@ class UNet(nn.Module):
             # A coarse frame is real if any of its fine frames is.
             masks.append(jnp.maximum(masks[-1][:, 0::2], masks[-1][:, 1::2]))
         embedding = NoiseEmbedding(2 * self.widths[0], self.dtype)(sigma)
+        embedding = embedding + self._about(x.shape[0], cond)
 
         again = nn.remat if self.remat else lambda kind: kind
         numbers, attention_numbers = itertools.count(), itertools.count()
@@ -67,7 +68,7 @@ class UNet(nn.Module):
             h = again(ResidualBlock)(width, self.dtype, name=name)(h, embedding, masks[level])
             if level not in self.attention_levels:
                 return h
-            reach = max(1, self.bias_reach_frames >> level)
+            reach = max(1, self.reach_frames >> level)
             name = f"SelfAttention_{next(attention_numbers)}"
             attention = again(SelfAttention)(self.num_heads, reach, self.dtype, name=name)
             return attention(h, masks[level])
@@ -95,3 +96,14 @@ class UNet(nn.Module):
             h.astype(jnp.float32)
         )
         return out * masks[0]
+
+    def _about(self, batch: int, cond: Cond) -> Array:
+        """What is known of a row beside its mix: `[B, 2 W]`, to be added to its noise level."""
+        style = jnp.zeros((batch, self.num_channels)) if cond.style is None else cond.style
+        keep = jnp.zeros(batch) if cond.keep_style is None else cond.keep_style
+        noise = jnp.zeros(batch) if cond.mix_noise is None else cond.mix_noise
+        # Without a mix, its noise tells nothing.
+        known = [style * keep[:, None], keep[:, None], (noise * cond.keep)[:, None]]
+        return nn.Dense(2 * self.widths[0], dtype=self.dtype, name="about")(
+            jnp.concatenate(known, axis=-1)
+        )

@@ -7,9 +7,11 @@ import functools
 import jax
 import numpy as np
 
-from bassdiff.models.autoencoder import HALO_FRAMES, NUM_PITCH_CHANNELS, PITCHES, Autoencoder
-from bassdiff.models.chunked import CHUNK_FRAMES, chunked
+from bassdiff.diffusion.statistics import Sounding
+from bassdiff.models.bass_codec import NUM_PITCH_CHANNELS, PITCHES_PER_FRAME, BassCodec
+from bassdiff.models.chunked import CHUNK_FRAMES, HALO_FRAMES, chunked
 from bassdiff.models.features import LATENT_HOP
+from bassdiff.models.mix_codec import MixCodec
 from bassdiff.models.pitch import (
     CODE_SIZE,
     NUM_WAVES,
@@ -22,13 +24,15 @@ from bassdiff.types import Array, PyTree
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _encode(model: Autoencoder, params: PyTree, mean: Array, std: Array, audio: Array) -> Array:
+def _encode(
+    model: BassCodec | MixCodec, params: PyTree, mean: Array, std: Array, audio: Array
+) -> Array:
     return (model.apply({"params": params}, audio, method="encode") - mean[None, None]) / std
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def _decode(
-    model: Autoencoder, params: PyTree, latents: Array, phase: Array, first_frame: Array
+    model: BassCodec | MixCodec, params: PyTree, latents: Array, phase: Array, first_frame: Array
 ) -> tuple[Array, Array]:
     return model.apply(
         {"params": params}, latents, phase, first_frame, HALO_FRAMES, method="decode"
@@ -58,17 +62,31 @@ class Codec:
     def sound_channels(self) -> np.ndarray:
         """`[C]` float32, 1 for channels that hold sound and 0 for those that hold notes."""
         channels = np.ones(self.num_channels, np.float32)
-        if self.weights.model.has_pitch:
+        if isinstance(self.weights.model, BassCodec):
             channels[:NUM_PITCH_CHANNELS] = 0.0
         return channels
+
+    @property
+    def sounding(self) -> Sounding:
+        """Tells from normalised latents how much of a frame sounds: all of it, to codecs of mixes.
+
+        From -1 for a rest to 1 for a sound, averaged over a frame's pitches.
+        """
+        weights, offset = np.zeros(self.num_channels, np.float32), np.float32(1.0)
+        if isinstance(self.weights.model, BassCodec):
+            _, _, mean, std = self._arguments
+            places = np.arange(PITCHES_PER_FRAME) * CODE_SIZE + NUM_WAVES
+            weights[places] = 0.5 * std / PITCHES_PER_FRAME
+            offset = np.float32(0.5 + 0.5 * mean[places].mean())
+        return Sounding(weights, offset)
 
     @property
     def wave_channels(self) -> np.ndarray:
         """`[C]` float32, 1 for channels that say which note it is, and not whether it sounds."""
         channels = np.zeros(self.num_channels, np.float32)
-        if self.weights.model.has_pitch:
+        if isinstance(self.weights.model, BassCodec):
             code = np.arange(CODE_SIZE) < NUM_WAVES
-            channels[:NUM_PITCH_CHANNELS] = np.tile(code, PITCHES)
+            channels[:NUM_PITCH_CHANNELS] = np.tile(code, PITCHES_PER_FRAME)
         return channels
 
     def note_codes(self) -> np.ndarray:
@@ -78,9 +96,9 @@ class Codec:
         """
         _, _, mean, std = self._arguments
         codes = np.zeros((RANGE_SEMITONES, self.num_channels), np.float32)
-        if self.weights.model.has_pitch:
+        if isinstance(self.weights.model, BassCodec):
             waves = wave_table(np.arange(RANGE_SEMITONES))
-            codes[:, self.wave_channels > 0] = np.tile(waves, PITCHES)
+            codes[:, self.wave_channels > 0] = np.tile(waves, PITCHES_PER_FRAME)
         normalised: np.ndarray = (codes - mean) / std
         return normalised
 

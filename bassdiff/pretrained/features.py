@@ -11,8 +11,7 @@ import jax
 import numpy as np
 
 from bassdiff.errors import InputError
-from bassdiff.models.autoencoder import HALO_FRAMES
-from bassdiff.models.chunked import chunked
+from bassdiff.models.chunked import HALO_FRAMES, chunked
 from bassdiff.models.features import LATENT_HOP, spectral_features
 from bassdiff.pretrained.codec import Codec
 from bassdiff.pretrained.release import load_codecs

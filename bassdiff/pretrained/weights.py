@@ -22,13 +22,15 @@ from safetensors.numpy import save
 
 from bassdiff.audio.atomic import atomic_file
 from bassdiff.errors import InputError
-from bassdiff.models.autoencoder import Autoencoder
+from bassdiff.models.bass_codec import BassCodec
 from bassdiff.models.matching import MatchingModel
+from bassdiff.models.mix_codec import MixCodec
 from bassdiff.models.unet import UNet
 from bassdiff.types import PyTree
 
-# 2: whether a pitch sounds has a channel of its own.
-FORMAT = 2
+# 3: a bass's latents do not see the phase; each codec has a model of its own.
+FORMAT = 3
+_CODECS: dict[str, type[BassCodec] | type[MixCodec]] = {"bass": BassCodec, "mix": MixCodec}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +38,7 @@ class CodecWeights:
     """An autoencoder ready to use.
 
     Attributes:
-      model: The module.
+      model: The module; its `kind` is "bass" or "mix".
       params: Its parameters, float32. The mix's codec may come without a decoder.
       mean: `[C]` mean of its latents over the training data.
       std: Their global standard deviation around that mean.
@@ -45,7 +47,7 @@ class CodecWeights:
       checksum: Identifies the file, decoder and all; empty for what was never in one.
     """
 
-    model: Autoencoder
+    model: BassCodec | MixCodec
     params: PyTree
     mean: np.ndarray
     std: float
@@ -122,7 +124,7 @@ class MatchingWeights:
 
 def save_codec(
     path: Path,
-    model: Autoencoder,
+    model: BassCodec | MixCodec,
     params: PyTree,
     mean: np.ndarray,
     std: float,
@@ -130,8 +132,9 @@ def save_codec(
 ) -> str:
     """Writes a codec and returns its fingerprint."""
     tensors = _flatten({**params, "latents": {"mean": mean, "std": np.asarray([std])}})
-    fingerprint = _fingerprint(tensors, _fields(model))
-    _write(path, tensors, _fields(model), training=dict(training), fingerprint=fingerprint)
+    fields = {"kind": model.kind, **_fields(model)}
+    fingerprint = _fingerprint(tensors, fields)
+    _write(path, tensors, fields, training=dict(training), fingerprint=fingerprint)
     return fingerprint
 
 
@@ -142,12 +145,13 @@ def load_codec(path: Path) -> CodecWeights:
       InputError: If the file is missing, damaged, or its fingerprint does not match.
     """
     tensors, metadata = _read(path, "fingerprint")
-    if _fingerprint(tensors, metadata["fields"]) != metadata["fingerprint"]:
+    fields = dict(metadata["fields"])
+    if _fingerprint(tensors, fields) != metadata["fingerprint"]:
         raise InputError(f"{path} is damaged: its fingerprint does not match; get it again")
     params = _unflatten(tensors)
     latents = params.pop("latents")
     return CodecWeights(
-        Autoencoder(**metadata["fields"]),
+        _CODECS[fields.pop("kind")](**fields),
         params,
         latents["mean"],
         float(latents["std"][0]),
@@ -252,7 +256,7 @@ def load_matching(path: Path) -> MatchingWeights:
     )
 
 
-def _fields(model: Autoencoder | UNet | MatchingModel) -> dict[str, Any]:
+def _fields(model: BassCodec | MixCodec | UNet | MatchingModel) -> dict[str, Any]:
     names = [f.name for f in dataclasses.fields(model) if f.name not in ("parent", "name", "dtype")]
     return {name: getattr(model, name) for name in names}
 

@@ -14,16 +14,19 @@ from tqdm import tqdm
 from bassdiff.data import latents, pipeline, store
 from bassdiff.data.sources import open_source
 from bassdiff.errors import InputError
-from bassdiff.models.autoencoder import Autoencoder
+from bassdiff.models.bass_codec import BassCodec
 from bassdiff.models.discriminator import Discriminator
-from bassdiff.pretrained.release import find
-from bassdiff.pretrained.weights import CodecWeights, load_codec
+from bassdiff.models.mix_codec import MixCodec
+from bassdiff.pretrained.codec import Codec
+from bassdiff.pretrained.release import find, load_weights
+from bassdiff.pretrained.weights import CodecWeights, UNetWeights, load_codec
 from bassdiff.recipes.optimiser import adam, compute_dtype
 from bassdiff.recipes.stores import NUM_VALIDATION_CLIPS
 from bassdiff.recipes.weights import check_model
 from bassdiff.runtime import first_process_first
 from bassdiff.training import start
-from bassdiff.training.autoencoder import AutoencoderObjective, LossWeights
+from bassdiff.training.autoencoder import AutoencoderObjective, LeftByDiffusion, LossWeights
+from bassdiff.types import Array, Cond
 
 
 def build(config: ConfigDict, workdir: Path) -> tuple[AutoencoderObjective, grain.MapDataset]:
@@ -32,11 +35,20 @@ def build(config: ConfigDict, workdir: Path) -> tuple[AutoencoderObjective, grai
         raise InputError(f"config.kind={config.kind!r} is not a codec; use bass or mix")
     if not 0.0 <= config.varied_share <= 1.0:
         raise InputError(f"config.varied_share={config.varied_share} is no share; use 0 to 1")
+    if not 0.0 <= config.denoised_share <= 1.0:
+        raise InputError(f"config.denoised_share={config.denoised_share} is no share; use 0 to 1")
     if config.fresh_decoder and config.train_encoder:
         raise InputError(
             "config.fresh_decoder is for an encoder that stays; set train_encoder=False"
         )
-    model = Autoencoder(**config.model, dtype=compute_dtype(config))
+    make_model = BassCodec if config.kind == "bass" else MixCodec
+    try:
+        model = make_model(**config.model, dtype=compute_dtype(config))
+    except TypeError as error:
+        raise InputError(
+            f"config.model does not describe a codec of kind {config.kind} ({error}); use "
+            "configs/autoencoder.py:SIZE for basses and SIZE,mix for mixes"
+        ) from error
     codec, origin = start.start(workdir, config.init, functools.partial(_codec, config))
     if config.fresh_decoder and codec is None:
         raise InputError("config.fresh_decoder needs an encoder; name weights by config.init")
@@ -81,12 +93,38 @@ def build(config: ConfigDict, workdir: Path) -> tuple[AutoencoderObjective, grai
         adversarial_from_step=config.adversarial_from_step,
         fit_clips=clips("train", config.num_fit_clips, 2 * config.crop_samples),
         validation_clips=clips("validation", NUM_VALIDATION_CLIPS, 2 * config.crop_samples),
-        kind=config.kind,
         num_parts=config.num_parts,
         start=codec,
         origin=origin,
+        left_by_diffusion=_left_by_diffusion(config, codec),
     )
     return objective, crops("train", config.crop_samples)
+
+
+def _left_by_diffusion(config: ConfigDict, codec: CodecWeights | None) -> LeftByDiffusion | None:
+    """What shows the decoder latents as `config.denoiser` leaves them, if that is wanted."""
+    if not config.denoiser:
+        return None
+    weights = load_weights(config.denoiser)
+    fingerprint = None if codec is None else codec.fingerprint
+    if config.train_encoder or weights.bass_codec.fingerprint != fingerprint:
+        raise InputError(
+            f"config.denoiser={config.denoiser} was trained on latents of another codec; name the "
+            "codec that it was released with by --init, and set train_encoder=False"
+        )
+    bass = Codec(weights.bass_codec)
+    return LeftByDiffusion(
+        functools.partial(_network, weights.unet),
+        weights.bass_codec.mean,
+        weights.bass_codec.std,
+        bass.sound_channels,
+        weights.mix_codec.model.num_channels,
+        config.denoised_share,
+    )
+
+
+def _network(unet: UNetWeights, x: Array, sigma: Array, cond: Cond) -> Array:
+    return unet.model.apply({"params": unet.params}, x, sigma, cond)
 
 
 def _codec(config: ConfigDict, name: str) -> CodecWeights:

@@ -21,7 +21,7 @@ from bassdiff.recipes.stores import check_codecs, latent_crops, open_stores, uns
 from bassdiff.recipes.weights import check_model
 from bassdiff.sampling import Sampling
 from bassdiff.training import start
-from bassdiff.training.diffusion import DiffusionObjective
+from bassdiff.training.diffusion import Conditioning, DiffusionObjective
 
 
 def build(config: ConfigDict, workdir: Path) -> tuple[DiffusionObjective, grain.MapDataset]:
@@ -94,12 +94,13 @@ def new_objective(
         optimizer=adam(config, b1=0.9, b2=0.99),
         levels=LEVELS[config.levels],
         ema_decay=config.ema_decay,
-        drop_mix=config.drop_mix,
+        conditioning=Conditioning(**config.conditioning),
         num_mix_channels=validation["mix"].shape[-1],
         crop_frames=config.crop_frames,
         validation=validation,
         decode=codec.decode,
         sound_channels=codec.sound_channels,
+        sounding=codec.sounding,
         num_parts=config.num_parts,
         adapter_rank=config.adapter_rank,
         **of_weights,

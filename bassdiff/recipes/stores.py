@@ -102,7 +102,7 @@ def latent_crops(config: ConfigDict, parts: Sequence[Part]) -> grain.MapDataset:
 
 
 def unseen_clips(config: ConfigDict, mixtures: Mixtures) -> dict[str, np.ndarray]:
-    """The pairs that a run is validated on: `{"bass": [n, T, C], "mix": [n, T, C']}`."""
+    """The crops that a run is validated on; fields as `LatentCrop` has, `[n, T, C]` each."""
     crops = latent_crops(config, mixtures["validation"])
     rows = [crops[i] for i in range(NUM_VALIDATION_CLIPS)]
-    return {name: np.stack([row[name] for row in rows]) for name in ("bass", "mix")}
+    return {name: np.stack([row[name] for row in rows]) for name in rows[0]}

@@ -5,11 +5,12 @@ from __future__ import annotations
 from ml_collections import ConfigDict
 
 from bassdiff.errors import InputError
-from bassdiff.models.autoencoder import Autoencoder
+from bassdiff.models.bass_codec import BassCodec
+from bassdiff.models.mix_codec import MixCodec
 from bassdiff.models.unet import UNet
 
 
-def check_model(name: str, model: Autoencoder | UNet, wanted: ConfigDict) -> None:
+def check_model(name: str, model: BassCodec | MixCodec | UNet, wanted: ConfigDict) -> None:
     """Checks that weights are of the model that a config describes; what it leaves out fits."""
     for key, value in wanted.items():
         # How its memory is used is no part of a model.

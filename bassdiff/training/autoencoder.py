@@ -13,17 +13,19 @@ import numpy as np
 import optax
 
 from bassdiff.audio.stft import stft
-from bassdiff.models.autoencoder import Autoencoder
+from bassdiff.diffusion.denoiser import Network, precondition
+from bassdiff.models.bass_codec import BassCodec
 from bassdiff.models.discriminator import Discriminator
 from bassdiff.models.features import STFT_HOP, STFT_LENGTH, SUBFRAMES
+from bassdiff.models.mix_codec import MixCodec
 from bassdiff.pretrained.weights import CodecWeights, save_codec
 from bassdiff.training.accumulation import accumulated_gradient
-from bassdiff.training.floor import expansion_floor, linear_floor, overwrite
 from bassdiff.training.guard import guard
 from bassdiff.training.log import RunLog
+from bassdiff.training.pca_init import decoder_init, overwrite, pca_init
 from bassdiff.training.start import Origin
 from bassdiff.training.state import TrainState, update_ema
-from bassdiff.types import Array, PyTree
+from bassdiff.types import Array, Cond, PyTree
 
 MULTI_SCALE_LENGTHS = (256, 512, 1024, 2048, 4096, 8192)
 # 70 dB below a full-scale sine, as a power and as a magnitude relative to it. Without a floor
@@ -125,8 +127,50 @@ class LossWeights:
 
 
 @dataclasses.dataclass(frozen=True)
+class LeftByDiffusion:
+    """Latents as a diffusion model leaves them, for a decoder to learn from.
+
+    What is sampled is smoother than what was encoded, and wrong in its own ways. True latents that
+    were noised and then denoised by the model are like it, and their true sound is known.
+
+    Attributes:
+      network: The diffusion model's, F(x, sigma, cond).
+      mean: `[C]` of the latents.
+      std: Their global standard deviation.
+      sound_channels: `[C]`, 1 where a channel is replaced; notes stay, so that the sound that is
+        wanted stays the true one.
+      num_mix_channels: Channels of the mix's latents, of which the model is told nothing.
+      share: Of the rows, 0 to 1.
+      levels: Noise levels, least and largest; drawn evenly in their logarithm.
+    """
+
+    network: Network
+    mean: np.ndarray
+    std: float
+    sound_channels: np.ndarray
+    num_mix_channels: int
+    share: float
+    levels: tuple[float, float] = (0.1, 2.0)
+
+    def __call__(self, latents: Array, key: Array) -> Array:
+        """Replaces the sound of some rows of latents `[B, T, C]`."""
+        row_key, level_key, noise_key = jax.random.split(key, 3)
+        rows, frames, _ = latents.shape
+        low, high = np.log(self.levels)
+        sigma = jnp.exp(jax.random.uniform(level_key, (rows,), minval=low, maxval=high))
+        clean = (latents - self.mean[None, None]) / self.std
+        noisy = clean + sigma[:, None, None] * jax.random.normal(noise_key, latents.shape)
+        mix = jnp.zeros((rows, frames, self.num_mix_channels))
+        cond = Cond(mix, jnp.zeros(rows), jnp.full(rows, frames, jnp.int32))
+        estimate = precondition(self.network)(noisy, sigma, cond) * self.std + self.mean[None, None]
+        chosen = jax.random.bernoulli(row_key, self.share, (rows, 1, 1))
+        replaced = chosen * self.sound_channels[None, None]
+        return latents + replaced * jax.lax.stop_gradient(estimate - latents)
+
+
+@dataclasses.dataclass(frozen=True)
 class AutoencoderObjective:
-    """Trains an `Autoencoder` against a `Discriminator`.
+    """Trains a codec against a `Discriminator`.
 
     Attributes:
       model: The autoencoder.
@@ -137,19 +181,19 @@ class AutoencoderObjective:
       ema_decay: Of the released average.
       train_encoder: False keeps the latent space at its closed-form fit, so that diffusion
         training can start before the decoder is finished.
-      whitening: See `linear_floor`.
+      whitening: See `pca_init`.
       adversarial_from_step: The discriminator joins here; before, it neither learns nor judges.
       fit_clips: `[n, N]` clips the closed-form start is fitted to.
       validation_clips: `[n, N]` clips shown and scored in validation.
-      kind: "bass" or "mix", recorded with the weights.
       num_parts: A batch goes through the networks in so many parts, for its memory; a spectral
         distance is then the mean of those of the parts.
       start: A codec of this model to start from, instead of the closed-form start. While its
         encoder is not trained, its latents go on to mean the same.
       origin: What `start` is, recorded with the weights.
+      left_by_diffusion: Makes some of the latents that the decoder learns from; None for none.
     """
 
-    model: Autoencoder
+    model: BassCodec | MixCodec
     discriminator: Discriminator
     weights: LossWeights
     optimizer: optax.GradientTransformation
@@ -160,10 +204,10 @@ class AutoencoderObjective:
     adversarial_from_step: int
     fit_clips: np.ndarray
     validation_clips: np.ndarray
-    kind: str
     num_parts: int = 1
     start: CodecWeights | None = None
     origin: Origin = dataclasses.field(default_factory=dict)
+    left_by_diffusion: LeftByDiffusion | None = None
 
     def init(self, key: Array) -> TrainState:
         """Random parameters of both networks; see `prepare` for the closed-form start."""
@@ -191,11 +235,11 @@ class AutoencoderObjective:
             generator = overwrite(state.params["generator"], self.start.params)
             if "decoder" not in self.start.params:
                 encode = functools.partial(self._encode, generator)
-                fitted = expansion_floor(self.model, encode, self.fit_clips)
+                fitted = decoder_init(self.model, encode, self.fit_clips)
                 generator = overwrite(generator, {"decoder": fitted})
             generator = jax.tree.map(jnp.array, generator)
         else:
-            floor = linear_floor(self.model, self.fit_clips, self.whitening)
+            floor = pca_init(self.model, self.fit_clips, self.whitening)
             generator = overwrite(state.params["generator"], floor)
         return state.replace(
             params={**state.params, "generator": generator},
@@ -203,12 +247,14 @@ class AutoencoderObjective:
         )
 
     def generator_loss(
-        self, generator: PyTree, critic: PyTree, audio: Array, adversarial: Array
+        self, generator: PyTree, critic: PyTree, audio: Array, adversarial: Array, key: Array
     ) -> tuple[Array, tuple[Array, dict[str, Array]]]:
         """The autoencoder's loss, the reconstruction and the parts by name."""
         latents = self.model.apply({"params": generator}, audio, method="encode")
         if not self.train_encoder:
             latents = jax.lax.stop_gradient(latents)
+        if self.left_by_diffusion is not None:
+            latents = self.left_by_diffusion(latents, key)
         estimate = self.model.apply({"params": generator}, latents, method="decode_whole")
         parts = {
             "log_magnitude": log_magnitude_distance(audio, estimate),
@@ -248,10 +294,9 @@ class AutoencoderObjective:
         self, state: TrainState, batch: dict[str, Array], key: Array
     ) -> tuple[TrainState, dict[str, Array]]:
         """One step of both networks, each on what the other was before it."""
-        del key
         adversarial = state.step >= self.adversarial_from_step
         (_, metrics), grads = accumulated_gradient(
-            lambda params, audio: self.losses(params, audio, adversarial),
+            lambda params, audio: self.losses(params, audio, adversarial, key),
             state.params,
             batch["audio"],
             self.num_parts,
@@ -275,12 +320,12 @@ class AutoencoderObjective:
         return new, {**metrics, **guarded}
 
     def losses(
-        self, params: PyTree, audio: Array, adversarial: Array
+        self, params: PyTree, audio: Array, adversarial: Array, key: Array
     ) -> tuple[Array, dict[str, Array]]:
         """What both networks are to lower, as one sum: neither has a gradient in the other's."""
         others = jax.lax.stop_gradient(params["critic"])
         loss, (estimate, parts) = self.generator_loss(
-            params["generator"], others, audio, adversarial
+            params["generator"], others, audio, adversarial, key
         )
         if not self.weights.adversarial:
             return loss, {"loss": loss, **parts}
@@ -338,11 +383,11 @@ class AutoencoderObjective:
     def export(self, state: TrainState, folder: Path) -> None:
         """Writes `<kind>_codec.safetensors` with the statistics of its latents."""
         mean, std = self._statistics(state.ema)
-        training = {"kind": self.kind, "steps": int(state.step), **self.origin}
+        training = {"kind": self.model.kind, "steps": int(state.step), **self.origin}
         if self.start is not None and "decoder" not in self.start.params:
             training["fresh_decoder"] = True
         save_codec(
-            folder / f"{self.kind}_codec.safetensors",
+            folder / f"{self.model.kind}_codec.safetensors",
             self.model,
             jax.device_get(state.ema),
             mean,

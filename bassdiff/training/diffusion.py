@@ -17,6 +17,7 @@ from bassdiff.diffusion.denoiser import precondition, velocity_loss
 from bassdiff.diffusion.grounding import StyleGrounding
 from bassdiff.diffusion.guidance import CFG, chain
 from bassdiff.diffusion.sampler import sample
+from bassdiff.diffusion.statistics import Sounding, sounding_mean
 from bassdiff.models.adapter import adapted, init_adapter
 from bassdiff.models.unet import UNet
 from bassdiff.sampling import Sampling
@@ -28,6 +29,52 @@ from bassdiff.training.state import TrainState, fresh_state
 from bassdiff.types import Array, Cond, PyTree
 
 NUM_PLAYED = 2
+ERROR_LEVELS = (0.1, 0.3, 1.0, 3.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Conditioning:
+    """What a training row is told, and what is kept from it.
+
+    Attributes:
+      drop_mix: Probability of a row without its mix at high noise levels, for guidance.
+      drop_mix_low: The same at levels near zero, where the mix tells little and is only learned by
+        heart; half-way between at sigma 1.
+      mix_noise: The largest standard deviation of noise on a mix's latents; half of the rows have
+        some, and are told how much.
+      drop_style: Probability of a row without a style.
+    """
+
+    drop_mix: float
+    drop_mix_low: float
+    mix_noise: float
+    drop_style: float
+
+    def draw(self, batch: dict[str, Array], sigma: Array, style: Array, key: Array) -> Cond:
+        """A batch's condition.
+
+        Args:
+          batch: Of `LatentCrop`.
+          sigma: `[B]`.
+          style: `[B, C]` of the references.
+          key: Decides.
+        """
+        mix_key, style_key, share_key, size_key, noise_key = jax.random.split(key, 5)
+        rows, frames = batch["bass"].shape[:2]
+        drop = self.drop_mix + (self.drop_mix_low - self.drop_mix) / (1.0 + jnp.square(sigma))
+        noisy = jax.random.bernoulli(share_key, 0.5, (rows,))
+        size = noisy * self.mix_noise * jax.random.uniform(size_key, (rows,))
+        noise = jax.random.normal(noise_key, batch["mix"].shape)
+        return Cond(
+            mix=batch["mix"] + size[:, None, None] * noise,
+            keep=(jax.random.uniform(mix_key, (rows,)) >= drop).astype(jnp.float32),
+            frames=jnp.full(rows, frames, jnp.int32),
+            style=style,
+            keep_style=jax.random.bernoulli(style_key, 1.0 - self.drop_style, (rows,)).astype(
+                jnp.float32
+            ),
+            mix_noise=size,
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,14 +86,16 @@ class DiffusionObjective:
       optimizer: Its optimiser.
       levels: Draws training noise levels: `(key, batch) -> sigma [B]`.
       ema_decay: Of the released average.
-      drop_mix: Probability of training a row without its mix, for guidance.
+      conditioning: What training rows are told.
       num_mix_channels: Channels of the mix's latents.
       crop_frames: Latent frames of a training row.
-      validation: `{"bass": [n, T, C], "mix": [n, T, C']}`, normalised, from unseen songs.
+      validation: `{"bass": [n, T, C], "mix": [n, T, C'], "reference": [n, T, C]}`, normalised,
+        from unseen songs.
       decode: The bass codec, normalised latents `[T, C]` to `[N]`, to hear what is learnt.
       bindings: Recorded with the weights: codec fingerprints and sampling defaults.
       sound_channels: `[C]`, 1 where a channel of the bass's latents holds sound, 0 where it holds
         notes, which a reference does not lend.
+      sounding: How much of a frame of the bass's latents sounds.
       num_parts: A batch goes through the network in so many parts, for its memory.
       start: Parameters to start from; noise when None.
       adapter_rank: If positive, `start` stays as it is, and an adapter of this rank is trained.
@@ -57,13 +106,14 @@ class DiffusionObjective:
     optimizer: optax.GradientTransformation
     levels: Callable[[Array, int], Array]
     ema_decay: float
-    drop_mix: float
+    conditioning: Conditioning
     num_mix_channels: int
     crop_frames: int
     validation: dict[str, np.ndarray]
     decode: Callable[[np.ndarray], np.ndarray]
     bindings: dict[str, Any]
     sound_channels: np.ndarray
+    sounding: Sounding
     num_parts: int = 1
     start: PyTree | None = None
     adapter_rank: int = 0
@@ -78,7 +128,7 @@ class DiffusionObjective:
             return fresh_state(init_adapter(key, self.start, self.adapter_rank), self.optimizer)
         x = jnp.zeros((1, self.crop_frames, self.model.num_channels))
         mix = jnp.zeros((1, self.crop_frames, self.num_mix_channels))
-        cond = Cond(mix, jnp.ones(1), jnp.full(1, self.crop_frames, jnp.int32))
+        cond = self._unstyled(mix)
         params = self.model.init(key, x, jnp.ones(1), cond)["params"]
         return fresh_state(params, self.optimizer)
 
@@ -98,28 +148,29 @@ class DiffusionObjective:
 
         return network
 
-    def loss(
-        self, params: PyTree, batch: dict[str, Array], sigma: Array, keep: Array, noise: Array
-    ) -> Array:
-        """`[B]` velocity losses of one batch at given levels, dropout and noise."""
-        frames = jnp.full(sigma.shape, batch["bass"].shape[1], jnp.int32)
-        cond = Cond(batch["mix"], keep, frames)
-        return velocity_loss(self.network(params), batch["bass"], noise, sigma, cond)
+    def style(self, bass: Array) -> Array:
+        """The sound of basses `[B, T, C]`, `[B, C]`: means over what sounds, no notes."""
+        mean = sounding_mean(bass, self.sounding, jnp.ones((*bass.shape[:2], 1)))[:, 0]
+        return mean * self.sound_channels[None]
+
+    def loss(self, params: PyTree, bass: Array, sigma: Array, cond: Cond, noise: Array) -> Array:
+        """`[B]` velocity losses of basses `[B, T, C]` at given levels, conditions and noise."""
+        return velocity_loss(self.network(params), bass, noise, sigma, cond)
 
     def train_step(
         self, state: TrainState, batch: dict[str, Array], key: Array
     ) -> tuple[TrainState, dict[str, Array]]:
         """One optimiser step with conditional dropout."""
-        level_key, noise_key, keep_key = jax.random.split(key, 3)
+        level_key, noise_key, cond_key = jax.random.split(key, 3)
         num_rows = batch["bass"].shape[0]
         sigma = self.levels(level_key, num_rows)
         noise = jax.random.normal(noise_key, batch["bass"].shape)
-        keep = (jax.random.uniform(keep_key, (num_rows,)) >= self.drop_mix).astype(jnp.float32)
+        cond = self.conditioning.draw(batch, sigma, self.style(batch["reference"]), cond_key)
 
         def mean_loss(params: PyTree, rows: tuple[Any, ...]) -> tuple[Array, dict[str, Array]]:
             return jnp.mean(self.loss(params, *rows)), {}
 
-        rows = ({name: batch[name] for name in ("bass", "mix")}, sigma, keep, noise)
+        rows = (batch["bass"], sigma, cond, noise)
         (loss, _), grads = accumulated_gradient(mean_loss, state.params, rows, self.num_parts)
         return gradient_step(state, loss, grads, self.optimizer, self.ema_decay)
 
@@ -128,7 +179,7 @@ class DiffusionObjective:
         model = self.model.clone(remat=False)
         x = jnp.zeros((1, self.crop_frames, self.model.num_channels))
         mix = jnp.zeros((1, self.crop_frames, self.num_mix_channels))
-        cond = Cond(mix, jnp.ones(1), jnp.full(1, self.crop_frames, jnp.int32))
+        cond = self._unstyled(mix)
         params = jax.eval_shape(model.init, jax.random.key(0), x, jnp.ones(1), cond)
         # Lowered and not compiled: counting takes no more.
         costs = jax.jit(model.apply).lower(params, x, jnp.ones(1), cond).cost_analysis()
@@ -146,22 +197,26 @@ class DiffusionObjective:
         rows = batch["bass"].shape[0]
         theta = (jnp.arange(rows) + 0.5) / rows * (jnp.pi / 2)
         noise = jax.random.normal(jax.random.key(0), batch["bass"].shape)
-        shuffled = {**batch, "mix": jnp.roll(batch["mix"], 1, axis=0)}
+        own = self._unstyled(batch["mix"])
+        style = self.style(batch["reference"])
         cases = {
-            "own_mix": (batch, jnp.ones(rows)),
-            "other_mix": (shuffled, jnp.ones(rows)),
-            "no_mix": (batch, jnp.zeros(rows)),
+            "own_mix": own,
+            "other_mix": own.replace(mix=jnp.roll(own.mix, 1, axis=0)),
+            "no_mix": own.null(),
+            "own_style": own.replace(style=style, keep_style=jnp.ones(rows)),
         }
         losses = {
             f"validation/{name}": float(
-                jnp.mean(self._losses(state.ema, data, jnp.tan(theta), keep, noise))
+                jnp.mean(self._losses(state.ema, batch["bass"], jnp.tan(theta), cond, noise))
             )
-            for name, (data, keep) in cases.items()
+            for name, cond in cases.items()
         }
+        errors = self._errors(state.ema, batch["bass"], own, noise)
+        losses |= {f"validation/error_at_{s:g}": float(e) for s, e in errors.items()}
         step = int(state.step)
         log.scalars(step, losses)
         mix, bass = batch["mix"][:NUM_PLAYED], batch["bass"][:NUM_PLAYED]
-        others = jnp.roll(bass, 1, axis=0).mean(axis=1, keepdims=True)
+        others = self.style(jnp.roll(bass, 1, axis=0))
         guidance = Sampling.of_weights(self.bindings).guidance
         heard = {
             "original": bass,
@@ -173,6 +228,22 @@ class DiffusionObjective:
             for number, row in enumerate(np.asarray(latents)):
                 log.sound(step, f"{name}_{number}", self.decode(row))
         return losses["validation/own_mix"]
+
+    def _unstyled(self, mix: Array) -> Cond:
+        rows, frames = mix.shape[:2]
+        style = jnp.zeros((rows, self.model.num_channels))
+        lengths = jnp.full(rows, frames, jnp.int32)
+        return Cond(mix, jnp.ones(rows), lengths, style, jnp.zeros(rows), jnp.zeros(rows))
+
+    def _errors(self, params: PyTree, bass: Array, cond: Cond, noise: Array) -> dict[float, Array]:
+        """Root mean square error of the estimate of clean latents, by noise level."""
+        rows = bass.shape[0]
+        found = {}
+        for sigma in ERROR_LEVELS:
+            loss = self._losses(params, bass, jnp.full(rows, sigma), cond, noise)
+            # An error of the velocity is sqrt(1 + sigma^2) / sigma times one of the estimate.
+            found[sigma] = jnp.sqrt(jnp.mean(loss) * sigma**2 / (1.0 + sigma**2))
+        return found
 
     # Compiled once per objective, not once per validation.
     @functools.cached_property
@@ -192,15 +263,16 @@ class DiffusionObjective:
           params: Of the network.
           mix: `[B, T, C']`.
           guidance: Its scale; 1 is off.
-          style: `[B, 1, C]` mean latents to be grounded in.
-          strength: Of the grounding; 0 is off.
+          style: `[B, C]` mean latents to be played in.
+          strength: Of the grounding; 0 leaves the style out.
         """
         settings = Sampling.of_weights(self.bindings)
         rows, frames = mix.shape[:2]
-        cond = Cond(mix, jnp.ones(rows), jnp.full(rows, frames, jnp.int32))
+        keep_style = jnp.full(rows, jnp.minimum(strength, 1.0))
+        cond = self._unstyled(mix).replace(style=style, keep_style=keep_style)
         sigmas = settings.sigmas()
         key = jax.random.key(0)
-        grounding = StyleGrounding(style, strength, self.sound_channels)
+        grounding = StyleGrounding(style[:, None], strength, self.sound_channels, self.sounding)
         return sample(
             precondition(self.network(params)),
             settings.make_solver(),

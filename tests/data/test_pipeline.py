@@ -56,6 +56,23 @@ def test_a_crop_is_one_stretch_of_bass_and_mix_alike(crops):
     assert {crops[i]["mix"][0, 2] for i in range(50)} == {0, 1}
 
 
+def test_a_reference_is_the_same_bass_at_a_moment_of_its_own(crops):
+    """Also one that plays: in the second half of these songs."""
+    moved = set()
+    for i in range(90):
+        bass, reference = crops[i]["bass"], crops[i]["reference"]
+        assert reference.shape == (10, 2)
+        assert reference.dtype == np.float32
+        np.testing.assert_array_equal(reference[:, 0], bass[:, 0])
+        np.testing.assert_array_equal(np.diff(reference[:, 1]), 1)
+        song = int(bass[0, 0])
+        active = reference[:, 1] >= LENGTHS[song] // 2
+        assert active.mean() >= 0.25
+        moved.add(reference[0, 1] - bass[0, 1])
+    assert len(moved) > 20
+    assert min(moved) < -10 and max(moved) > 10
+
+
 def test_every_epoch_has_every_long_enough_song_once_in_a_new_order(crops):
     songs = np.asarray([crops[i]["bass"][0, 0] for i in range(3 * 40)]).reshape(40, 3)
     for epoch in songs:
@@ -72,7 +89,8 @@ def test_an_example_depends_on_its_index_and_seed_alone(latents, crops):
     again = examples(latents, LatentCrop(latents, 10), 10, seed=1)
     other = examples(latents, LatentCrop(latents, 10), 10, seed=2)
     for i in (17, 3, 1_000_003):
-        np.testing.assert_array_equal(again[i]["mix"], crops[i]["mix"])
+        for field in ("bass", "mix", "reference"):
+            np.testing.assert_array_equal(again[i][field], crops[i][field])
     assert any(not np.array_equal(other[i]["mix"], crops[i]["mix"]) for i in range(5))
 
 
@@ -105,6 +123,7 @@ def test_a_crop_of_a_song_in_two_keys_has_bass_and_mix_in_the_same(keyed):
     crops = examples(keyed, LatentCrop(keyed, 10), 10, seed=0)
     for i in range(40):
         np.testing.assert_array_equal(crops[i]["mix"][:, :2], crops[i]["bass"])
+        np.testing.assert_array_equal(crops[i]["reference"][:, 0], crops[i]["bass"][:, 0])
     assert {(crops[i]["bass"][0, 0], crops[i]["mix"][0, 2] % 2) for i in range(40)} == {
         (key, row) for key in (0, 1) for row in (0, 1)
     }

@@ -1,3 +1,4 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -5,6 +6,7 @@ import pytest
 from bassdiff.diffusion.grounding import MixAndStyle, StyleGrounding, StyleReplacement
 from bassdiff.diffusion.guidance import CFG
 from bassdiff.diffusion.schedules import noise_rate
+from bassdiff.diffusion.statistics import Sounding
 
 
 @pytest.fixture
@@ -87,14 +89,129 @@ def test_replacement_shows_the_denoiser_the_style_as_mean(x, sigma, cond, style,
         np.testing.assert_allclose(row.mean(axis=0), style, rtol=1e-4, atol=1e-5)
 
 
-def test_without_its_style_scale_mix_and_style_is_cfg(denoise, x, sigma, cond, style):
-    both = MixAndStyle(style, scale=3.0, style_scale=0.0)(denoise)(x, sigma, cond)
-    np.testing.assert_allclose(both, CFG(3.0)(denoise)(x, sigma, cond), rtol=1e-5, atol=1e-5)
+@pytest.fixture
+def sounding():
+    """Says that a frame sounds as much as its last channel is, between 0 and 1."""
+    return Sounding(jnp.asarray([0.0, 0.0, 0.0, 1.0]), 0.0)
 
 
-def test_the_two_scales_add_contrasts_of_their_own(denoise, x, sigma, cond, style):
-    both = MixAndStyle(style, scale=2.0, style_scale=1.5, rescale=0.0)(denoise)(x, sigma, cond)
-    mixed = CFG(2.0, 0.0)(denoise)(x, sigma, cond)
-    nudged = StyleReplacement(style)(denoise)(x, sigma, cond)
-    contrast = 1.5 * (nudged - denoise(x, sigma, cond))
-    np.testing.assert_allclose(both, mixed + contrast, rtol=1e-4, atol=1e-5)
+@pytest.fixture
+def timbre():
+    """Shares of the pull: all but the channel that says whether a frame sounds."""
+    return jnp.asarray([1.0, 1.0, 1.0, 0.0])
+
+
+def with_rests(x, rests):
+    """Frames that sound in full, but for those at `rests`."""
+    return x.at[..., 3].set(1.0).at[:, jnp.asarray(rests), 3].set(0.0)
+
+
+def test_grounding_pins_the_mean_of_what_sounds(x, all_noise, make_cond, style, sounding, timbre):
+    """Rests are moved along, and have no say in how far."""
+    cond, rests = make_cond(3, 8, 4), [1, 2, 6]
+    x0 = with_rests(x, rests)
+    grounding = StyleGrounding(style, 1.0, timbre, sounding)
+    grounded = np.asarray(grounding(lambda *_: x0)(x, all_noise, cond))
+    heard = np.delete(grounded, rests, axis=1)
+    expected = np.tile(style[:3], (3, 1))
+    np.testing.assert_allclose(heard.mean(axis=1)[:, :3], expected, atol=2e-3)
+    assert np.abs(grounded.mean(axis=1)[:, :3] - expected).max() > 0.05
+    np.testing.assert_array_equal(grounded[..., 3], x0[..., 3])
+
+
+def test_what_rests_hold_changes_nothing(x, sigma, make_cond, style, sounding, timbre):
+    cond, rests = make_cond(3, 8, 4), [0, 7]
+    x0 = with_rests(x, rests)
+    loud = x0.at[:, jnp.asarray(rests), :3].add(9.0)
+    grounding = StyleGrounding(style, 0.8, timbre, sounding)
+    moved, other = (
+        np.asarray(grounding(lambda *_, x0=x0: x0)(x, sigma, cond)) for x0 in (x0, loud)
+    )
+    sounds = np.arange(1, 7)
+    np.testing.assert_allclose(moved[:, sounds], other[:, sounds], atol=2e-3)
+    assert np.abs(moved[:, sounds] - x0[:, sounds]).max() > 0.05
+
+
+def test_the_spread_is_that_of_what_sounds(x, all_noise, make_cond, style, sounding, timbre):
+    cond, rests, spread = make_cond(3, 8, 4), [3, 4], jnp.asarray([0.2, 1.0, 0.5, 1.0])
+    x0 = with_rests(x, rests)
+    grounding = StyleGrounding(style, 1.0, timbre, sounding, spread=spread)
+    grounded = np.asarray(grounding(lambda *_: x0)(x, all_noise, cond))
+    heard = np.delete(grounded, rests, axis=1)
+    np.testing.assert_allclose(heard.std(axis=1)[:, :3], np.tile(spread[:3], (3, 1)), rtol=2e-2)
+
+
+def test_all_sounds_unless_told_otherwise(denoise, x, sigma, cond, style):
+    everything = Sounding(jnp.zeros(4), 1.0)
+    told = StyleGrounding(style, 0.7, sounding=everything)(denoise)(x, sigma, cond)
+    plain = StyleGrounding(style, 0.7)(denoise)(x, sigma, cond)
+    np.testing.assert_allclose(told, plain, rtol=1e-5, atol=1e-6)
+
+
+def test_where_nothing_sounds_a_mean_is_over_all(x, all_noise, make_cond, style, sounding, timbre):
+    x0 = with_rests(x, range(8))
+    grounding = StyleGrounding(style, 1.0, timbre, sounding)
+    grounded = grounding(lambda *_: x0)(x, all_noise, make_cond(3, 8, 4))
+    np.testing.assert_allclose(grounded.mean(axis=1)[:, :3], np.tile(style[:3], (3, 1)), atol=2e-3)
+
+
+@pytest.fixture
+def told(cond, style):
+    """The condition, with a style of its own in each row; the last one's is not to be used."""
+    styles = jnp.stack([style, -style, 2 * style])
+    return cond.replace(
+        style=styles, keep_style=jnp.asarray([1.0, 1.0, 0.0]), mix_noise=jnp.full(3, 0.2)
+    )
+
+
+@pytest.fixture
+def styled(denoise):
+    """Depends on the style too, as far as it may be used."""
+
+    def toy(x, sigma, cond):
+        keep = 0.0 if cond.keep_style is None else cond.keep_style[:, None, None]
+        style = 0.0 if cond.style is None else cond.style[:, None]
+        heard = 0.2 * jnp.sin(cond.mix) * cond.keep[:, None, None]
+        return denoise(x, sigma, cond) + 0.5 * keep * style + keep * heard
+
+    return toy
+
+
+@pytest.mark.parametrize("rescale", [0.0, 0.7])
+def test_without_its_style_scale_mix_and_style_is_cfg(styled, x, sigma, told, rescale):
+    both = MixAndStyle(3.0, 0.0, rescale)(styled)(x, sigma, told)
+    plain = CFG(3.0, rescale)(styled)(x, sigma, told.unstyled())
+    np.testing.assert_allclose(both, plain, rtol=1e-5, atol=1e-5)
+
+
+def test_the_two_scales_add_contrasts_of_their_own(styled, x, sigma, told):
+    guided = MixAndStyle(scale=2.0, style_scale=1.5, rescale=0.0)(styled)(x, sigma, told)
+    null, mix, both = (
+        styled(x, sigma, cond) for cond in (told.unstyled().null(), told.unstyled(), told)
+    )
+    np.testing.assert_allclose(
+        guided, null + 2.0 * (mix - null) + 1.5 * (both - mix), rtol=1e-4, atol=1e-5
+    )
+    # Scales of one are the model that knows both.
+    ones = MixAndStyle(1.0, 1.0, 0.0)(styled)(x, sigma, told)
+    np.testing.assert_allclose(ones, both, rtol=1e-4, atol=1e-5)
+    # The last row has no style to contrast.
+    plain = CFG(2.0, 0.0)(styled)(x, sigma, told)
+    np.testing.assert_allclose(guided[2], plain[2], rtol=1e-4, atol=1e-5)
+    assert np.abs(guided[:2] - plain[:2]).max(axis=(1, 2)).min() > 0.1
+
+
+def test_mix_and_style_is_one_call_of_three_times_the_rows(styled, x, sigma, told):
+    calls = []
+
+    def spy(x, sigma, cond):
+        calls.append([len(leaf) for leaf in jax.tree.leaves((x, sigma, cond))])
+        return styled(x, sigma, cond)
+
+    MixAndStyle(2.0, 1.5)(spy)(x, sigma, told)
+    assert calls == [[9] * 8]
+
+
+def test_without_any_style_mix_and_style_is_cfg(denoise, x, sigma, cond):
+    both = MixAndStyle(3.0, 5.0)(denoise)(x, sigma, cond)
+    np.testing.assert_allclose(both, CFG(3.0, 0.7)(denoise)(x, sigma, cond), rtol=1e-5, atol=1e-5)

@@ -64,7 +64,7 @@ def contrasts(sigmas, scale):
         "apg": (APG(scale),),
         "cfg_zero_star": (CFGZeroStar(scale),),
         "autoguidance": (Autoguidance(weak, scale),),
-        "mix_and_style": (MixAndStyle(STYLE[0], scale),),
+        "mix_and_style": (MixAndStyle(scale, scale / 2),),
         "threshold": (CFG(scale, np.float32(0.0)), DynamicThresholding()),
     }
 

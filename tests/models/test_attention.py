@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.special
 
 from bassdiff.models.attention import DynamicPositionalBias, SelfAttention
 
@@ -11,14 +12,11 @@ HEADS, REACH, WIDTH = 2, 4, 6
 
 
 @pytest.fixture(scope="module")
-def bias(randomised):
-    """The bias at any length, with parameters that were made at a length of 3."""
+def table(randomised):
+    """The bias of offsets -4 to 4, with parameters of noise."""
     module = DynamicPositionalBias(HEADS, REACH)
-    params = randomised(
-        jax.eval_shape(functools.partial(module.init, num_frames=3), jax.random.key(0))
-    )
-    apply = jax.jit(module.apply, static_argnums=1)
-    return lambda num_frames: np.asarray(apply(params, num_frames))
+    params = randomised(jax.eval_shape(module.init, jax.random.key(0)))
+    return np.asarray(jax.jit(module.apply)(params))
 
 
 @pytest.fixture(scope="module")
@@ -31,28 +29,11 @@ def attend(randomised):
     return params, jax.jit(functools.partial(module.apply, params))
 
 
-def test_the_bias_is_a_function_of_the_offset(bias):
-    b = bias(9)
-    assert b.shape == (HEADS, 9, 9)
-    np.testing.assert_array_equal(b[:, 1:, 1:], b[:, :-1, :-1])
-
-
-def test_the_bias_knows_the_sign_of_the_offset(bias):
-    b = bias(5)
-    assert np.abs(b - b.transpose(0, 2, 1)).max() > 1e-3
-
-
-def test_offsets_beyond_reach_share_a_bias(bias):
-    b = bias(3 * REACH)
-    for h in range(HEADS):
-        np.testing.assert_array_equal(b[h, REACH:, 0], b[h, REACH, 0])
-        np.testing.assert_array_equal(b[h, 0, REACH:], b[h, 0, REACH])
-        inside = b[h, : REACH + 1, 0]
-        assert np.unique(inside).size == REACH + 1
-
-
-def test_a_longer_bias_contains_the_shorter_one(bias):
-    np.testing.assert_allclose(bias(12)[:, :5, :5], bias(5), rtol=1e-6)
+def test_every_offset_has_a_bias_of_its_own(table):
+    """Also those that differ in nothing but their sign."""
+    assert table.shape == (2 * REACH + 1, HEADS)
+    for head in table.T:
+        assert np.diff(np.sort(head)).min() > 1e-4
 
 
 def test_fresh_attention_is_the_identity(rng):
@@ -62,21 +43,61 @@ def test_fresh_attention_is_the_identity(rng):
     np.testing.assert_array_equal(y, x)
 
 
-def test_attention_agrees_with_its_formula(attend, rng):
-    params, apply = attend
-    x = rng.normal(size=(1, 7, WIDTH)).astype(np.float32)
-    p = jax.tree.map(np.asarray, params["params"])
+def dense(params, x, mask):
+    """The formula with all frames before all others, and a mask of those that are near."""
+    p, num_frames = jax.tree.map(np.asarray, params["params"]), x.shape[1]
     normed = x / np.sqrt(np.mean(x**2, axis=-1, keepdims=True) + 1e-6) * p["ChannelNorm_0"]["gain"]
     qkv = np.split(normed[0] @ p["Dense_0"]["kernel"], 3, axis=-1)
-    query, key, value = (part.reshape(7, HEADS, -1).transpose(1, 0, 2) for part in qkv)
+    query, key, value = (part.reshape(num_frames, HEADS, -1).transpose(1, 0, 2) for part in qkv)
     table = DynamicPositionalBias(HEADS, REACH).apply(
-        {"params": params["params"]["DynamicPositionalBias_0"]}, 7
+        {"params": params["params"]["DynamicPositionalBias_0"]}
     )
-    logits = query @ key.transpose(0, 2, 1) / np.sqrt(WIDTH // HEADS) + table
-    weights = np.asarray(jax.nn.softmax(logits, axis=-1))
-    mixed = (weights @ value).transpose(1, 0, 2).reshape(7, WIDTH)
-    expected = x[0] + mixed @ p["Dense_1"]["kernel"] + p["Dense_1"]["bias"]
-    np.testing.assert_allclose(apply(x, jnp.ones((1, 7, 1)))[0], expected, rtol=1e-4, atol=1e-5)
+    offset = np.arange(num_frames)[:, None] - np.arange(num_frames)[None]
+    bias = np.asarray(table)[np.clip(offset, -REACH, REACH) + REACH].transpose(2, 0, 1)
+    logits = query @ key.transpose(0, 2, 1) / np.sqrt(WIDTH // HEADS) + bias
+    seen = (np.abs(offset) <= REACH) & (mask[0, :, 0] > 0)[None]
+    weights = scipy.special.softmax(np.where(seen[None], logits, -np.inf), axis=-1)
+    mixed = (weights @ value).transpose(1, 0, 2).reshape(num_frames, WIDTH)
+    return x[0] + mixed @ p["Dense_1"]["kernel"] + p["Dense_1"]["bias"]
+
+
+@pytest.mark.parametrize("num_frames", [1, 3, REACH, 5, 2 * REACH, 11, 3 * REACH, 17])
+def test_attention_in_blocks_is_the_formula_within_reach(attend, rng, num_frames):
+    """Lengths below the reach, its multiples, and others."""
+    params, apply = attend
+    x = rng.normal(size=(1, num_frames, WIDTH)).astype(np.float32)
+    mask = np.ones((1, num_frames, 1), np.float32)
+    # A hole that leaves a frame to look at everywhere.
+    mask[0, 2::4] = 0.0
+    np.testing.assert_allclose(apply(x, mask)[0], dense(params, x, mask), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("changed", [0, 3, 4, 9, 13])
+def test_frames_within_reach_are_seen_and_no_others(attend, rng, changed):
+    _, apply = attend
+    x = jnp.asarray(rng.normal(size=(1, 14, WIDTH)), jnp.float32)
+    mask = jnp.ones((1, 14, 1))
+    moved = np.asarray(apply(x.at[0, changed].add(1.0), mask) - apply(x, mask))[0]
+    near = np.abs(np.arange(14) - changed) <= REACH
+    assert np.abs(moved[near]).max(axis=1).min() > 1e-4
+    np.testing.assert_array_equal(moved[~near], 0.0)
+
+
+@pytest.mark.parametrize("shift", [0, 1, 2, 3])
+def test_how_frames_fall_into_blocks_is_all_the_same(attend, rng, shift):
+    _, apply = attend
+    x = jnp.asarray(rng.normal(size=(1, 13, WIDTH)), jnp.float32)
+    later = jnp.pad(x, ((0, 0), (shift, 0), (0, 0)))
+    mask = (jnp.arange(13 + shift) >= shift).astype(jnp.float32)[None, :, None]
+    np.testing.assert_allclose(
+        apply(later, mask)[0, shift:], apply(x, jnp.ones((1, 13, 1)))[0], rtol=1e-4, atol=1e-5
+    )
+
+
+def test_with_nothing_to_see_a_frame_stays_finite(attend, rng):
+    _, apply = attend
+    x = jnp.asarray(rng.normal(size=(1, 9, WIDTH)), jnp.float32)
+    assert np.all(np.isfinite(apply(x, jnp.zeros((1, 9, 1)))))
 
 
 def test_masked_frames_are_unseen(attend, rng):
@@ -86,13 +107,3 @@ def test_masked_frames_are_unseen(attend, rng):
     y = apply(x.at[0, 5:].set(1e3), mask)
     np.testing.assert_allclose(y[0, :5], apply(x[:1, :5], mask[:1, :5])[0], rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(y[1:], apply(x[1:], mask[1:]), rtol=1e-5, atol=1e-6)
-
-
-def test_shifting_the_frames_shifts_the_output(attend, rng):
-    """Positions enter as offsets only: with masked ends, where the frames sit is all the same."""
-    _, apply = attend
-    x = jnp.asarray(rng.normal(size=(1, 9, WIDTH)), jnp.float32)
-    mask = jnp.zeros((1, 9, 1)).at[:, 1:7].set(1.0)
-    here = apply(x, mask)[:, 1:7]
-    there = apply(jnp.roll(x, 2, axis=1), jnp.roll(mask, 2, axis=1))[:, 3:9]
-    np.testing.assert_allclose(there, here, rtol=1e-4, atol=1e-5)

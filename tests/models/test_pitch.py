@@ -84,22 +84,3 @@ def test_the_code_survives_noise(rng):
     within = np.abs(semitones(np.asarray(frequency)) - pitches) < 0.25
     assert np.mean(within) > 0.98
     assert np.mean(np.asarray(sounds) < 0) > 0.98
-
-
-def test_a_border_between_notes_moves_to_the_attack():
-    notes_hz = jnp.asarray([[55.0, 55.0, 110.0, 110.0]])
-    rise = jnp.zeros((1, 16))
-    np.testing.assert_allclose(pitch.place(notes_hz, rise)[0], [55.0] * 8 + [110.0] * 8)
-    for moved in (-2, -1, 1, 2):
-        placed = pitch.place(notes_hz, rise.at[0, 8 + moved].set(3.0))
-        np.testing.assert_allclose(placed[0], [55.0] * (8 + moved) + [110.0] * (8 - moved))
-
-
-def test_a_small_step_glides_unless_it_is_struck():
-    slide_hz = 55.0 * 2.0 ** (jnp.asarray([[0.0, 1.0, 2.0]]) / 12.0)
-    glide = semitones(np.asarray(pitch.place(slide_hz, jnp.zeros((1, 12)))[0]) / 2.0)
-    # By lines between the middles of the spans, level before the first and after the last.
-    expected = np.clip(np.arange(12) * 0.25 - 0.375, 0.0, 2.0)
-    np.testing.assert_allclose(glide, expected, atol=1e-4)
-    struck = pitch.place(slide_hz[:, :2], jnp.zeros((1, 8)).at[0, 4].set(3.0))
-    np.testing.assert_allclose(struck[0], np.repeat(slide_hz[0, :2], 4), rtol=1e-6)

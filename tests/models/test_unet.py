@@ -1,3 +1,4 @@
+import functools
 import math
 
 import jax
@@ -79,6 +80,60 @@ def test_every_real_frame_sees_every_other(run, batch, padded):
     x, sigma, cond = batch
     moved = run(x.at[7, 0].add(1.0), sigma, cond)
     assert np.abs(moved[7] - padded[7]).max(axis=1).min() > 1e-7
+
+
+@pytest.fixture(scope="module")
+def told(batch):
+    """The batch, each row with a style and noise on its mix."""
+    x, sigma, cond = batch
+    style = unit_noise(8, 4, seed=2)
+    return x, sigma, cond.replace(style=style, keep_style=jnp.ones(8), mix_noise=jnp.full(8, 0.3))
+
+
+def test_a_style_and_the_noise_of_the_mix_are_heard(run, padded, told):
+    x, sigma, cond = told
+    heard = run(*told)
+    for other in (
+        cond.replace(style=cond.style + 1.0),
+        cond.replace(mix_noise=2 * cond.mix_noise),
+        cond.unstyled(),
+        cond.unstyled().replace(mix_noise=None),
+    ):
+        assert np.abs(run(x, sigma, other) - heard).max(axis=(1, 2)).min() > 1e-4
+
+
+def test_nothing_told_is_the_same_as_nothing_to_tell(run, padded, told):
+    x, sigma, cond = told
+    silent = cond.unstyled().replace(mix_noise=jnp.zeros(8))
+    np.testing.assert_array_equal(run(x, sigma, silent), padded)
+    # No style is not the same as an average one.
+    average = cond.replace(style=jnp.zeros_like(cond.style), mix_noise=jnp.zeros(8))
+    assert np.abs(run(x, sigma, average) - padded).max(axis=(1, 2)).min() > 1e-4
+
+
+def test_without_its_mix_a_row_is_not_told_of_its_noise(run, told):
+    x, sigma, cond = told
+    null = run(x, sigma, cond.null())
+    np.testing.assert_array_equal(null, run(x, sigma, cond.null().replace(mix_noise=None)))
+
+
+def test_a_style_tells_its_own_row_alone(run, told):
+    x, sigma, cond = told
+    moved = run(x, sigma, cond.replace(style=cond.style.at[1:].add(1.0)))
+    np.testing.assert_allclose(moved[0], run(*told)[0], rtol=1e-5, atol=1e-6)
+
+
+def test_beyond_reach_a_frame_changes_nothing(make_cond, randomised):
+    """Attention at half the rate, so that its reach is counted in latent frames."""
+    model = UNet(4, (8, 8), num_blocks=1, attention_levels=(1,), num_heads=2, reach_frames=8)
+    cond, x = make_cond(1, 128, 3), unit_noise(1, 128, 4)
+    shapes = jax.eval_shape(model.init, jax.random.key(0), x, jnp.ones(1), cond)
+    apply = jax.jit(functools.partial(model.apply, {"params": randomised(shapes["params"])}))
+    moved = apply(x.at[0, 64].add(1.0), jnp.ones(1), cond) - apply(x, jnp.ones(1), cond)
+    heard = np.flatnonzero(np.abs(np.asarray(moved)[0]).max(axis=1))
+    # Two attentions of 8 frames each, and the few frames of the convolutions.
+    assert 8 < 64 - heard[0] < 40
+    assert 8 < heard[-1] - 64 < 40
 
 
 def test_other_lengths_than_the_first_work(run, make_cond):

@@ -2,7 +2,8 @@ import jax
 import numpy as np
 import pytest
 
-from bassdiff.models.autoencoder import NUM_PITCH_CHANNELS, Autoencoder
+from bassdiff.models.bass_codec import NUM_PITCH_CHANNELS
+from bassdiff.models.mix_codec import MixCodec
 from bassdiff.models.unet import UNet
 from bassdiff.pretrained.weights import save_codec, save_unet
 from bassdiff.types import Cond
@@ -21,7 +22,7 @@ def unet_shapes():
 
 @pytest.fixture(scope="session")
 def mix_codec(randomised):
-    model = Autoencoder(False, 6, 8, 4, 4)
+    model = MixCodec(6, 8, 4, 4)
     shapes = jax.eval_shape(model.init, jax.random.key(0), np.zeros((1, 8 * 2048)))
     return model, randomised(shapes["params"], seed=3)
 

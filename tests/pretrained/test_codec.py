@@ -7,7 +7,8 @@ import scipy.signal
 
 from bassdiff.audio.io import SAMPLE_RATE_HZ
 from bassdiff.audio.pitch import pitch_agreement
-from bassdiff.models.autoencoder import HALO_FRAMES, NUM_PITCH_CHANNELS
+from bassdiff.models.bass_codec import NUM_PITCH_CHANNELS
+from bassdiff.models.chunked import HALO_FRAMES
 from bassdiff.models.features import LATENT_HOP
 from bassdiff.pretrained import release
 from bassdiff.pretrained.codec import Codec
@@ -53,7 +54,7 @@ def test_latents_are_those_of_the_whole_signal_normalised(codec, apply, audio, l
     assert latents.dtype == np.float32
     whole = (np.asarray(apply(audio[None], method="encode"))[0] - MEAN) / STD
     inner = slice(HALO_FRAMES, -HALO_FRAMES)
-    np.testing.assert_allclose(latents[inner], whole[inner], rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(latents[inner], whole[inner], rtol=1e-3, atol=5e-3)
 
 
 def test_decoding_undoes_the_normalisation_and_keeps_the_oscillator_going(codec, apply, latents):

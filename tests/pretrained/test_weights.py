@@ -148,7 +148,7 @@ def test_the_fingerprint_tells_latent_spaces_apart(tmp_path, tiny_autoencoder):
     same = fingerprint()
     assert same == fingerprint(moved("decoder")) == fingerprint(decoder_width=99)
     others = [fingerprint(moved("encoder")), fingerprint(mean=MEAN + 1.0)]
-    others.append(fingerprint(num_long_bands=99))
+    others.append(fingerprint(num_spectrum_channels=9))
     assert len({same, *others}) == 4
 
 

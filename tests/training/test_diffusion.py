@@ -9,16 +9,20 @@ import optax
 import pytest
 
 from bassdiff import recipes
+from bassdiff.diffusion.denoiser import precondition
 from bassdiff.diffusion.schedules import cosine_levels
+from bassdiff.diffusion.statistics import Sounding
 from bassdiff.errors import InputError
-from bassdiff.models.autoencoder import Autoencoder
+from bassdiff.models.bass_codec import BassCodec
+from bassdiff.models.mix_codec import MixCodec
 from bassdiff.models.unet import UNet
 from bassdiff.pretrained.release import load_codecs
 from bassdiff.pretrained.weights import CodecWeights, load_unet
-from bassdiff.training.diffusion import DiffusionObjective
+from bassdiff.training.diffusion import ERROR_LEVELS, Conditioning, DiffusionObjective
 from bassdiff.training.log import RunLog
 from bassdiff.training.partition import batch_sharding, make_mesh, replicated
 from bassdiff.training.utilisation import program_collectives
+from bassdiff.types import Cond
 
 CHANNELS, FRAMES = 4, 8
 SAMPLING = dict(
@@ -27,26 +31,34 @@ SAMPLING = dict(
 
 
 def pair(rng, rows, num_frames=FRAMES):
-    """Basses of unit variance that are nothing but their mixes' first channels."""
+    """Basses of unit variance that are nothing but their mixes' first channels.
+
+    But for the last one, which is that of the reference: a sound that no mix tells of.
+    """
     mix = rng.normal(size=(rows, num_frames, 6)).astype(np.float32)
-    return {"bass": mix[..., :CHANNELS].copy(), "mix": mix}
+    bass = mix[..., :CHANNELS].copy()
+    bass[..., -1] = rng.normal(size=(rows, 1))
+    reference = rng.normal(size=bass.shape).astype(np.float32)
+    reference[..., -1] = bass[..., -1]
+    return {"bass": bass, "mix": mix, "reference": reference}
 
 
 @pytest.fixture(scope="module")
 def objective():
     return DiffusionObjective(
-        model=UNet(CHANNELS, (16,), num_blocks=1, attention_levels=(0,), num_heads=2),
+        model=UNet(CHANNELS, (16,), 1, attention_levels=(0,), num_heads=2, reach_frames=FRAMES),
         # Some gradients are zero but for rounding, which Adam would make steps of.
         optimizer=optax.adam(1e-2, eps=1e-5),
         levels=cosine_levels,
         ema_decay=0.9,
-        drop_mix=0.2,
+        conditioning=Conditioning(drop_mix=0.2, drop_mix_low=0.2, mix_noise=0.2, drop_style=0.3),
         num_mix_channels=6,
         crop_frames=FRAMES,
         validation=pair(np.random.default_rng(9), 16),
         decode=lambda latents: np.repeat(latents.sum(axis=1), 256),
         bindings={"mix_codec": "m", "bass_codec": "b", "sampling": SAMPLING},
-        sound_channels=np.ones(CHANNELS, np.float32),
+        sound_channels=np.asarray([0, 1, 1, 1], np.float32),
+        sounding=Sounding(np.zeros(CHANNELS, np.float32), 1.0),
     )
 
 
@@ -101,15 +113,43 @@ def test_validation_shows_that_the_mix_is_used(objective, trained, tmp_path):
     assert first["step"] == 150
     assert first["validation/own_mix"] < 0.7 * first["validation/no_mix"]
     assert first["validation/no_mix"] < first["validation/other_mix"]
+    assert first["validation/own_style"] < 0.98 * first["validation/own_mix"]
+
+
+def test_errors_of_estimates_are_those_of_the_denoiser(objective, trained, tmp_path):
+    """Root mean squares by level, found from the velocity, are those of x0 itself."""
+    with RunLog(tmp_path) as log:
+        objective.validate(trained[0], log)
+    logged = json.loads((tmp_path / "metrics.jsonl").read_text())
+    bass, mix = (jnp.asarray(objective.validation[name]) for name in ("bass", "mix"))
+    noise, rows = jax.random.normal(jax.random.key(0), bass.shape), len(bass)
+    cond = Cond(mix, jnp.ones(rows), jnp.full(rows, FRAMES))
+    denoise = jax.jit(precondition(objective.network(trained[0].ema)))
+    for sigma in ERROR_LEVELS:
+        estimate = denoise(bass + sigma * noise, jnp.full(rows, sigma), cond)
+        error = float(jnp.sqrt(jnp.mean(jnp.square(estimate - bass))))
+        assert logged[f"validation/error_at_{sigma:g}"] == pytest.approx(error, rel=1e-3)
+
+
+def test_a_style_is_what_is_played_in(objective, trained):
+    """Told by the condition and pulled to by grounding."""
+    mix = jnp.asarray(objective.validation["mix"])
+    play = jax.jit(objective.play)
+    high = jnp.zeros((len(mix), CHANNELS)).at[:, -1].set(1.0)
+    means = [
+        np.mean(play(trained[0].ema, mix, 1.0, sign * high, 1.0)[..., -1]) for sign in (1.0, -1.0)
+    ]
+    assert means[0] - means[1] > 0.5
 
 
 def test_what_is_played_follows_the_mix(objective, trained):
     """The basses of this set are their mixes' first channels."""
     mix = jnp.asarray(objective.validation["mix"])
-    style = jnp.zeros((len(mix), 1, objective.model.num_channels))
+    style = jnp.zeros((len(mix), objective.model.num_channels))
     played = np.asarray(jax.jit(objective.play)(trained[0].ema, mix, 2.5, style, 0.0))
-    assert played.shape == objective.validation["bass"].shape
-    assert np.corrcoef(played.ravel(), objective.validation["bass"].ravel())[0, 1] > 0.7
+    bass = objective.validation["bass"]
+    assert played.shape == bass.shape
+    assert np.corrcoef(played[..., :-1].ravel(), bass[..., :-1].ravel())[0, 1] > 0.7
 
 
 def test_the_average_follows_the_parameters(trained, fresh):
@@ -147,12 +187,67 @@ def test_all_that_devices_exchange_is_each_gradient_once(objective, fresh, batch
     assert 0.5 * gradients < collectives["all-reduce"][1] <= gradients + 16
 
 
-@pytest.mark.parametrize(("drop", "is_used"), [(1.0, False), (0.0, True)])
-def test_a_dropped_mix_teaches_nothing(objective, trained, batch, drop, is_used):
-    always = dataclasses.replace(objective, drop_mix=drop)
-    other = {**batch, "mix": batch["mix"][::-1].copy()}
-    loss = jax.jit(lambda b: always.train_step(trained[0], b, jax.random.key(0))[1]["loss"])
-    assert (float(loss(batch)) != float(loss(other))) == is_used
+def told(objective, **conditioning):
+    """The objective with other shares of what its rows are told; all by default."""
+    everything = dict(drop_mix=0.0, drop_mix_low=0.0, mix_noise=0.0, drop_style=0.0)
+    return dataclasses.replace(objective, conditioning=Conditioning(**everything | conditioning))
+
+
+@pytest.mark.parametrize(
+    ("field", "dropped"), [("mix", dict(drop_mix=1.0, drop_mix_low=1.0)),
+                           ("reference", dict(drop_style=1.0))],
+)  # fmt: skip
+def test_what_is_dropped_teaches_nothing(objective, trained, batch, field, dropped):
+    other = {**batch, field: batch[field][::-1].copy()}
+    for changed, is_used in ((dropped, False), ({}, True)):
+        step = jax.jit(told(objective, **changed).train_step)
+        losses = [step(trained[0], b, jax.random.key(0))[1]["loss"] for b in (batch, other)]
+        assert (float(losses[0]) != float(losses[1])) == is_used
+
+
+def drawn(sigma, rows=4000, **conditioning):
+    """A condition drawn for many rows of two frames at one level, and their batch."""
+    shape = (rows, 2, 3)
+    batch = {name: jnp.ones(shape) for name in ("bass", "mix")}
+    settings = dict(drop_mix=0.1, drop_mix_low=0.7, mix_noise=0.4, drop_style=0.25) | conditioning
+    style = jnp.arange(rows, dtype=jnp.float32)[:, None] * jnp.ones((1, 3))
+    cond = Conditioning(**settings).draw(batch, jnp.full(rows, sigma), style, jax.random.key(1))
+    np.testing.assert_array_equal(cond.style, style)
+    np.testing.assert_array_equal(cond.frames, 2)
+    return jax.tree.map(np.asarray, cond)
+
+
+@pytest.mark.parametrize(("sigma", "share"), [(1e-3, 0.7), (1.0, 0.4), (3.0, 0.16), (80.0, 0.1)])
+def test_mixes_are_dropped_more_often_where_they_tell_little(sigma, share):
+    cond = drawn(sigma)
+    assert set(np.unique(cond.keep)) == {0.0, 1.0}
+    assert 1.0 - cond.keep.mean() == pytest.approx(share, abs=0.03)
+    assert 1.0 - cond.keep_style.mean() == pytest.approx(0.25, abs=0.03)
+    # One has nothing to do with the other.
+    assert abs(np.corrcoef(cond.keep, cond.keep_style)[0, 1]) < 0.05
+
+
+def test_half_of_the_mixes_have_noise_and_are_told_how_much():
+    cond = drawn(1.0)
+    noisy = cond.mix_noise > 0
+    assert noisy.mean() == pytest.approx(0.5, abs=0.03)
+    assert 0.38 < cond.mix_noise.max() <= 0.4
+    assert cond.mix_noise[noisy].mean() == pytest.approx(0.2, abs=0.01)
+    noise = cond.mix - 1.0
+    np.testing.assert_array_equal(noise[~noisy], 0.0)
+    unit = noise[noisy] / cond.mix_noise[noisy][:, None, None]
+    assert unit.std() == pytest.approx(1.0, abs=0.03)
+    np.testing.assert_array_equal(drawn(1.0, mix_noise=0.0).mix, 1.0)
+
+
+def test_a_style_is_a_mean_over_what_sounds_without_notes(objective, rng):
+    """The last channel says what sounds; the first holds notes."""
+    bass = rng.normal(size=(2, 6, CHANNELS)).astype(np.float32)
+    bass[..., -1] = [1, 1, 0, 1, 0, 0]
+    sounding = Sounding(np.eye(CHANNELS, dtype=np.float32)[-1], 0.0)
+    style = dataclasses.replace(objective, sounding=sounding).style(jnp.asarray(bass))
+    expected = bass[:, [0, 1, 3]].mean(axis=1) * [0, 1, 1, 1]
+    np.testing.assert_allclose(style, expected, atol=1e-3)
 
 
 def test_a_spoilt_batch_changes_nothing_but_the_count(step, trained, batch):
@@ -183,7 +278,10 @@ def test_eight_devices_take_the_step_of_one(step, trained, batch):
 
 def test_what_is_exported_is_the_average_bound_to_its_codecs(objective, trained, tmp_path):
     objective.export(trained[0], tmp_path)
-    mix, bass = (CodecWeights(Autoencoder(), {}, np.zeros(1), 1.0, name, {}) for name in "mb")
+    mix, bass = (
+        CodecWeights(model, {}, np.zeros(1), 1.0, name, {})
+        for model, name in ((MixCodec(), "m"), (BassCodec(), "b"))
+    )
     unet = load_unet(tmp_path / "unet.safetensors", mix, bass)
     assert unet.model == objective.model
     assert unet.bindings == objective.bindings

@@ -29,10 +29,7 @@ def filled(tiny_weights, latent_stores):
 
 @pytest.fixture
 def config(get_config, filled):
-    config = filled(get_config("diffusion", "tiny"))
-    # As the tiny weights have it.
-    config.model.bias_reach_frames = 512
-    return config
+    return filled(get_config("diffusion", "tiny"))
 
 
 @pytest.fixture

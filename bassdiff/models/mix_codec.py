@@ -1,21 +1,14 @@
-"""The audio autoencoder: waveforms to an unbounded latent sequence, and back.
+"""The mix's autoencoder: waveforms to an unbounded latent sequence that a bass is played to.
 
-A latent frame stands for 2048 samples and has two kinds of channels, both smooth in time:
-
-* *pitch* channels (the bass codec only): the code of two pitches, one per 1024 samples, and
-  whether they sound;
-* *envelope* channels, computed from log-magnitudes. Their average over a recording describes
-  its timbre, which is what style grounding imposes.
-
-Neither carries the waveform's phase. Latents that do (principal components of a lapped
-transform) reconstruct it closely, but a diffusion model of 14 M parameters that was trained on
-them for 2,000 steps still generated noise. The decoder makes its own phase instead: an
-oscillator follows the pitch, a network shapes its partials and a noise, and the inverse STFT
-adds them. A mix has no one pitch: tones a quarter tone apart stand in for the oscillator. All
-networks are convolutional; of the oscillator, only its phase knows the past.
+A latent frame stands for 2048 samples. Its channels are computed from log-magnitudes and do not
+carry the waveform's phase. Only the encoder matters for what is played; the decoder lets people
+hear what it keeps: tones a quarter tone apart and a noise, whose levels are read off the latents
+and corrected by a network. All of it is convolutional.
 """
 
 from __future__ import annotations
+
+from typing import ClassVar
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -33,47 +26,23 @@ from bassdiff.models.features import (
     bank_log_power,
     log_power,
     long_centres_hz,
-    loudness_rise,
-    partial_log_power,
     short_centres_hz,
     spectral_features,
 )
 from bassdiff.models.layers import ChannelNorm, Downsample, ResidualBlock, Upsample
-from bassdiff.models.pitch import (
-    CODE_SIZE,
-    PITCH_HOP,
-    decode_pitch,
-    encode_pitch,
-    place,
-    settle,
-    track,
-)
-from bassdiff.models.tones import (
-    advance_phase,
-    frame_noise,
-    oscillate,
-    sound_bank,
-)
+from bassdiff.models.tones import frame_noise, sound_bank
 from bassdiff.types import Array
 
-PITCHES = LATENT_HOP // PITCH_HOP  # per latent frame
-NUM_PITCH_CHANNELS = PITCHES * CODE_SIZE
-NUM_PARTIALS = 40
-HALO_FRAMES = 16
-VOICED_SLOPE = 6.0
 
-
-class Encoder(nn.Module):
+class MixEncoder(nn.Module):
     """Waveform to latents.
 
     Attributes:
-      has_pitch: Whether the pitch code comes first, as in the bass codec.
       num_envelope_channels: Channels computed from log-magnitudes.
       num_long_bands: Narrow bands of the long-window features.
       width: Channels of the convolutional part at the STFT's rate.
     """
 
-    has_pitch: bool
     num_envelope_channels: int
     num_long_bands: int
     width: int
@@ -81,11 +50,7 @@ class Encoder(nn.Module):
 
     @nn.compact
     def __call__(self, audio: Array) -> Array:
-        """Maps `[B, N]` to `[B, N / 2048, C]` float32, pitch channels first."""
-        parts = []
-        if self.has_pitch:
-            code = encode_pitch(*settle(*track(audio)))
-            parts.append(code.reshape(code.shape[0], -1, NUM_PITCH_CHANNELS))
+        """Maps `[B, N]` to `[B, N / 2048, C]` float32."""
         features = spectral_features(audio, self.num_long_bands)
         envelope = nn.Dense(self.num_envelope_channels, name="projection")(features)
         # What the projection misses: three stride-2 stages over the full log-magnitudes.
@@ -100,24 +65,22 @@ class Encoder(nn.Module):
         envelope = envelope + nn.Dense(
             self.num_envelope_channels, kernel_init=nn.initializers.zeros_init(), name="refinement"
         )(h.astype(jnp.float32))
-        return jnp.concatenate([*parts, envelope], axis=-1)
+        return envelope
 
 
-class Decoder(nn.Module):
+class MixDecoder(nn.Module):
     """Latents to waveform.
 
     Amplitudes of the partials and the noise are read off the features that the envelope
     channels stand for; a network corrects both.
 
     Attributes:
-      has_pitch: As in the encoder; without a pitch a bank of tones sounds, one per narrow band.
       num_long_bands: As in the encoder.
       width: Channels of the network at the STFT's rate.
       num_blocks: Residual blocks at each of the three higher frame rates.
       dtype: Compute type; signals stay float32.
     """
 
-    has_pitch: bool
     num_long_bands: int
     width: int
     num_blocks: int = 1
@@ -138,10 +101,10 @@ class Decoder(nn.Module):
         Returns:
           The waveform, and the phase `[B, T]` when each frame begins.
         """
+        del anchor
         batch, num_frames, _ = latents.shape
-        start = NUM_PITCH_CHANNELS if self.has_pitch else 0
         num_features = SUBFRAMES * NUM_BANDS + self.num_long_bands
-        features = nn.Dense(num_features, name="expansion")(latents[..., start:])
+        features = nn.Dense(num_features, name="expansion")(latents)
         short = features[..., : SUBFRAMES * NUM_BANDS]
         short = log_power(short).reshape(batch, num_frames * SUBFRAMES, NUM_BANDS)
 
@@ -156,47 +119,29 @@ class Decoder(nn.Module):
         def correction(name: str, size: int) -> Array:
             return nn.Dense(size, kernel_init=nn.initializers.zeros_init(), name=name)(h)
 
-        voiced = jnp.zeros((batch, num_frames * SUBFRAMES, 1))
-        tone = jnp.zeros((batch, num_frames * LATENT_HOP))
-        phases = jnp.zeros((batch, num_frames))
-        if self.has_pitch:
-            code = latents[..., :NUM_PITCH_CHANNELS].reshape(batch, -1, CODE_SIZE)
-            frequency, sounds = decode_pitch(code)  # [B, 2 T]
-            frequency = place(frequency, loudness_rise(short))  # [B, 8 T]
-            per_pitch = PITCH_HOP // STFT_HOP
-            voiced = jnp.repeat(nn.sigmoid(VOICED_SLOPE * sounds), per_pitch, axis=1)[..., None]
-            partials = frequency[..., None] * jnp.arange(1, NUM_PARTIALS + 1)[None, None]
-            level = partial_log_power(short, features[..., SUBFRAMES * NUM_BANDS :], partials)
-            level = level + correction("partials", NUM_PARTIALS)
-            amplitudes = jnp.exp(0.5 * jnp.clip(level, -25.0, 3.0)) * voiced
-            cycles = advance_phase(frequency, anchor * SUBFRAMES) + phase[:, None]
-            tone = oscillate(frequency, cycles, amplitudes)
-            phases = cycles[:, ::SUBFRAMES] % 1.0
-        else:
-            level = bank_log_power(short, features[..., SUBFRAMES * NUM_BANDS :])
-            level = level + correction("tones", self.num_long_bands)
-            amplitudes = jnp.exp(0.5 * jnp.clip(level, -25.0, 3.0))
-            tone = sound_bank(
-                long_centres_hz(self.num_long_bands), amplitudes, first_frame * SUBFRAMES
-            )
+        level = bank_log_power(short, features[..., SUBFRAMES * NUM_BANDS :])
+        level = level + correction("tones", self.num_long_bands)
+        amplitudes = jnp.exp(0.5 * jnp.clip(level, -25.0, 3.0))
+        centres_hz = long_centres_hz(self.num_long_bands)
+        tone = sound_bank(centres_hz, amplitudes, first_frame * SUBFRAMES)
         # Under a tone the noise is mostly what the tone leaves over: little.
-        level = short - np.log(float(np.sum(hann(STFT_LENGTH) ** 2))) - 6.0 * voiced
-        if not self.has_pitch:
-            level = level - 3.0 * (short_centres_hz() < LONG_FMAX_HZ)[None, None]
+        level = short - np.log(float(np.sum(hann(STFT_LENGTH) ** 2)))
+        level = level - 3.0 * (short_centres_hz() < LONG_FMAX_HZ)[None, None]
         level = level + correction("noise", NUM_BANDS)
         gains = jnp.exp(0.5 * jnp.clip(level, -25.0, 3.0)) @ band_interpolation()
         noise = frame_noise(first_frame[:, None] + jnp.arange(num_frames)[None], LATENT_HOP)
         noise = noise.reshape(batch, -1)
         noise = istft(stft(noise, STFT_LENGTH, STFT_HOP) * gains, STFT_LENGTH, STFT_HOP)
-        return tone + noise, phases
+        return tone + noise, jnp.broadcast_to(phase[:, None], (batch, num_frames))
 
 
-class Autoencoder(nn.Module):
+class MixCodec(nn.Module):
     """Encoder and decoder with one set of fields. Sizes are in `configs/autoencoder.py`."""
 
-    has_pitch: bool = True
-    num_envelope_channels: int = 40
-    num_long_bands: int = 80
+    kind: ClassVar[str] = "mix"
+
+    num_envelope_channels: int = 128
+    num_long_bands: int = 156
     encoder_width: int = 32
     decoder_width: int = 128
     decoder_blocks: int = 1
@@ -204,15 +149,13 @@ class Autoencoder(nn.Module):
 
     def setup(self) -> None:
         """Makes the two halves."""
-        self.encoder = Encoder(
-            self.has_pitch,
+        self.encoder = MixEncoder(
             self.num_envelope_channels,
             self.num_long_bands,
             self.encoder_width,
             self.dtype,
         )
-        self.decoder = Decoder(
-            self.has_pitch,
+        self.decoder = MixDecoder(
             self.num_long_bands,
             self.decoder_width,
             self.decoder_blocks,
@@ -222,7 +165,7 @@ class Autoencoder(nn.Module):
     @property
     def num_channels(self) -> int:
         """C, the width of a latent frame."""
-        return NUM_PITCH_CHANNELS * self.has_pitch + self.num_envelope_channels
+        return self.num_envelope_channels
 
     def encode(self, audio: Array) -> Array:
         """`[B, N]` waveform at 44.1 kHz, N a multiple of 2048, to `[B, N / 2048, C]`."""
