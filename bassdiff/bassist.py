@@ -72,7 +72,9 @@ def _advance(
     denoise = _denoiser(model, params, window)
 
     def begin(at: sampler.Trajectory) -> sampler.Trajectory:
-        return sampler.begin(solver, jax.random.normal(noise_key, at.x.shape), sigmas[0], draft)
+        # Of the latents' type, or another one would be drawn where JAX prefers float64.
+        noise = jax.random.normal(noise_key, at.x.shape, at.x.dtype)
+        return sampler.begin(solver, noise, sigmas[0], draft)
 
     def jump(at: sampler.Trajectory) -> sampler.Trajectory:
         return at.replace(x=sampler.finish(denoise, guidance, sigmas[num_steps - 1], cond, at))

@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-import jax.numpy as jnp
 import numpy as np
 
 from bassdiff.audio.io import SAMPLE_RATE_HZ, loudness_lufs, match_loudness, read_mono, resample
@@ -132,9 +131,10 @@ class Preparation:
                 f"{MIN_STYLE_SECONDS} s at least"
             )
         latents = self._codec.encode(match_loudness(wave, SAMPLE_RATE_HZ, BASS_LUFS))
-        share = np.asarray(self._codec.sounding(jnp.asarray(latents)[None]))[0] + 1e-4
-        mean = np.average(latents, axis=0, weights=share[:, 0])
-        variance = np.average(np.square(latents - mean), axis=0, weights=share[:, 0])
+        sounding = self._codec.sounding
+        share = np.clip(latents @ sounding.weights + sounding.offset, 0.0, 1.0) + 1e-4
+        mean = np.average(latents, axis=0, weights=share)
+        variance = np.average(np.square(latents - mean), axis=0, weights=share)
         return mean.astype(np.float32), np.sqrt(variance).astype(np.float32)
 
     def start(self, draft: Draft, sample_rate_hz: int, num_samples: int) -> Start:

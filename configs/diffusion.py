@@ -49,6 +49,8 @@ def get_config(size: str = "small") -> ConfigDict:
     config.num_parts = 1
     config.model.remat = size == "base"
     config.crop_frames = {"tiny": 32, "small": 512, "base": 512}[size]
+    # Of which the linear part of a fresh network is made, in closed form.
+    config.num_fit_crops = {"tiny": 16, "small": 256, "base": 1024}[size]
     config.mesh = ConfigDict(dict(data=-1, fsdp=1))
     config.checkpoint_every = {"tiny": 4, "small": 250, "base": 1_000}[size]
     config.validate_every = {"tiny": 8, "small": 500, "base": 5_000}[size]

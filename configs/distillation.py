@@ -8,7 +8,7 @@
 
 size   adapter  hardware     time    expected
 tiny   rank 2   anything     seconds nothing: for tests
-small  rank 16  2 CPU cores  60 min  see bassdiff/pretrained/small/CARD.md
+small  rank 16  2 CPU cores  60 min  not run on the weights of today
 
 The levels are those between which the teacher's Euler steps miss least
 (`bassdiff/diffusion/fitting.py`, four unseen clips, 56 levels from 80 to 0.3).
@@ -26,8 +26,8 @@ def get_config(size: str = "small") -> ConfigDict:
     config.rank = {"tiny": 2, "small": 16}[size]
     config.levels = {"tiny": (80.0, 1.0), "small": (80.0, 4.207, 1.376, 0.45)}[size]
     # Plain guidance on top of what the student has learned, when it plays: 1 is none, and all else
-    # takes two evaluations a level. Of 1, 1.5 and 2.5 the middle one kept the teacher's harmony on
-    # 40 unseen clips and its pitch (pretrained/fast/CARD.md).
+    # takes two evaluations a level. Of 1, 1.5 and 2.5 the middle one kept an earlier teacher's
+    # harmony on 40 unseen clips and its pitch.
     config.extra_guidance = {"tiny": 1.0, "small": 1.5}[size]
     config.num_substeps = {"tiny": 2, "small": 4}[size]
     config.learning_rate = {"tiny": 1e-3, "small": 1e-3}[size]

@@ -17,7 +17,7 @@ from bassdiff.training.state import TrainState
 
 SCORES = (
     *("harmony_top1", "harmony_matched", "rhythm_correlation", "rhythm_matched"),
-    "voiced_share",
+    *("voiced_share", "hnr_db", "jitter_db", "rests_per_minute"),
 )
 
 
@@ -58,6 +58,7 @@ class Rehearsal:
         heard = [hear_bass(np.clip(bass, -8.0, 8.0)) for bass in basses]
         # Clips come from songs of their own while there are songs enough.
         scores = score_clips(self._mixes, heard, range(len(heard)))
-        log.scalars(
-            int(state.step), {f"music/{name}": float(scores[name].value) for name in SCORES}
-        )
+        values = {f"music/{name}": float(scores[name].value) for name in SCORES}
+        # What plays no held note has none that could waver.
+        known = {name: value for name, value in values.items() if np.isfinite(value)}
+        log.scalars(int(state.step), known)

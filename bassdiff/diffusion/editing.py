@@ -73,7 +73,7 @@ class Windowed(struct.PyTreeNode):
             weight = jnp.minimum(1.0, to_edge / (overlap + 1))[:, None]  # [W, 1]
             # The last window ends with the song: a short rest would lack context.
             final = jnp.maximum(cond.frames - self.window, 0)
-            count = 1 + jnp.max(-(-final // self.hop))
+            counts = 1 + -(-final // self.hop)  # [B]
 
             def cut(rows: Array, starts: Array) -> Array:
                 return jax.vmap(
@@ -89,15 +89,17 @@ class Windowed(struct.PyTreeNode):
 
             def look(i: Array, sums: tuple[Array, Array]) -> tuple[Array, Array]:
                 starts = jnp.minimum(i * self.hop, final)
-                part = Cond(cut(cond.mix, starts), cond.keep, jnp.minimum(cond.frames, self.window))
-                x0 = denoise(cut(x, starts), sigma, part) * weight[None]
-                total, weights = sums
-                return add(total, x0, starts), add(
-                    weights, jnp.broadcast_to(weight[None], (*x0.shape[:2], 1)), starts
+                part = cond.replace(
+                    mix=cut(cond.mix, starts), frames=jnp.minimum(cond.frames, self.window)
                 )
+                # A row that needs fewer windows than its neighbours has no more of them.
+                share = (i < counts)[:, None, None] * weight[None]  # [B, W, 1]
+                x0 = denoise(cut(x, starts), sigma, part) * share
+                total, weights = sums
+                return add(total, x0, starts), add(weights, share, starts)
 
             empty = jnp.zeros_like(x), jnp.zeros((*x.shape[:2], 1), x.dtype)
-            total, weights = jax.lax.fori_loop(0, count, look, empty)
+            total, weights = jax.lax.fori_loop(0, jnp.max(counts), look, empty)
             return total / jnp.maximum(weights, 1e-6)
 
         return windowed

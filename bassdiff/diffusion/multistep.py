@@ -82,7 +82,7 @@ def _descend(
 ) -> Array:
     """The linear part, the integral of the estimates, and fresh noise."""
     fresh = sigma_next * jnp.sqrt(-jnp.expm1(-2.0 * eta * h))
-    noise = fresh * jax.random.normal(key, x.shape)
+    noise = fresh * jax.random.normal(key, x.shape, x.dtype)
     return jnp.exp(-(1.0 + eta) * h) * x + integral + noise
 
 

@@ -56,7 +56,7 @@ class Euler(struct.PyTreeNode):
         x0 = denoise(x, sigma)
         up = self.eta * sigma_next * jnp.sqrt(1.0 - jnp.square(sigma_next / sigma))
         down = jnp.sqrt(jnp.square(sigma_next) - jnp.square(up))
-        return x0 + (down / sigma) * (x - x0) + up * jax.random.normal(key, x.shape), state
+        return x0 + (down / sigma) * (x - x0) + up * jax.random.normal(key, x.shape, x.dtype), state
 
 
 class Heun(struct.PyTreeNode):
@@ -170,7 +170,7 @@ class Churn(struct.PyTreeNode):
         noise_key, inner_key = jax.random.split(key)
         raised = sigma * (1.0 + self.churn)
         added = jnp.sqrt(jnp.square(raised) - jnp.square(sigma))
-        x = x + added * jax.random.normal(noise_key, x.shape)
+        x = x + added * jax.random.normal(noise_key, x.shape, x.dtype)
         return self.solver.step(denoise, x, state, raised, sigma_next, inner_key)
 
 

@@ -7,21 +7,22 @@ Everywhere NaN means that nothing could be measured.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
 
-import jax
 import numpy as np
 import scipy.ndimage
 
 from bassdiff.audio.io import SAMPLE_RATE_HZ
 from bassdiff.audio.pitch import PitchTrack, track_pitch
-from bassdiff.models.features import LATENT_HOP
-from bassdiff.models.harmonics import LEVELS_PER_FRAME, analyse
 
 _HOP = 512
 _WINDOW = 4096
 # Every fourth frame says as much about a note as all.
 _STRIDE = 4
+# As the bass codec has them; its modules load JAX.
+_LATENT_HOP, _LEVELS_PER_FRAME = 2048, 4
 # Below the loudest frames: tails and leakage are not what is judged.
 _SOUNDING_DB = -20.0
 _SEARCH = 0.03
@@ -112,17 +113,17 @@ def held_jitter_db(bass: np.ndarray) -> float:
     Args:
       bass: `[N]` float at 44.1 kHz.
     """
-    rest = -len(bass) % (LATENT_HOP * 32)  # Few lengths, so that few programs are compiled.
-    found = _analyse(np.pad(np.asarray(bass, np.float32), (0, rest))[None])
+    rest = -len(bass) % (_LATENT_HOP * 32)  # Few lengths, so that few programs are compiled.
+    found = _analyse()(np.pad(np.asarray(bass, np.float32), (0, rest))[None])
     levels = np.asarray(found.levels)[0] * (10.0 / np.log(10.0))
-    levels = levels.reshape(-1, LEVELS_PER_FRAME, levels.shape[-1]).mean(axis=1)
+    levels = levels.reshape(-1, _LEVELS_PER_FRAME, levels.shape[-1]).mean(axis=1)
     semitones, sounds = (
         np.asarray(values)[0].reshape(len(levels), -1) for values in (found.semitones, found.sounds)
     )
     voiced = sounds.all(axis=1) & (np.ptp(semitones, axis=1) < _SAME_NOTE_SEMITONES)
     same = voiced[1:] & voiced[:-1]
     same &= np.abs(np.diff(semitones[:, 0])) < _SAME_NOTE_SEMITONES
-    least = round(_HELD_SECONDS * SAMPLE_RATE_HZ / LATENT_HOP)
+    least = round(_HELD_SECONDS * SAMPLE_RATE_HZ / _LATENT_HOP)
     changes = []
     for first, last in _runs(same, least):
         # A held note begins after its attack and ends before the next one's.
@@ -164,7 +165,14 @@ def gap_level_db(mix: np.ndarray, bass: np.ndarray) -> float:
     return float(10 * np.log10((np.mean(ours[frames]) + _FLOOR_POWER) / (loud + _FLOOR_POWER)))
 
 
-_analyse = jax.jit(analyse)
+@functools.cache
+def _analyse() -> Callable[[np.ndarray], Any]:
+    # Whoever reads tables of measures does without the second that JAX takes to load.
+    import jax
+
+    from bassdiff.models.harmonics import analyse
+
+    return jax.jit(analyse)
 
 
 def _notes(pitch: PitchTrack, least_seconds: float) -> Iterator[tuple[int, int]]:

@@ -55,6 +55,8 @@ NUM_SPECTRUM = NUM_LEVELS + NUM_NOISE_BANDS
 # Up to 4 kHz above the low E; what is higher there is noise to the ear.
 NUM_PARTIALS = 96
 SPANS_PER_FRAME = LATENT_HOP // SPAN
+# Nepers of power, 39 dB below full scale: a hundred partials without one would be far beyond it.
+_FRESH_LEVEL = -9.0
 _STFT_LENGTH, _STFT_HOP = 1024, 256
 
 
@@ -121,7 +123,8 @@ class BassDecoder(nn.Module):
         code, spectrum, dynamics = jnp.split(
             latents, [NUM_PITCH_CHANNELS, NUM_PITCH_CHANNELS + self.num_spectrum_channels], axis=-1
         )
-        features = nn.Dense(NUM_SPECTRUM, name="spectrum")(spectrum)
+        softly = nn.initializers.constant(_FRESH_LEVEL)
+        features = nn.Dense(NUM_SPECTRUM, bias_init=softly, name="spectrum")(spectrum)
         moved = nn.Dense(NUM_DYNAMICS, name="dynamics")(dynamics)
         levels = join_time(features[..., :NUM_LEVELS], moved)  # [B, 4 T, 36]
         noise = jnp.repeat(features[..., NUM_LEVELS:], LEVELS_PER_FRAME, axis=1)

@@ -18,8 +18,7 @@ from bassdiff.types import Array
 # Amplitudes change once in so many samples.
 SPAN = 256
 # Cycles by which partial k leads, by k squared. All in phase make one pulse a period, a buzz that
-# basses do not have: above 1 kHz, their kurtosis is 4 to 5 where that of such pulses was 10 to 16
-# (`pretrained/small/scores/codec-peaks.json`).
+# basses do not have: above 1 kHz, their kurtosis is 4 to 5 where that of such pulses was 10 to 16.
 DISPERSION = 1.0 / 140.0
 _HIGHEST_HZ = 20000.0
 # Partials in one pass over the samples.
@@ -232,6 +231,7 @@ def frame_noise(numbers: Array, num_samples: int) -> Array:
     """
 
     def one(number: Array) -> Array:
-        return jax.random.normal(jax.random.fold_in(jax.random.key(0), number), (num_samples,))
+        key = jax.random.fold_in(jax.random.key(0), number)
+        return jax.random.normal(key, (num_samples,), jnp.float32)
 
     return jax.vmap(jax.vmap(one))(numbers)

@@ -9,14 +9,16 @@ import jax.numpy as jnp
 
 from bassdiff.models.attention import SelfAttention
 from bassdiff.models.layers import ChannelNorm, Downsample, NoiseEmbedding, ResidualBlock, Upsample
+from bassdiff.models.stationary import StationaryDenoiser
 from bassdiff.types import Array, Cond
 
 
 class UNet(nn.Module):
     """F(x, sigma, cond): the network inside the preconditioned denoiser.
 
-    The noisy latents and the mix's latents are concatenated along channels at the
-    input; every level keeps a length mask, so a padded row gets what it would get alone.
+    The noisy latents and the mix's latents are concatenated along channels at the input. To what
+    the network says the best linear denoiser is added (`stationary.py`). Every level keeps a
+    length mask, so a padded row gets what it would get alone.
 
     Attributes:
       num_channels: Channels of the bass latents, in and out.
@@ -95,6 +97,7 @@ class UNet(nn.Module):
         out = nn.Conv(self.num_channels, (3,), kernel_init=nn.initializers.zeros_init())(
             h.astype(jnp.float32)
         )
+        out = out + StationaryDenoiser(self.num_channels, name="stationary")(x * masks[0], sigma)
         return out * masks[0]
 
     def _about(self, batch: int, cond: Cond) -> Array:

@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 
 from bassdiff.diffusion.schedules import LEVELS
 from bassdiff.errors import InputError
+from bassdiff.models.stationary import stationary_init
 from bassdiff.models.unet import UNet
 from bassdiff.pretrained.codec import Codec
 from bassdiff.pretrained.release import UNET, find, has_adapter_only, load_codecs
@@ -47,6 +48,11 @@ def build(config: ConfigDict, workdir: Path) -> tuple[DiffusionObjective, grain.
         )
     mixtures = open_stores(config)
     check_codecs(config, mixtures, config.data.codecs, *codecs)
+    crops = latent_crops(config, mixtures["train"])
+    stationary = {}
+    if unet is None:
+        basses = np.stack([crops[i]["bass"] for i in range(config.num_fit_crops)])
+        stationary = stationary_init(basses)
     sampling = config.sampling.to_dict()
     if unet is not None and config.adapter_rank:
         # An adapter is sampled as the network that it corrects.
@@ -63,8 +69,9 @@ def build(config: ConfigDict, workdir: Path) -> tuple[DiffusionObjective, grain.
         },
         start=None if unet is None else unet.params,
         origin=origin,
+        stationary=stationary,
     )
-    return objective, latent_crops(config, mixtures["train"])
+    return objective, crops
 
 
 def new_model(config: ConfigDict, bass_codec: CodecWeights) -> UNet:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
 from bassdiff.errors import InputError
+from bassdiff.types import PyTree
 
 
 def compute_dtype(config: ConfigDict) -> jnp.dtype:
@@ -15,7 +17,11 @@ def compute_dtype(config: ConfigDict) -> jnp.dtype:
 
 
 def adam(config: ConfigDict, b1: float, b2: float) -> optax.GradientTransformation:
-    """AdamW on clipped gradients, warmed up and cooled down as the config says."""
+    """AdamW on clipped gradients, warmed up and cooled down as the config says.
+
+    Kernels alone decay: gains and biases have no reason to be small, and what is known in closed
+    form must stay as it is.
+    """
     if config.num_steps <= config.warmup_steps:
         raise InputError(
             f"config.num_steps is {config.num_steps} and the learning rate is warmed up for "
@@ -26,5 +32,10 @@ def adam(config: ConfigDict, b1: float, b2: float) -> optax.GradientTransformati
     )
     return optax.chain(
         optax.clip_by_global_norm(config.gradient_clip),
-        optax.adamw(schedule, b1=b1, b2=b2, weight_decay=config.weight_decay),
+        optax.adamw(schedule, b1=b1, b2=b2, weight_decay=config.weight_decay, mask=_kernels),
     )
+
+
+def _kernels(params: PyTree) -> PyTree:
+    """True for every leaf that is a kernel."""
+    return jax.tree.map_with_path(lambda path, _: path[-1].key == "kernel", params)

@@ -24,6 +24,7 @@ from bassdiff.sampling import Sampling
 from bassdiff.training.accumulation import accumulated_gradient
 from bassdiff.training.guard import gradient_step
 from bassdiff.training.log import RunLog
+from bassdiff.training.pca_init import overwrite
 from bassdiff.training.start import Origin
 from bassdiff.training.state import TrainState, fresh_state
 from bassdiff.types import Array, Cond, PyTree
@@ -96,6 +97,7 @@ class DiffusionObjective:
       sound_channels: `[C]`, 1 where a channel of the bass's latents holds sound, 0 where it holds
         notes, which a reference does not lend.
       sounding: How much of a frame of the bass's latents sounds.
+      stationary: Parameters of the network's linear part, see `stationary_init`, for a fresh one.
       num_parts: A batch goes through the network in so many parts, for its memory.
       start: Parameters to start from; noise when None.
       adapter_rank: If positive, `start` stays as it is, and an adapter of this rank is trained.
@@ -114,6 +116,7 @@ class DiffusionObjective:
     bindings: dict[str, Any]
     sound_channels: np.ndarray
     sounding: Sounding
+    stationary: PyTree = dataclasses.field(default_factory=dict)
     num_parts: int = 1
     start: PyTree | None = None
     adapter_rank: int = 0
@@ -133,9 +136,16 @@ class DiffusionObjective:
         return fresh_state(params, self.optimizer)
 
     def prepare(self, state: TrainState) -> TrainState:
-        """Puts `start` in the place of a fresh network."""
-        if self.start is None or self.adapter_rank:
+        """Puts `start` in the place of a fresh network, or gives that its linear part."""
+        if self.adapter_rank:
             return state
+        if self.start is None:
+            linear = {"stationary": self.stationary}
+            params, ema = (
+                jax.tree.map(jnp.array, overwrite(tree, linear))
+                for tree in (state.params, state.ema)
+            )
+            return state.replace(params=params, ema=ema)
         params, ema = (jax.tree.map(jnp.array, self.start) for _ in range(2))
         return state.replace(params=params, ema=ema)
 

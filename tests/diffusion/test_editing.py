@@ -129,6 +129,31 @@ def test_windows_follow_the_real_frames(make_cond):
     np.testing.assert_allclose(both[1, :9], blurred(x, level, cond)[1, :9], rtol=1e-4, atol=1e-5)
 
 
+def test_a_row_beside_a_longer_one_is_blended_as_alone(make_cond):
+    """Where windows disagree, one that is counted twice would show."""
+
+    def by_window(x, sigma, cond):
+        return x - x.mean(axis=1, keepdims=True)
+
+    x = jax.random.normal(jax.random.key(2), (2, 64, 4))
+    cond = make_cond(2, 64, 4, frames=[64, 44])
+    both = Windowed(24, 16)(by_window)(x, jnp.ones(2), cond)
+    row = jax.tree.map(lambda leaf: leaf[1:], cond)
+    alone = Windowed(24, 16)(by_window)(x[1:], jnp.ones(1), row)
+    np.testing.assert_allclose(both[1, :44], alone[0, :44], rtol=1e-5, atol=1e-6)
+
+
+def test_every_window_is_told_the_style(make_cond):
+    style = jnp.asarray([[1.0, -2.0, 0.5, 3.0]])
+    cond = make_cond(1, 64, 4).replace(style=style, keep_style=jnp.ones(1))
+    told = Windowed(24, 16)(lambda x, sigma, cond: 0.0 * x + cond.style[:, None])
+    np.testing.assert_allclose(
+        told(jnp.ones((1, 64, 4)), jnp.ones(1), cond),
+        jnp.tile(style[:, None], (1, 64, 1)),
+        rtol=1e-6,
+    )
+
+
 def test_a_batch_within_one_window_is_passed_on(make_cond):
     cond, x = make_cond(1, 16, 4), jnp.ones((1, 16, 4))
     out = Windowed(24, 16)(blurred)(x, jnp.ones(1), cond)

@@ -121,9 +121,9 @@ def test_the_name_tells_kind_and_weights(judge, matching_file):
     assert judge.name == f"matching-spectrum-{load_matching(matching_file).checksum[:8]}"
 
 
-def test_the_released_panel_hears_spectra_and_latents():
+def test_the_released_judge_hears_spectra():
     names = [judge.name.rpartition("-")[0] for judge in load_judges().judges]
-    assert sorted(names) == ["matching-latents", "matching-spectrum"]
+    assert sorted(names) == ["matching-spectrum"]
 
 
 def test_a_judge_refuses_features_it_was_not_trained_on(matching_file, tiny_weights):

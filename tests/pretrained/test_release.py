@@ -123,32 +123,45 @@ def test_what_is_released_loads_and_knows_how_to_sample(name):
     assert Sampling.of_weights(weights.unet.bindings).sigmas()[0] == pytest.approx(80.0)
 
 
-def test_adapters_of_one_network_add_up(tmp_path):
-    """A sound on the fast weights, in either order; not twice, and not on other weights."""
-    small, fast = (release.load_weights(name) for name in ("small", "fast"))
-    kernel = small.unet.params["Conv_0"]["kernel"]
+def correction(unet, value):
+    """An adapter of rank 2 that adds 2 value^2 to every weight of the first convolution."""
+    kernel = unet.params["Conv_0"]["kernel"]
     sides = {"down": (kernel.size // kernel.shape[-1], 2), "up": (2, kernel.shape[-1])}
-    adapter = {"Conv_0": {"kernel": {name: np.full(s, 0.5) for name, s in sides.items()}}}
-    bindings = {"base": "small", "unet": small.unet.checksum}
-    save_adapter(tmp_path / release.ADAPTER, adapter, bindings, {})
-    distilled = release.find("fast") / release.ADAPTER
-    for weights in (
-        release.load_weights("fast", tmp_path),
-        release.load_weights(tmp_path, distilled),
-    ):
+    return {"Conv_0": {"kernel": {name: np.full(s, value) for name, s in sides.items()}}}
+
+
+@pytest.fixture
+def distilled(folder):
+    """A folder whose adapter plays the released network in few steps."""
+    unet = release.load_weights(folder).unet
+    bindings = {"base": str(folder), "unet": unet.checksum, "sampling": {"steps": 2}}
+    path = folder.parent / "distilled"
+    save_adapter(path / release.ADAPTER, correction(unet, 1.0), bindings, {})
+    return path
+
+
+def test_adapters_of_one_network_add_up(folder, distilled, tmp_path):
+    """A sound on distilled weights, in either order; not twice, and not on other weights."""
+    small, fast = (release.load_weights(path) for path in (folder, distilled))
+    bindings = {"base": str(folder), "unet": small.unet.checksum}
+    sound = tmp_path / "sound"
+    save_adapter(sound / release.ADAPTER, correction(small.unet, 0.5), bindings, {})
+    for weights in (release.load_weights(distilled, sound), release.load_weights(sound, distilled)):
         found = weights.unet.params["Conv_0"]["kernel"]
         np.testing.assert_allclose(found, fast.unet.params["Conv_0"]["kernel"] + 0.5, atol=1e-6)
         assert weights.unet.bindings == fast.unet.bindings
         assert set(weights.unet.checksum.split("+")) == set(weights.unet.parts[1:])
-    alone = release.load_weights("small", tmp_path)
+    alone = release.load_weights(folder, sound)
     assert alone.unet.bindings == small.unet.bindings
     with pytest.raises(InputError, match=r"is part of the weights .* already"):
-        release.load_weights(tmp_path, tmp_path)
+        release.load_weights(sound, sound)
+    with pytest.raises(InputError, match="was trained on other weights"):
+        release.load_weights("small", sound)
 
 
-def test_the_fast_weights_correct_the_small_ones():
-    small, fast = (release.load_weights(name) for name in ("small", "fast"))
+def test_distilled_weights_correct_those_they_are_of(folder, distilled):
+    small, fast = (release.load_weights(path) for path in (folder, distilled))
     assert small.unet.checksum != fast.unet.checksum
     kernels = [weights.unet.params["Conv_0"]["kernel"] for weights in (small, fast)]
-    assert kernels[0].shape == kernels[1].shape and np.any(kernels[0] != kernels[1])
-    assert Sampling.of_weights(fast.unet.bindings).steps == 4
+    np.testing.assert_allclose(kernels[1] - kernels[0], 2.0, atol=1e-5)
+    assert Sampling.of_weights(fast.unet.bindings).steps == 2

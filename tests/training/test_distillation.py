@@ -78,7 +78,7 @@ def test_a_student_learns_to_jump(objective, tmp_path):
         return float(loss(adapter, mix, 0, noise) + loss(adapter, mix, 1, noise))
 
     before = missed(state.params)
-    for number in range(40):
+    for number in range(80):
         batch = {
             name: jnp.asarray(rng.normal(size=(16, 8, size)), jnp.float32)
             for name, size in (("bass", 4), ("mix", 3))
