@@ -5,10 +5,10 @@
     bassdiff train autoencoder --config configs/autoencoder.py:small,mix \
         --config.data.source=midi:SONGS+mixes:RECORDINGS --workdir runs/codecs/mix
 
-size   parameters  hardware            time      expected
-tiny   0.05 M      anything            seconds   nothing: for tests
-small  1.8 M       2 CPU cores         30 min    see bassdiff/pretrained/small/CARD.md
-base   40 M        v5e-16 or one H100  not run   not measured
+size   bass, mix      hardware            time      expected
+tiny   0.01, 0.02 M   anything            seconds   nothing: for tests
+small  0.8, 1.1 M     2 CPU cores         30 min    see bassdiff/pretrained/small/CARD.md
+base   23, 61 M       v5e-16 or one H100  not run   not measured
 """
 
 from ml_collections import ConfigDict
