@@ -25,9 +25,12 @@ def test_everything_is_measured(table):
             score = row.scores[name]
             assert np.isfinite(score.value), (row.name, name)
             assert len(score.per_clip) == 3
-    # A codec of noise is worse than what is commonly used.
-    assert table.row("codec").scores["pitch_kept"].value < 0.5
+    # An untrained decoder is worse than what is commonly used, though its pitch code is exact.
+    assert table.row("codec").scores["pitch_kept"].value < 0.8
     assert table.row("opus").scores["pitch_kept"].value > 0.9
+    # Of what Griffin-Lim leaves without a pitch, no note can be measured.
+    for name in ("hnr_loss", "attack_loss"):
+        assert np.isfinite(table.row("opus").scores[name].value)
     assert table.row("opus").scores["log_mel"].value < table.row("codec").scores["log_mel"].value
 
 
