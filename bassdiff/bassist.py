@@ -3,90 +3,100 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from bassdiff.audio.io import SAMPLE_RATE_HZ, loudness_lufs, resample
 from bassdiff.audio.pitched import pitchless
 from bassdiff.data.mixing import BASS_LUFS, MIX_LUFS
-from bassdiff.diffusion import sampler
-from bassdiff.diffusion.denoiser import precondition
-from bassdiff.diffusion.editing import Keep
-from bassdiff.diffusion.grounding import StyleGrounding, StyleReplacement
-from bassdiff.diffusion.guidance import Chain, chain
-from bassdiff.diffusion.pedal import Pedal
+from bassdiff.diffusion.request import Request, stack
+from bassdiff.diffusion.schedules import SIGMA_MAX
 from bassdiff.errors import InputError
+from bassdiff.generation import generate_latents
 from bassdiff.material import Draft, Recording, Style
 from bassdiff.models.features import LATENT_HOP
-from bassdiff.models.unet import UNet
-from bassdiff.preparation import SILENCE_LUFS, Preparation, Start, mono, whole_rate
+from bassdiff.preparation import (
+    SILENCE_LUFS,
+    Grounding,
+    Preparation,
+    Start,
+    mono,
+    whole_rate,
+)
 from bassdiff.pretrained.codec import Codec
 from bassdiff.pretrained.release import Weights, load_weights
 from bassdiff.sampling import MAX_STEPS, Sampling
-from bassdiff.types import Array, Cond, Denoise, Guidance, PyTree, Solver
 
 MIN_SECONDS = 1.0
 MAX_SECONDS = 3600.0
-# Lengths, in latent frames, that the sampler is compiled for: 24 s, 71 s, 143 s, ... Few, since
-# compiling one takes longer than the frames that rounding up adds.
-FRAME_BUCKETS = (512, 1536, 3072, 4608, 6144, 9216, 13824, 41472, 77824)
-STEPS_PER_CALL = 5
+# Lengths, in latent frames, that the sampler is compiled for: 24 s, 30 s, 40 s, 53 s, 71 s, ... At
+# most a third is added to a song of 18 s or more; shorter ones share a program, which costs less
+# than compiling for each. Beyond ten minutes songs are heard in windows, and padding costs nothing.
+FRAME_BUCKETS = (
+    *(512, 640, 864, 1152, 1536, 2048, 2720, 3648, 4864, 6496, 8640, 10656, 13824),
+    *(41472, 77824),
+)
 SILENT_DB = 30.0
 ODD_LEVEL_DB = 10.0
 
-Progress = Callable[[int, int], None]
+# What is done, how much of it, and of how much.
+Progress = Callable[[str, int, int], None]
 
 
-def _denoiser(model: UNet, params: PyTree, window: Guidance) -> Denoise:
-    def network(x: Array, sigma: Array, cond: Cond) -> Array:
-        return model.apply({"params": params}, x, sigma, cond)
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """One bass to play, in Python.
 
-    return window(precondition(network))
+    Attributes:
+      mix: `[N]` or `[N, channels]` floats whose full scale is 1, 1 s to 1 h.
+      sample_rate_hz: Its rate, in Hz.
+      style: A bass recording whose sound to take: a file, or samples `[N]` or `[N, channels]` at
+        the mix's rate; or several as `Style`s, to blend or to take turns. None leaves the sound
+        to the model.
+      draft: A bass to edit, continue, vary or give another sound; see `material.py`.
+      seed: The same seed gives the same bass.
+      sampling: Settings; the weights' defaults when None.
+    """
+
+    mix: np.ndarray
+    sample_rate_hz: int
+    style: Recording | Sequence[Style] | None = None
+    draft: Draft | None = None
+    seed: int = 0
+    sampling: Sampling | None = None
 
 
-@functools.partial(jax.jit, static_argnums=0, donate_argnames="trajectory")
-def _advance(
-    model: UNet,
-    window: Guidance,
-    params: PyTree,
-    solver: Solver,
-    guidance: Chain,
-    sigmas: Array,
-    cond: Cond,
-    draft: Array,
-    trajectory: sampler.Trajectory,
-    first: Array,
-    last: Array,
-    num_steps: Array,
-    seed: Array,
-) -> sampler.Trajectory:
-    """Some of the steps; those from level 0 begin with noise, those to the last jump to zero."""
-    noise_key, step_key = jax.random.split(jax.random.key(seed))
-    denoise = _denoiser(model, params, window)
+@dataclasses.dataclass(frozen=True)
+class _Heard:
+    """A task whose mix has been read.
 
-    def begin(at: sampler.Trajectory) -> sampler.Trajectory:
-        # Of the latents' type, or another one would be drawn where JAX prefers float64.
-        noise = jax.random.normal(noise_key, at.x.shape, at.x.dtype)
-        return sampler.begin(solver, noise, sigmas[0], draft)
+    Attributes:
+      sampling: Its settings.
+      wave: `[N]` the mix at 44.1 kHz.
+      gain: Factor to the level at which codecs hear mixes.
+      num_samples: Of the mix at its own rate.
+      sample_rate_hz: That rate.
+      start: Where sampling starts.
+      grounding: Its sound.
+      held: `[T]` bool, where one note is held.
+      seed: Of the noise.
+    """
 
-    def jump(at: sampler.Trajectory) -> sampler.Trajectory:
-        return at.replace(x=sampler.finish(denoise, guidance, sigmas[num_steps - 1], cond, at))
-
-    def stay(at: sampler.Trajectory) -> sampler.Trajectory:
-        return at
-
-    trajectory = jax.lax.cond(first == 0, begin, stay, trajectory)
-    trajectory = sampler.advance(
-        denoise, solver, guidance, sigmas, cond, trajectory, first, last, step_key
-    )
-    return jax.lax.cond(last == num_steps - 1, jump, stay, trajectory)
+    sampling: Sampling
+    wave: np.ndarray
+    gain: float
+    num_samples: int
+    sample_rate_hz: int
+    start: Start | None
+    grounding: Grounding
+    held: np.ndarray
+    seed: int
 
 
 class Bassist:
@@ -102,7 +112,9 @@ class Bassist:
         self.mix_codec = Codec(weights.mix_codec)
         self.bass_codec = Codec(weights.bass_codec)
         self._preparation = Preparation(self.bass_codec)
-        self._note_codes = self.bass_codec.note_codes()
+        self._layout = self.bass_codec.layout
+        devices = np.asarray(jax.local_devices())
+        self._mesh = Mesh(devices, ("data",)) if len(devices) > 1 else None
         self.defaults = Sampling.of_weights(weights.unet.bindings)
 
     def generate(
@@ -128,7 +140,8 @@ class Bassist:
           draft: A bass to edit, continue, vary or give another sound; see `material.py`.
           seed: The same seed gives the same bass.
           sampling: Settings; the weights' defaults when None.
-          progress: Called with (steps done, steps in all) now and then.
+          progress: Called with what is done (listening, playing, decoding), how much of it is
+            done and how much there is, after every step.
           **knobs: Single settings of `Sampling` to change, such as `guidance=4.0`.
 
         Returns:
@@ -152,114 +165,199 @@ class Bassist:
                 "choose a guidance_kind to add some",
                 stacklevel=2,
             )
-        check_seed(seed)
-        sample_rate_hz = whole_rate(sample_rate_hz)
-        given = mono("the mix", mix)
+        task = Task(mix, sample_rate_hz, style, draft, seed, sampling)
+        return self.generate_batch([task], progress)[0]
+
+    def generate_batch(
+        self, tasks: Sequence[Task], progress: Progress | None = None
+    ) -> list[np.ndarray]:
+        """Plays several basses at once; each is what `generate` would play to its mix alone.
+
+        Basses of like length and like kinds of settings are sampled together, over all devices of
+        this process. Numbers among the settings may differ from task to task.
+
+        Args:
+          tasks: What to play.
+          progress: As in `generate`.
+
+        Returns:
+          A bass per task, as `generate` returns it.
+
+        Raises:
+          InputError: See `generate`.
+        """
+        heard = [self._hear(task) for task in tasks]
+        if progress:
+            progress("listening", 0, len(tasks))
+        # A mix may peak far above its loudness; a codec has no ceiling, so nothing clips.
+        mixes = self.mix_codec.encode_all([one.wave * np.float32(one.gain) for one in heard])
+        if progress:
+            progress("listening", len(tasks), len(tasks))
+        latents = self._sample_all(heard, mixes, progress)
+        if progress:
+            progress("decoding", 0, len(tasks))
+        waves = self.bass_codec.decode_all(latents)
+        basses = [self._finish(one, wave) for one, wave in zip(heard, waves, strict=True)]
+        if progress:
+            progress("decoding", len(tasks), len(tasks))
+        return basses
+
+    def _hear(self, task: Task) -> _Heard:
+        """Reads and checks all that a task brings."""
+        sampling = task.sampling or self.defaults
+        check_seed(task.seed)
+        sample_rate_hz = whole_rate(task.sample_rate_hz)
+        given = mono("the mix", task.mix)
         check_length("the mix", len(given), sample_rate_hz)
         wave = resample(given, sample_rate_hz, SAMPLE_RATE_HZ)
         gain = 1.0
         if (loudness := loudness_lufs(wave, SAMPLE_RATE_HZ)) > SILENCE_LUFS:
             gain = 10.0 ** ((MIX_LUFS - loudness) / 20.0)
         else:
-            warnings.warn("the mix is silent; the bass has nothing to follow", stacklevel=2)
+            warnings.warn("the mix is silent; the bass has nothing to follow", stacklevel=5)
         start = None
-        if draft is not None:
-            start = self._preparation.start(draft, sample_rate_hz, len(wave))
-        bucket = _bucket(-(-len(wave) // LATENT_HOP))
+        if task.draft is not None:
+            start = self._preparation.start(task.draft, sample_rate_hz, len(wave))
+        num_frames = -(-len(wave) // LATENT_HOP)
         grounding = self._preparation.grounding(
-            style, sample_rate_hz, sampling, bucket, len(wave) / SAMPLE_RATE_HZ
+            task.style, sample_rate_hz, sampling, num_frames, len(wave) / SAMPLE_RATE_HZ
         )
-        held = pitchless(wave, -(-len(wave) // LATENT_HOP), LATENT_HOP / SAMPLE_RATE_HZ)
+        held = pitchless(wave, num_frames, LATENT_HOP / SAMPLE_RATE_HZ)
         is_played = start is None or start.sigma_max > 0.0
         if sampling.pedal and is_played and held.all():
             warnings.warn(
                 "no pitch is heard in the mix, so the bass holds one note; pedal 0 lets it choose",
-                stacklevel=2,
+                stacklevel=5,
             )
-        # A mix may peak far above its loudness; a codec has no ceiling, so nothing clips.
-        mix_latents = self.mix_codec.encode(wave * np.float32(gain))
-        latents = self.sample(mix_latents, sampling, seed, grounding, start, progress, held)
-        bass = self.bass_codec.decode(latents)[: len(wave)]
-        _check_sound(bass)
-        if start is None:
-            bass = bass / np.float32(gain)
-        else:
-            bass = self._preparation.spliced(bass, start) * np.float32(start.gain)
-        return resample(bass, SAMPLE_RATE_HZ, sample_rate_hz, num_samples=len(given))
+        return _Heard(
+            sampling,
+            wave,
+            gain,
+            len(given),
+            sample_rate_hz,
+            start,
+            grounding,
+            held,
+            task.seed,
+        )
 
-    def sample(
+    def _finish(self, heard: _Heard, wave: np.ndarray) -> np.ndarray:
+        """From what the codec decoded to the bass at the mix's rate and level."""
+        bass = wave[: len(heard.wave)]
+        _check_sound(bass)
+        if heard.start is None:
+            bass = bass / np.float32(heard.gain)
+        else:
+            bass = self._preparation.spliced(bass, heard.start) * np.float32(heard.start.gain)
+        return resample(bass, SAMPLE_RATE_HZ, heard.sample_rate_hz, num_samples=heard.num_samples)
+
+    def _sample_all(
+        self, heard: Sequence[_Heard], mixes: Sequence[np.ndarray], progress: Progress | None
+    ) -> list[np.ndarray]:
+        """Latents of every bass; what shares a program and a length is sampled together."""
+        latents: list[np.ndarray | None] = [None] * len(heard)
+        groups: dict[Any, list[int]] = {}
+        for number, one in enumerate(heard):
+            if one.start is not None and one.start.sigma_max == 0.0:
+                # Without noise there is nothing to sample.
+                latents[number] = one.start.known
+                continue
+            bucket = frame_bucket(len(mixes[number]))
+            groups.setdefault((bucket, one.sampling.kind), []).append(number)
+        steps = {
+            kind: max(heard[number].sampling.steps for number in group)
+            for kind, group in groups.items()
+        }
+        before = 0
+        for kind, group in groups.items():
+
+            def show(done: int, _: int, before: int = before) -> None:
+                if progress:
+                    progress("playing", before + done, sum(steps.values()))
+
+            requests = [
+                self.request(
+                    mixes[number],
+                    heard[number].sampling,
+                    heard[number].seed,
+                    heard[number].grounding,
+                    heard[number].start,
+                    heard[number].held,
+                )
+                for number in group
+            ]
+            rows = self.sample(requests, heard[group[0]].sampling, show if progress else None)
+            for number, row in zip(group, rows, strict=True):
+                latents[number] = row
+            before += steps[kind]
+        return [row for row in latents if row is not None]
+
+    def request(
         self,
         mix_latents: np.ndarray,
         sampling: Sampling,
         seed: int = 0,
-        grounding: StyleGrounding | StyleReplacement | None = None,
+        grounding: Grounding | None = None,
         start: Start | None = None,
-        progress: Progress | None = None,
         held: np.ndarray | None = None,
-    ) -> np.ndarray:
-        """Latents `[T, C']` of a mix to latents `[T, C]` of a bass, both normalised.
+    ) -> Request:
+        """One row of what is asked of the sampler.
 
-        In frames where `held` `[T]` is true, the bass stays on one note; None is nowhere.
+        Args:
+          mix_latents: `[T, C']` normalised.
+          sampling: Settings.
+          seed: Of the noise.
+          grounding: The sound; None for whatever sound.
+          start: Where sampling starts; None for noise.
+          held: `[T]`, where one note is held; None for nowhere.
         """
-        frames, channels = len(mix_latents), self._unet.model.num_channels
-        bucket = _bucket(frames)
-        # All are always in the chain: with or without a style or a draft it is one program.
-        if grounding is None:
-            grounding = self._preparation.grounding(None, SAMPLE_RATE_HZ, sampling, bucket)
-        if start is None:
-            nothing = np.zeros((frames, channels), np.float32)
-            start = Start(nothing, nothing)
-        if start.sigma_max == 0.0:
-            # Without noise there is nothing to sample.
-            return start.known
-
-        def padded(rows: np.ndarray) -> np.ndarray:
-            return np.pad(rows, ((0, bucket - frames), (0, 0)))[None]
-
-        share = np.zeros(bucket, np.float32)
-        if held is not None:
-            share[:frames] = sampling.pedal * held
-
-        cond = Cond(
-            padded(mix_latents),
-            np.ones(1, np.float32),
-            np.full(1, frames, np.int32),
-            *self._preparation.style_condition(grounding, 1),
-            mix_noise=np.zeros(1, np.float32),
-        )
-        levels = sampling.sigmas(start.sigma_max)
-        # Padded to one length, so that the number of steps does not recompile either.
-        sigmas = np.pad(levels, (0, MAX_STEPS - sampling.steps), constant_values=levels[-1])
-        solver, known = sampling.make_solver(), padded(start.known)
-        guidance = chain(
-            *sampling.make_guidance(sigmas),
-            grounding,
-            Pedal(self._note_codes, self.bass_codec.wave_channels, share),
-            Keep(known, padded(start.keep)),
-        )
-        shape = (1, bucket, channels)
-        empty = jax.eval_shape(lambda: sampler.begin(solver, jnp.zeros(shape), jnp.ones(())))
-        trajectory = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), empty)
-        for first, last in _calls(sampling.steps):
-            trajectory = _advance(
-                self._unet.model,
-                sampling.window(bucket),
-                self._params,
-                solver,
-                guidance,
-                sigmas,
-                cond,
-                known,
-                trajectory,
-                np.int32(first),
-                np.int32(last),
-                np.int32(sampling.steps),
-                np.uint32(seed),
+        sigmas = sampling.sigmas(start.sigma_max if start else SIGMA_MAX)
+        request = Request.plain(
+            mix_latents[None],
+            # Padded to one length, so that the number of steps does not recompile.
+            np.pad(sigmas, (0, MAX_STEPS - sampling.steps)),
+            self.bass_codec.num_channels,
+            sampling.make_guidance(),
+            seed,
+        ).replace(replaces_mean=sampling.grounding == "replacement")
+        if grounding is not None:
+            request = request.replace(
+                style=grounding.style[None],
+                spread=grounding.spread[None],
+                sections=grounding.sections[None],
+                style_strength=np.full(1, grounding.strength, np.float32),
+                match_spread=np.full(1, sampling.grounding == "moments", np.float32),
             )
-            if progress is not None:
-                jax.block_until_ready(trajectory)
-                progress(last + 1, sampling.steps)
-        return np.asarray(trajectory.x)[0, :frames]
+        if start is not None:
+            request = request.replace(known=start.known[None], keep=start.keep[None])
+        if held is not None:
+            request = request.replace(held=np.float32(sampling.pedal) * held[None])
+        return request
+
+    def sample(
+        self,
+        requests: Sequence[Request],
+        sampling: Sampling,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[np.ndarray]:
+        """Latents `[T, C]` of basses that are sampled together.
+
+        Args:
+          requests: One row each, all made with settings of one `Sampling.kind`.
+          sampling: Settings of that kind.
+          progress: Called with (steps done, steps in all).
+        """
+        bucket = frame_bucket(max(request.mix.shape[1] for request in requests))
+        return generate_latents(
+            self._unet.model,
+            self._params,
+            sampling.window(bucket),
+            sampling.make_solver(),
+            self._layout,
+            stack([request.padded(bucket) for request in requests]),
+            self._mesh if len(requests) > 1 else None,
+            progress,
+        )
 
     def round_trip(self, bass: np.ndarray) -> np.ndarray:
         """The bass codec's reconstruction of a waveform `[N]` at 44.1 kHz, `[N]`."""
@@ -281,7 +379,7 @@ def _check_sound(bass: np.ndarray) -> None:
     if excess_db < -SILENT_DB:
         warnings.warn(
             "the bass came out silent; try another seed, lower the guidance or take more steps",
-            stacklevel=3,
+            stacklevel=6,
         )
     elif abs(excess_db) > ODD_LEVEL_DB:
         what = "louder" if excess_db > 0 else "softer"
@@ -292,18 +390,13 @@ def _check_sound(bass: np.ndarray) -> None:
         )
         warnings.warn(
             f"the bass came out {abs(excess_db):.0f} dB {what} than basses are; {remedy}",
-            stacklevel=3,
+            stacklevel=6,
         )
 
 
-def _bucket(frames: int) -> int:
+def frame_bucket(frames: int) -> int:
+    """The length, in latent frames, that a song of so many is padded to."""
     return next(size for size in FRAME_BUCKETS if size >= frames)
-
-
-def _calls(num_steps: int) -> Iterator[tuple[int, int]]:
-    """Splits the levels 0 .. num_steps - 1 into short runs, so that progress can be shown."""
-    for first in range(0, num_steps - 1, STEPS_PER_CALL):
-        yield first, min(first + STEPS_PER_CALL, num_steps - 1)
 
 
 def check_length(name: str, num_samples: int, sample_rate_hz: int) -> None:

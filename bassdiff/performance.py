@@ -146,9 +146,12 @@ def _play(
 ) -> np.ndarray:
     with tqdm(desc=label, unit="step", total=1) as bar:
 
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
+        def show(stage: str, done: int, total: int) -> None:
+            if stage == "playing":
+                bar.total = total
+                bar.update(done - bar.n)
+            else:
+                bar.set_postfix_str("" if done else stage)
 
         return bassist.generate(mix, sample_rate_hz, progress=show, **how)
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from bassdiff.audio.io import SAMPLE_RATE_HZ, loudness_lufs, match_loudness, read_mono, resample
 from bassdiff.data.mixing import BASS_LUFS
-from bassdiff.diffusion.grounding import StyleGrounding, StyleReplacement
+from bassdiff.diffusion.request import MAX_SECTIONS
 from bassdiff.diffusion.schedules import SIGMA_MAX
 from bassdiff.errors import InputError
 from bassdiff.material import SPLICE_SECONDS, Draft, Recording, Style, section_shares
@@ -20,9 +20,25 @@ from bassdiff.pretrained.codec import Codec
 from bassdiff.sampling import Sampling
 
 MIN_STYLE_SECONDS = 0.5
-MAX_SECTIONS = 8
 MAX_CHANNELS = 64
 SILENCE_LUFS = -70.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Grounding:
+    """The sound to play in, as latents.
+
+    Attributes:
+      style: `[S, C]` mean of the references' normalised latents where they sound.
+      spread: `[S, C]` their standard deviation.
+      sections: `[T, S]` how much of a frame is in which reference's sound.
+      strength: 0 where there is no reference.
+    """
+
+    style: np.ndarray
+    spread: np.ndarray
+    sections: np.ndarray
+    strength: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,8 +75,8 @@ class Preparation:
         sampling: Sampling,
         num_frames: int,
         mix_seconds: float = float("inf"),
-    ) -> StyleGrounding | StyleReplacement:
-        """The link that gives a sound; without a style its strength is 0.
+    ) -> Grounding:
+        """The sound of references; without any its strength is 0.
 
         Raises:
           InputError: If a style cannot be heard, begins after the mix has ended, or is one of too
@@ -75,7 +91,6 @@ class Preparation:
             )
         if len(starts) > MAX_SECTIONS:
             raise InputError(f"{len(starts)} styles take turns; name {MAX_SECTIONS} at most")
-        strength = np.float32(sampling.style_strength if styles else 0.0)
         # Of one size whatever is asked, so that one program serves it.
         mean = np.zeros((MAX_SECTIONS, self._codec.num_channels), np.float32)
         spread = np.ones_like(mean)
@@ -87,36 +102,12 @@ class Preparation:
             own_mean, own_spread = self.style_latents(reference.recording, sample_rate_hz)
             mean[section] += share * (own_mean - mean[section])
             spread[section] += share * (own_spread - spread[section])
-        if sampling.grounding == "replacement":
-            if len(starts) > 1:
-                raise InputError("styles that take turns need --grounding mean or moments")
-            return StyleReplacement(mean[0], strength, self._timbre)
+        if sampling.grounding == "replacement" and len(starts) > 1:
+            raise InputError("styles that take turns need --grounding mean or moments")
         padding = np.full(MAX_SECTIONS - max(1, len(starts)), np.inf)
         times = (np.arange(num_frames) + 0.5) * LATENT_HOP / SAMPLE_RATE_HZ
         sections = section_shares(np.concatenate([starts or [0.0], padding]), times)
-        return StyleGrounding(
-            mean,
-            strength,
-            self._timbre,
-            self._codec.sounding,
-            sections,
-            spread,
-            np.float32(sampling.grounding == "moments"),
-        )
-
-    def style_condition(
-        self, grounding: StyleGrounding | StyleReplacement, rows: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """A style as the network is told of it, `[rows, C]`, and whether there is one, `[rows]`.
-
-        The network was told of one sound at a time: where several take turns, grounding alone
-        sees to them.
-        """
-        style = np.asarray(grounding.style).reshape(-1, self._codec.num_channels)
-        used = np.flatnonzero(np.any(style != 0.0, axis=1))
-        one = len(used) == 1 and float(grounding.strength) > 0.0
-        told = style[used[0]] * self._timbre if one else np.zeros_like(style[0])
-        return np.tile(told, (rows, 1)), np.full(rows, np.float32(one))
+        return Grounding(mean, spread, sections, sampling.style_strength if styles else 0.0)
 
     def style_latents(self, style: Recording, sample_rate_hz: int) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation `[C]` of a bass recording's latents where it sounds.

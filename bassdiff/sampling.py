@@ -51,6 +51,10 @@ class Sampling:
       guidance_low: Lower end, in noise levels, of where the kind `interval` guides.
       guidance_high: Upper end.
       rescale: Latent rescaling of the guided estimate, 0 to 1, for `cfg` and `interval`.
+      apg_parallel: Share, 0 to 1, that the kind `apg` keeps of what only inflates the estimate.
+      apg_norm: Its bound on the contrast, in deviations of the latents.
+      threshold_quantile: Of the estimate's sizes, 0 to 1, beyond which `threshold` clips.
+      threshold_floor: Sizes that it never clips, in deviations of the latents.
       grounding: `mean` or `moments` (mean and spread) of the estimate, or `replacement` of the
         mean of x.
       style_strength: Weight of style grounding, 0 (off) upwards.
@@ -69,6 +73,10 @@ class Sampling:
     guidance_low: float = 1.5
     guidance_high: float = SIGMA_MAX
     rescale: float = 0.7
+    apg_parallel: float = 0.0
+    apg_norm: float = 1.0
+    threshold_quantile: float = 0.995
+    threshold_floor: float = 3.0
     grounding: str = "mean"
     style_strength: float = 1.0
     pedal: float = 1.0
@@ -101,6 +109,10 @@ class Sampling:
             ("guidance_low", 0.0, SIGMA_MAX),
             ("guidance_high", 0.0, SIGMA_MAX),
             ("rescale", 0.0, 1.0),
+            ("apg_parallel", 0.0, 1.0),
+            ("apg_norm", 0.01, 100.0),
+            ("threshold_quantile", 0.0, 1.0),
+            ("threshold_floor", 0.1, 100.0),
             ("style_strength", 0.0, 10.0),
             ("pedal", 0.0, 1.0),
             ("window_seconds", 10.0 if self.window_seconds else 0.0, 600.0),
@@ -126,13 +138,23 @@ class Sampling:
         schedule = through(self.levels) if self.schedule == FITTED else SCHEDULES[self.schedule]
         return schedule(self.steps, sigma_min=sigma_min, sigma_max=sigma_max)
 
+    @property
+    def kind(self) -> tuple[str | bool | float, ...]:
+        """What decides which compiled program samples: basses that share it share a batch."""
+        return (
+            *(self.solver, self.guidance_kind, self.guidance == 1.0),
+            *(self.grounding == "replacement", self.window_seconds),
+        )
+
     def make_solver(self) -> Solver:
         """The solver of that name."""
         return SOLVERS[self.solver]()
 
-    def make_guidance(self, sigmas: np.ndarray) -> tuple[Guidance, ...]:
-        """The links that contrast with and without the mix; `sigmas` is the schedule."""
-        return GUIDANCES[self.guidance_kind](self, sigmas)
+    def make_guidance(self) -> tuple[Guidance, ...]:
+        """The links that contrast with and without the mix; none at a guidance of 1."""
+        links = GUIDANCES[self.guidance_kind](self)
+        # Dynamic thresholding clips a plain estimate too.
+        return links[1:] if self.guidance == 1.0 else links
 
     def window(self, num_frames: int) -> Guidance:
         """The link that looks at a song of so many latent frames through windows, or at once."""
@@ -149,14 +171,19 @@ def _cfg(sampling: Sampling) -> CFG:
     return CFG(np.float32(sampling.guidance), np.float32(sampling.rescale))
 
 
-GUIDANCES: dict[str, Callable[[Sampling, np.ndarray], tuple[Any, ...]]] = {
-    "none": lambda s, _: (),
-    "cfg": lambda s, _: (_cfg(s),),
-    "interval": lambda s, _: (
+GUIDANCES: dict[str, Callable[[Sampling], tuple[Any, ...]]] = {
+    "none": lambda s: (),
+    "cfg": lambda s: (_cfg(s),),
+    "interval": lambda s: (
         Interval(_cfg(s), np.float32(s.guidance_low), np.float32(s.guidance_high)),
     ),
-    "cfgpp": lambda s, sigmas: (CFGpp(sigmas, np.float32(s.guidance / CFGPP_UNIT)),),
-    "apg": lambda s, _: (APG(np.float32(s.guidance)),),
-    "cfg_zero_star": lambda s, _: (CFGZeroStar(np.float32(s.guidance)),),
-    "threshold": lambda s, _: (CFG(np.float32(s.guidance), np.float32(0.0)), DynamicThresholding()),
+    "cfgpp": lambda s: (CFGpp(np.float32(s.guidance / CFGPP_UNIT), np.float32(0.0)),),
+    "apg": lambda s: (
+        APG(np.float32(s.guidance), np.float32(s.apg_parallel), np.float32(s.apg_norm)),
+    ),
+    "cfg_zero_star": lambda s: (CFGZeroStar(np.float32(s.guidance), np.float32(np.inf)),),
+    "threshold": lambda s: (
+        CFG(np.float32(s.guidance), np.float32(0.0)),
+        DynamicThresholding(np.float32(s.threshold_quantile), np.float32(s.threshold_floor)),
+    ),
 }

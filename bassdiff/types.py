@@ -32,6 +32,8 @@ class Cond(struct.PyTreeNode):
         notes; None if no row has one.
       keep_style: `[B]`, 1 where the style may be used, 0 where a row has none.
       mix_noise: `[B]` standard deviation of noise that is on the mix's latents; None for none.
+      step_ratio: `[B]` the level that a sampler goes to by the one that it is at, 0 to 1; None
+        where nothing is being sampled. Networks do not see it; guidance may.
     """
 
     mix: Array
@@ -40,6 +42,7 @@ class Cond(struct.PyTreeNode):
     style: Array | None = None
     keep_style: Array | None = None
     mix_noise: Array | None = None
+    step_ratio: Array | None = None
 
     def null(self) -> Cond:
         """The same batch without its mix: the unconditional branch of guidance."""
@@ -79,7 +82,8 @@ class Guidance(Protocol):
 class Solver(Protocol):
     """One step of an ODE or SDE from `sigma` to `sigma_next`, with a state of its own.
 
-    Here `denoise(x, sigma)` has its guidance and condition bound, and `sigma` is a scalar.
+    Levels are `[B, 1, 1]`, since every row has its own, and `denoise(x, sigma)` has its guidance
+    and condition bound. The first estimate that a step asks for is where it would end at level 0.
     """
 
     def init(self, x: Array) -> PyTree:
@@ -93,7 +97,7 @@ class Solver(Protocol):
         state: PyTree,
         sigma: Array,
         sigma_next: Array,
-        key: Array,
+        keys: Array,
     ) -> tuple[Array, PyTree]:
-        """One step: the `x` at `sigma_next`, and the state to go on from."""
+        """One step: the `x` at `sigma_next`, and the state to go on from; noise by `keys` `[B]`."""
         ...

@@ -34,7 +34,6 @@ from bassdiff.diffusion.denoiser import precondition
 from bassdiff.diffusion.editing import Keep
 from bassdiff.diffusion.grounding import MixAndStyle, StyleGrounding
 from bassdiff.diffusion.guidance import CFG, Chain, Interval, chain
-from bassdiff.diffusion.schedules import cosine
 from bassdiff.examples import example_mix
 from bassdiff.models.unet import UNet
 from bassdiff.pretrained.codec import Codec
@@ -187,9 +186,9 @@ def guidance_costs(weights: Weights, repeats: int) -> dict[str, float]:
         return lambda: program(*arguments)
 
     style = np.zeros(unet.num_channels, np.float32)
-    sampling, sigmas = Sampling(), cosine(30)
+    sampling = Sampling()
     programs = {
-        kind: compiled(dataclasses.replace(sampling, guidance_kind=kind).make_guidance(sigmas), 1)
+        kind: compiled(dataclasses.replace(sampling, guidance_kind=kind).make_guidance(), 1)
         for kind in GUIDANCES
     }
     programs["interval outside"] = compiled((Interval(CFG(), 2.0, 5.0),), 1)

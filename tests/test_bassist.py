@@ -51,20 +51,20 @@ def test_seeds_and_steps_decide(player):
     assert np.any(first != player.generate(song, RATE, seed=1, steps=6))
 
 
-def test_a_song_takes_three_programs(tiny_weights, compilations):
-    """Encoding, denoising and decoding, whatever else is done on the way."""
+def test_a_song_takes_four_programs(tiny_weights, compilations):
+    """Encoding, denoising, where the oscillator begins, and decoding."""
     jax.clear_caches()
     bassist.load(tiny_weights).generate(mix(1.0), RATE, steps=3)
-    assert len(compilations) == 3
+    assert len(compilations) == 4
 
 
 def test_over_drums_alone_one_note_is_held(tiny_weights, monkeypatch):
     """As far as the model keeps its hands off: what is sampled holds one note in every frame."""
     player = bassist.load(tiny_weights)
     sampled = []
-    decode = type(player.bass_codec).decode
+    decode = type(player.bass_codec).decode_all
     monkeypatch.setattr(
-        type(player.bass_codec), "decode", lambda self, z: sampled.append(z) or decode(self, z)
+        type(player.bass_codec), "decode_all", lambda self, z: sampled.extend(z) or decode(self, z)
     )
     rng = np.random.default_rng(0)
     since = np.arange(3 * RATE) % (RATE // 4) / RATE
@@ -96,8 +96,9 @@ def test_no_setting_compiles_anything(player, compilations):
 def test_progress_counts_every_step(player):
     seen = []
     player.generate(mix(1.0), RATE, steps=12, progress=lambda *at: seen.append(at))
-    assert seen[-1] == (12, 12)
-    assert [done for done, _ in seen] == sorted({done for done, _ in seen})
+    assert seen[:2] == [("listening", 0, 1), ("listening", 1, 1)]
+    assert seen[2:-2] == [("playing", done, 12) for done in range(1, 13)]
+    assert seen[-2:] == [("decoding", 0, 1), ("decoding", 1, 1)]
 
 
 def test_louder_mix_louder_bass_and_the_same_notes(player):
@@ -162,8 +163,8 @@ def test_a_rate_that_is_none_is_refused(player, rate):
 
 
 def test_what_is_not_finite_is_not_played(player, monkeypatch):
-    monkeypatch.setattr(player, "sample", lambda mix, *_: np.full((len(mix), 8), np.nan))
-    monkeypatch.setattr(player.bass_codec, "decode", lambda latents: np.full(9000 * 8, np.nan))
+    nothing = [np.full(9000 * 8, np.nan, np.float32)]
+    monkeypatch.setattr(player.bass_codec, "decode_all", lambda latents: nothing)
     with pytest.raises(InputError, match="nothing finite with these settings; lower the guidance"):
         player.generate(mix(1.0), RATE, steps=2)
 
@@ -217,18 +218,20 @@ def test_a_variation_departs_with_its_strength(player, draft):
     def distance(strength):
         start = player._preparation.start(variation(draft, strength), RATE, len(draft))
         frames = np.zeros((len(known), 8), np.float32)
-        latents = player.sample(frames, player.defaults, 0, None, start)
+        request = player.request(frames, player.defaults, start=start)
+        (latents,) = player.sample([request], player.defaults)
         return float(np.sqrt(np.mean(np.square(latents - known))))
 
-    distances = [distance(strength) for strength in (0.0, 0.05, 0.2, 0.5)]
+    distances = [distance(strength) for strength in (0.05, 0.2, 0.5)]
     assert distances == sorted(distances)
-    assert distances[0] == 0.0 < distances[1]
+    assert 0.0 < distances[0] < 0.5 * distances[-1]
 
 
 def test_another_sound_keeps_the_notes(player, draft):
     start = player._preparation.start(retimbre(draft), RATE, len(draft))
     frames = np.zeros((len(start.known), 8), np.float32)
-    latents = player.sample(frames, player.defaults, 0, None, start)
+    request = player.request(frames, player.defaults, start=start)
+    (latents,) = player.sample([request], player.defaults)
     notes = player._preparation._timbre == 0.0
     np.testing.assert_allclose(latents[:, notes], start.known[:, notes], rtol=1e-5, atol=1e-6)
     assert np.abs(latents[:, ~notes] - start.known[:, ~notes]).max() > 0.1
@@ -264,7 +267,7 @@ def test_a_long_song_is_heard_in_windows(player):
 )  # fmt: skip
 def test_a_bass_of_an_odd_level_is_reported(player, monkeypatch, level, words):
     wave = level * mix(1.0)
-    monkeypatch.setattr(player.bass_codec, "decode", lambda latents: wave)
+    monkeypatch.setattr(player.bass_codec, "decode_all", lambda latents: [wave])
     with pytest.warns(UserWarning, match=words):
         player.generate(mix(1.0), RATE, steps=2)
 

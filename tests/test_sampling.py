@@ -14,16 +14,16 @@ LEVELS = (80.0, 4.0, 1.0, 0.4)
 @pytest.mark.parametrize("kind", GUIDANCES)
 def test_every_guidance_has_a_name_and_a_weight(kind):
     sampling = Sampling(guidance_kind=kind, guidance=5.0)
-    links = sampling.make_guidance(sampling.sigmas())
+    links = sampling.make_guidance()
     assert chain(*links).links == links
     assert len(links) == {"none": 0, "threshold": 2}.get(kind, 1)
 
 
 def test_plain_weights_are_converted_for_cfgpp():
-    (link,) = Sampling(guidance_kind="cfgpp", guidance=7.5).make_guidance(np.ones(2))
+    (link,) = Sampling(guidance_kind="cfgpp", guidance=7.5).make_guidance()
     assert isinstance(link, CFGpp)
     assert float(link.scale) == pytest.approx(0.6)
-    (link,) = Sampling(guidance=7.5).make_guidance(np.ones(2))
+    (link,) = Sampling(guidance=7.5).make_guidance()
     assert link == CFG(7.5, np.float32(0.7))
 
 

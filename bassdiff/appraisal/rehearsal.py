@@ -5,8 +5,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from bassdiff.data.annotation import Annotation
@@ -40,7 +38,6 @@ class Rehearsal:
         guidance: float,
     ) -> None:
         self._objective, self._decode_mix, self._guidance = objective, decode_mix, guidance
-        self._play = jax.jit(objective.play)
 
     # Once, and only by the process that rehearses.
     @functools.cached_property
@@ -50,9 +47,8 @@ class Rehearsal:
 
     def __call__(self, state: TrainState, log: RunLog) -> None:
         """Plays with the averaged parameters and logs the scores as `music/...`."""
-        mix = jnp.asarray(self._objective.validation["mix"])
-        style = jnp.zeros((len(mix), self._objective.model.num_channels))
-        played = np.asarray(self._play(state.ema, mix, self._guidance, style, 0.0))
+        mix = self._objective.validation["mix"]
+        played = self._objective.play(state.ema, mix, self._guidance)
         # A model that has gone wrong must not take the run with it: it is heard as silent.
         basses = [np.nan_to_num(self._objective.decode(latents)) for latents in played]
         heard = [hear_bass(np.clip(bass, -8.0, 8.0)) for bass in basses]

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from bassdiff.diffusion.rows import row_keys
 from bassdiff.diffusion.solvers import Euler
 from bassdiff.errors import InputError
 from bassdiff.types import Array, Cond, Denoise, Guidance
@@ -36,13 +37,15 @@ def step_errors(
       column M is the jump to zero. Infinity where j <= i.
     """
     guided, solver, mask = guidance(denoise), Euler(), cond.mask()
+    # Of no consequence: the solver adds no noise.
+    keys = row_keys(jnp.zeros(noise.shape[0]))
 
     @jax.jit
     def descend() -> tuple[Array, Array, Array]:
         def step(x: Array, pair: Array) -> tuple[Array, tuple[Array, Array]]:
             sigma, sigma_next = pair
             x0 = guided(x, jnp.full(x.shape[0], sigma), cond) * mask
-            moved, _ = solver.step(lambda *_: x0, x, (), sigma, sigma_next, jax.random.key(0))
+            moved, _ = solver.step(lambda *_: x0, x, (), sigma, sigma_next, keys)
             return moved, (x, x0)
 
         levels = jnp.asarray(sigmas)

@@ -13,7 +13,8 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from bassdiff.diffusion.guidance import Place, interleave, rescaled
+from bassdiff.diffusion.guidance import Place, rescaled
+from bassdiff.diffusion.rows import interleave, per_row
 from bassdiff.diffusion.schedules import noise_rate
 from bassdiff.diffusion.statistics import Sounding, frame_mean
 from bassdiff.types import Array, Cond, Denoise
@@ -41,7 +42,7 @@ class StyleGrounding(struct.PyTreeNode):
       channels: `[C]` share of the pull that each channel takes; channels that hold notes
         rather than sound should take none, or the reference's key would be imposed too.
       sounding: How much of a frame sounds; None if all do.
-      sections: `[T, S]` shares, each row of sum 1; None is a single section.
+      sections: `[T, S]` or `[B, T, S]` shares, each frame's of sum 1; None is a single section.
       spread: Standard deviation over sounding frames of the references, shaped like `style`.
       match_spread: 0 (the mean only) to 1.
 
@@ -63,10 +64,9 @@ class StyleGrounding(struct.PyTreeNode):
 
         def grounded(x: Array, sigma: Array, cond: Cond) -> Array:
             x0 = denoise(x, sigma, cond)
-            sections = self.sections
-            if sections is None:
-                sections = jnp.ones((x.shape[1], 1))
-            share = sections[None, :, :] * cond.mask()  # [B, T, S]
+            share = cond.mask()  # [B, T, S]
+            if self.sections is not None:
+                share = share * _rank_three(self.sections)
             weight = share if self.sounding is None else share * (self.sounding(x0) + 1e-4)
             count = jnp.maximum(jnp.sum(weight, axis=1), 1e-6)[..., None]
 
@@ -83,9 +83,10 @@ class StyleGrounding(struct.PyTreeNode):
             if self.spread is not None:
                 std = jnp.sqrt(by_section(jnp.square(centred)) + 1e-6)
                 ratio = _rank_three(self.spread) / std
-                pull = pull + self.match_spread * by_frame(ratio - 1.0) * centred
+                pull = pull + per_row(self.match_spread) * by_frame(ratio - 1.0) * centred
             channels = jnp.broadcast_to(self.channels, x.shape[-1:])[None, None, :]
-            return x0 + self.strength * channels * noise_rate(sigma)[:, None, None] * pull
+            strength = per_row(self.strength) * per_row(noise_rate(sigma))
+            return x0 + strength * channels * pull
 
         return grounded
 
@@ -118,7 +119,7 @@ class StyleReplacement(struct.PyTreeNode):
         """Wraps `denoise`."""
 
         def replaced(x: Array, sigma: Array, cond: Cond) -> Array:
-            moved = self.strength * _shift(self.style, self.channels, x, cond)
+            moved = per_row(self.strength) * _shift(self.style, self.channels, x, cond)
             return denoise(x + moved, sigma, cond)
 
         return replaced
@@ -153,7 +154,8 @@ class MixAndStyle(struct.PyTreeNode):
             triple = jax.tree.map(interleave, plain.null(), plain, cond)
             x0 = denoise(interleave(x, x, x), interleave(sigma, sigma, sigma), triple)
             null, mix, both = jnp.moveaxis(x0.reshape(-1, 3, *x0.shape[1:]), 1, 0)
-            estimate = null + self.scale * (mix - null) + self.style_scale * (both - mix)
+            estimate = null + per_row(self.scale) * (mix - null)
+            estimate = estimate + per_row(self.style_scale) * (both - mix)
             return rescaled(estimate, mix, self.rescale, cond.mask())
 
         return guided

@@ -2,7 +2,9 @@
 
 To add one, write a `PyTreeNode` whose `__call__` takes a `Denoise` and returns another, give it
 a test, and put it into a `chain`. Those of this file contrast the model with and without its
-mix; style grounding is in `grounding.py`, edits and long form in `editing.py`.
+mix; one that needs no more than these two estimates is a `Contrast` with a `combine`. Style
+grounding is in `grounding.py`, edits and long form in `editing.py`. Numbers are for the whole
+batch, or `[B]`, one for each row.
 
 Order matters: what contrasts comes first, then what changes the scale of the estimate, then
 grounding, then edits. `chain` refuses another order.
@@ -18,6 +20,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from bassdiff.diffusion.rows import interleave, per_row
 from bassdiff.diffusion.statistics import inner_product, sample_std
 from bassdiff.errors import InputError
 from bassdiff.types import Array, Cond, Denoise, Guidance
@@ -33,20 +36,25 @@ class Place(IntEnum):
     EDIT = 4
 
 
-def interleave(*rows: Array) -> Array:
-    """Several `[B, ...]` as one `[n B, ...]`, what belongs to a row side by side.
+class Contrast(struct.PyTreeNode):
+    """A guidance that is a formula of two estimates: with the mix, and without it."""
 
-    Stacked on the batch axis instead, a sharded batch would have to move between devices.
-    """
-    return jnp.stack(rows, axis=1).reshape(-1, *rows[0].shape[1:])
+    place: ClassVar[Place] = Place.CONTRAST
 
+    def combine(self, conditional: Array, null: Array, x: Array, sigma: Array, cond: Cond) -> Array:
+        """The guided estimate `[B, T, C]` of the two at `x`."""
+        raise NotImplementedError
 
-def with_and_without(denoise: Denoise, x: Array, sigma: Array, cond: Cond) -> tuple[Array, Array]:
-    """The estimates with the mix and without it, from one call on twice the rows."""
-    pair = jax.tree.map(interleave, cond, cond.null())
-    x0 = denoise(interleave(x, x), interleave(sigma, sigma), pair)
-    x0 = x0.reshape(-1, 2, *x0.shape[1:])
-    return x0[:, 0], x0[:, 1]
+    def __call__(self, denoise: Denoise) -> Denoise:
+        """Wraps `denoise`; it is called once, on a batch of twice the rows."""
+
+        def guided(x: Array, sigma: Array, cond: Cond) -> Array:
+            pair = jax.tree.map(interleave, cond, cond.null())
+            x0 = denoise(interleave(x, x), interleave(sigma, sigma), pair)
+            x0 = x0.reshape(-1, 2, *x0.shape[1:])
+            return self.combine(x0[:, 0], x0[:, 1], x, sigma, cond)
+
+        return guided
 
 
 def rescaled(estimate: Array, conditional: Array, rescale: Array | float, mask: Array) -> Array:
@@ -57,10 +65,11 @@ def rescaled(estimate: Array, conditional: Array, rescale: Array | float, mask: 
     Source: arXiv 2305.08891, section 3.4.
     """
     ratio = sample_std(conditional, mask) / sample_std(estimate, mask)
-    return estimate * (rescale * ratio + (1.0 - rescale))
+    share = per_row(rescale)
+    return estimate * (share * ratio + (1.0 - share))
 
 
-class CFG(struct.PyTreeNode):
+class CFG(Contrast):
     """Classifier-free guidance with latent rescaling.
 
         x0 = x0_null + scale (x0_cond - x0_null)
@@ -76,22 +85,16 @@ class CFG(struct.PyTreeNode):
     0.7
     """
 
-    place: ClassVar[Place] = Place.CONTRAST
     scale: Array | float = 2.5
     rescale: Array | float = 0.7
 
-    def __call__(self, denoise: Denoise) -> Denoise:
-        """Wraps `denoise`; it is called once, on a batch of twice the rows."""
-
-        def guided(x: Array, sigma: Array, cond: Cond) -> Array:
-            conditional, null = with_and_without(denoise, x, sigma, cond)
-            estimate = null + self.scale * (conditional - null)
-            return rescaled(estimate, conditional, self.rescale, cond.mask())
-
-        return guided
+    def combine(self, conditional: Array, null: Array, x: Array, sigma: Array, cond: Cond) -> Array:
+        """See the formula."""
+        estimate = null + per_row(self.scale) * (conditional - null)
+        return rescaled(estimate, conditional, self.rescale, cond.mask())
 
 
-class CFGpp(struct.PyTreeNode):
+class CFGpp(Contrast):
     """CFG++: guides the clean estimate, but keeps the noise that the model sees without the mix.
 
     Its step x <- x0 + (sigma_next / sigma) (x - x0_null), x0 = x0_null + scale (x0_cond -
@@ -99,43 +102,36 @@ class CFGpp(struct.PyTreeNode):
 
         scale / (1 - sigma_next / sigma)
 
-    so it works with every solver, and is the published one with Euler.
+    so it works with every solver, and is the published one with Euler. The sampler says how large
+    the step is (`Cond.step_ratio`); outside one it is taken to end at level 0.
 
     Attributes:
-      sigmas: `[K]`, the schedule; the level after the last is 0.
       scale: 0 (the unconditional model) to 1; 0.6 is like a plain weight of 7.5.
       rescale: As in `CFG`.
 
     Source: arXiv 2406.08070, in the sigma parameterisation.
 
-    >>> CFGpp(jnp.asarray([2.0, 1.0])).scale
+    >>> CFGpp().scale
     0.6
     """
 
-    place: ClassVar[Place] = Place.CONTRAST
-    sigmas: Array
     scale: Array | float = 0.6
     rescale: Array | float = 0.0
 
-    def __call__(self, denoise: Denoise) -> Denoise:
-        """Wraps `denoise`."""
-
-        def guided(x: Array, sigma: Array, cond: Cond) -> Array:
-            conditional, null = with_and_without(denoise, x, sigma, cond)
-            lower = jnp.asarray(self.sigmas)[None, :] < sigma[:, None] * (1.0 - 1e-5)
-            following = jnp.max(jnp.where(lower, self.sigmas, 0.0), axis=1)
-            scale = (self.scale / (1.0 - following / sigma))[:, None, None]
-            estimate = null + scale * (conditional - null)
-            return rescaled(estimate, conditional, self.rescale, cond.mask())
-
-        return guided
+    def combine(self, conditional: Array, null: Array, x: Array, sigma: Array, cond: Cond) -> Array:
+        """See the formula."""
+        ratio = jnp.zeros_like(sigma) if cond.step_ratio is None else cond.step_ratio
+        weight = per_row(self.scale) / (1.0 - per_row(ratio))
+        estimate = null + weight * (conditional - null)
+        return rescaled(estimate, conditional, self.rescale, cond.mask())
 
 
 class Interval(struct.PyTreeNode):
-    """Another guidance where the noise level lies in an interval, the plain model elsewhere.
+    """A contrast where the noise level lies in an interval, the plain model elsewhere.
 
-    Late guidance does little or harm: below sigma 1.5 the mix tells a bass next to nothing that its
-    notes do not. Where none of the batch is inside, the second half of it is not computed.
+    Late guidance does little or harm: at low levels the mix tells a bass next to nothing that its
+    notes do not. The model is asked in turns, with the mix and without it, and the second turn is
+    left out where no row of the batch is inside.
 
     Attributes:
       guidance: What acts inside.
@@ -149,31 +145,30 @@ class Interval(struct.PyTreeNode):
     """
 
     place: ClassVar[Place] = Place.CONTRAST
-    guidance: Guidance
+    guidance: Contrast
     low: Array | float = 1.5
     high: Array | float = float("inf")
 
     def __call__(self, denoise: Denoise) -> Denoise:
         """Wraps `denoise`."""
-        inner = self.guidance(denoise)
 
         def guided(x: Array, sigma: Array, cond: Cond) -> Array:
             inside = (self.low <= sigma) & (sigma <= self.high)
 
-            def mixed() -> Array:
-                return jnp.where(
-                    inside[:, None, None], inner(x, sigma, cond), denoise(x, sigma, cond)
-                )
+            def ask(turn: Array, answers: Array) -> Array:
+                seen = cond.replace(keep=jnp.where(turn == 0, cond.keep, cond.null().keep))
+                return answers.at[turn].set(denoise(x, sigma, seen))
 
-            return jax.lax.switch(
-                jnp.any(inside).astype(int) + jnp.all(inside),
-                (lambda: denoise(x, sigma, cond), mixed, lambda: inner(x, sigma, cond)),
-            )
+            turns = 1 + jnp.any(inside).astype(jnp.int32)
+            empty = jnp.zeros((2, *x.shape), x.dtype)
+            conditional, null = jax.lax.fori_loop(0, turns, ask, empty)
+            estimate = self.guidance.combine(conditional, null, x, sigma, cond)
+            return jnp.where(inside[:, None, None], estimate, conditional)
 
         return guided
 
 
-class APG(struct.PyTreeNode):
+class APG(Contrast):
     """Adaptive projected guidance: takes the part of the contrast that only inflates away.
 
         d = x0_cond - x0_null, at most `norm` times as long as a unit latent of its size
@@ -193,30 +188,24 @@ class APG(struct.PyTreeNode):
     0.0
     """
 
-    place: ClassVar[Place] = Place.CONTRAST
     scale: Array | float = 2.5
     parallel: Array | float = 0.0
     norm: Array | float = 1.0
 
-    def __call__(self, denoise: Denoise) -> Denoise:
-        """Wraps `denoise`."""
-
-        def guided(x: Array, sigma: Array, cond: Cond) -> Array:
-            mask = cond.mask()
-            conditional, null = with_and_without(denoise, x, sigma, cond)
-            contrast = conditional - null
-            length = jnp.sqrt(inner_product(contrast, contrast, mask) + 1e-12)
-            size = jnp.sqrt(jnp.sum(mask, axis=(1, 2), keepdims=True) * x.shape[-1])
-            contrast = contrast * jnp.minimum(1.0, self.norm * size / length)
-            square = inner_product(conditional, conditional, mask) + 1e-12
-            along = inner_product(contrast, conditional, mask) / square * conditional
-            update = contrast - (1.0 - self.parallel) * along
-            return conditional + (self.scale - 1.0) * update
-
-        return guided
+    def combine(self, conditional: Array, null: Array, x: Array, sigma: Array, cond: Cond) -> Array:
+        """See the formula."""
+        mask = cond.mask()
+        contrast = conditional - null
+        length = jnp.sqrt(inner_product(contrast, contrast, mask) + 1e-12)
+        size = jnp.sqrt(jnp.sum(mask, axis=(1, 2), keepdims=True) * x.shape[-1])
+        contrast = contrast * jnp.minimum(1.0, per_row(self.norm) * size / length)
+        square = inner_product(conditional, conditional, mask) + 1e-12
+        along = inner_product(contrast, conditional, mask) / square * conditional
+        update = contrast - (1.0 - per_row(self.parallel)) * along
+        return conditional + (per_row(self.scale) - 1.0) * update
 
 
-class CFGZeroStar(struct.PyTreeNode):
+class CFGZeroStar(Contrast):
     """CFG-Zero*: fits the model without the mix to the one with it before contrasting them.
 
     On the velocities v of the variance-preserving path, x0 = c_skip x + c_out v:
@@ -235,26 +224,19 @@ class CFGZeroStar(struct.PyTreeNode):
     inf
     """
 
-    place: ClassVar[Place] = Place.CONTRAST
     scale: Array | float = 2.5
     zero_above: Array | float = float("inf")
 
-    def __call__(self, denoise: Denoise) -> Denoise:
-        """Wraps `denoise`."""
-
-        def guided(x: Array, sigma: Array, cond: Cond) -> Array:
-            mask, level = cond.mask(), sigma[:, None, None]
-            skip = 1.0 / (1.0 + jnp.square(level))
-            out = -level * jnp.sqrt(skip)
-            conditional, null = (
-                (x0 - skip * x) / out for x0 in with_and_without(denoise, x, sigma, cond)
-            )
-            share = inner_product(conditional, null, mask)
-            null = share / (inner_product(null, null, mask) + 1e-12) * null
-            velocity = null + self.scale * (conditional - null)
-            return skip * x + out * jnp.where(level > self.zero_above, 0.0, velocity)
-
-        return guided
+    def combine(self, conditional: Array, null: Array, x: Array, sigma: Array, cond: Cond) -> Array:
+        """See the formula."""
+        mask, level = cond.mask(), per_row(sigma)
+        skip = 1.0 / (1.0 + jnp.square(level))
+        out = -level * jnp.sqrt(skip)
+        conditional, null = ((x0 - skip * x) / out for x0 in (conditional, null))
+        share = inner_product(conditional, null, mask)
+        null = share / (inner_product(null, null, mask) + 1e-12) * null
+        velocity = null + per_row(self.scale) * (conditional - null)
+        return skip * x + out * jnp.where(level > per_row(self.zero_above), 0.0, velocity)
 
 
 class Autoguidance(struct.PyTreeNode):
@@ -282,7 +264,7 @@ class Autoguidance(struct.PyTreeNode):
 
         def guided(x: Array, sigma: Array, cond: Cond) -> Array:
             weak = self.weak(x, sigma, cond)
-            return weak + self.scale * (denoise(x, sigma, cond) - weak)
+            return weak + per_row(self.scale) * (denoise(x, sigma, cond) - weak)
 
         return guided
 
@@ -315,9 +297,11 @@ class DynamicThresholding(struct.PyTreeNode):
         def thresholded(x: Array, sigma: Array, cond: Cond) -> Array:
             x0 = denoise(x, sigma, cond)
             sizes = jnp.where(cond.mask() > 0, jnp.abs(x0), jnp.nan).reshape(x.shape[0], -1)
-            bound = jnp.maximum(self.floor, jnp.nanquantile(sizes, self.quantile, axis=1))
-            bound = bound[:, None, None]
-            return jnp.clip(x0, -bound, bound) * (self.floor / bound)
+            quantile = jnp.broadcast_to(jnp.asarray(self.quantile), sizes.shape[:1])
+            found = jax.vmap(jnp.nanquantile)(sizes, quantile)
+            floor = per_row(self.floor)
+            bound = jnp.maximum(floor, per_row(found))
+            return jnp.clip(x0, -bound, bound) * (floor / bound)
 
         return thresholded
 

@@ -11,10 +11,10 @@ and its reverse-time SDE with a share eta of fresh noise has (1 + eta) h in the 
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 from flax import struct
 
+from bassdiff.diffusion.rows import row_noise
 from bassdiff.types import Array, BoundDenoise, PyTree
 
 
@@ -23,7 +23,7 @@ class History(struct.PyTreeNode):
 
     Attributes:
       values: `[2, B, T, C]`.
-      places: `[2]`.
+      places: `[2, B, 1, 1]`.
     """
 
     values: Array
@@ -32,7 +32,13 @@ class History(struct.PyTreeNode):
     @classmethod
     def empty(cls, x: Array) -> History:
         """Nothing yet, for values like `x`."""
-        return cls(jnp.zeros((2, *x.shape), x.dtype), jnp.full(2, jnp.nan, x.dtype))
+        return cls(
+            jnp.zeros((2, *x.shape), x.dtype), jnp.full((2, x.shape[0], 1, 1), jnp.nan, x.dtype)
+        )
+
+    def since(self, place: Array) -> Array:
+        """The places `[2, B, 1, 1]` as seen from another one, `[B, 1, 1]`."""
+        return self.places - place[None]
 
     def push(self, value: Array, place: Array) -> History:
         """Forgets the older value for a new one."""
@@ -78,11 +84,11 @@ def _exponential_moments(h: Array, eta: Array | float) -> tuple[Array, Array, Ar
 
 
 def _descend(
-    x: Array, integral: Array, h: Array, eta: Array | float, sigma_next: Array, key: Array
+    x: Array, integral: Array, h: Array, eta: Array | float, sigma_next: Array, keys: Array
 ) -> Array:
     """The linear part, the integral of the estimates, and fresh noise."""
     fresh = sigma_next * jnp.sqrt(-jnp.expm1(-2.0 * eta * h))
-    noise = fresh * jax.random.normal(key, x.shape, x.dtype)
+    noise = fresh * row_noise(keys, x)
     return jnp.exp(-(1.0 + eta) * h) * x + integral + noise
 
 
@@ -99,7 +105,7 @@ class DPMpp2M(struct.PyTreeNode):
 
     Source: arXiv 2211.01095, algorithm 2 and, for the SDE, its section 4.4.
 
-    >>> bool(jnp.isnan(DPMpp2M().init(jnp.zeros(1)).places).all())
+    >>> bool(jnp.isnan(DPMpp2M().init(jnp.zeros((1, 1, 1))).places).all())
     True
     """
 
@@ -116,7 +122,7 @@ class DPMpp2M(struct.PyTreeNode):
         state: PyTree,
         sigma: Array,
         sigma_next: Array,
-        key: Array,
+        keys: Array,
     ) -> tuple[Array, PyTree]:
         """One evaluation of the denoiser; the first step is of first order."""
         x0, place = denoise(x, sigma), -jnp.log(sigma)
@@ -125,7 +131,7 @@ class DPMpp2M(struct.PyTreeNode):
         # The rule of the middle: as if the line were flat at its value half a step ahead.
         moments = one, one * h / 2.0, one
         integral = _integral(moments, x0, (state.values[0], state.places[0] - place))
-        x = _descend(x, integral, h, self.eta, sigma_next, key)
+        x = _descend(x, integral, h, self.eta, sigma_next, keys)
         return x, state.push(x0, place)
 
 
@@ -139,7 +145,7 @@ class DPMpp3M(struct.PyTreeNode):
 
     Source: arXiv 2211.01095, appendix B, in Newton's form for steps of any length.
 
-    >>> bool(jnp.isnan(DPMpp3M().init(jnp.zeros(1)).places).all())
+    >>> bool(jnp.isnan(DPMpp3M().init(jnp.zeros((1, 1, 1))).places).all())
     True
     """
 
@@ -156,15 +162,15 @@ class DPMpp3M(struct.PyTreeNode):
         state: PyTree,
         sigma: Array,
         sigma_next: Array,
-        key: Array,
+        keys: Array,
     ) -> tuple[Array, PyTree]:
         """One evaluation of the denoiser; the first two steps are of first and second order."""
         x0, place = denoise(x, sigma), -jnp.log(sigma)
         h = -jnp.log(sigma_next) - place
-        (last, before), (at_last, at_before) = state.values, state.places - place
+        (last, before), (at_last, at_before) = state.values, state.since(place)
         moments = _exponential_moments(h, self.eta)
         integral = _integral(moments, x0, (last, at_last), (before, at_before))
-        x = _descend(x, integral, h, self.eta, sigma_next, key)
+        x = _descend(x, integral, h, self.eta, sigma_next, keys)
         return x, state.push(x0, place)
 
 
@@ -185,8 +191,8 @@ class UniPC(struct.PyTreeNode):
     Source: arXiv 2302.04867, UniPC-2; of the polynomial's integral, which its B(h) leaves
     unchanged.
 
-    >>> UniPC().init(jnp.zeros(1)).x.shape
-    (1,)
+    >>> UniPC().init(jnp.zeros((1, 1, 1))).x.shape
+    (1, 1, 1)
     """
 
     def init(self, x: Array) -> PyTree:
@@ -200,7 +206,7 @@ class UniPC(struct.PyTreeNode):
         state: PyTree,
         sigma: Array,
         sigma_next: Array,
-        key: Array,
+        keys: Array,
     ) -> tuple[Array, PyTree]:
         """One evaluation of the denoiser."""
         x0, place = denoise(x, sigma), -jnp.log(sigma)
@@ -224,7 +230,7 @@ class AdamsBashforth(struct.PyTreeNode):
 
     Source: Adams and Bashforth for steps of any length; as LMS in arXiv 2202.09778.
 
-    >>> bool(jnp.isnan(AdamsBashforth().init(jnp.zeros(1)).places).all())
+    >>> bool(jnp.isnan(AdamsBashforth().init(jnp.zeros((1, 1, 1))).places).all())
     True
     """
 
@@ -239,12 +245,12 @@ class AdamsBashforth(struct.PyTreeNode):
         state: PyTree,
         sigma: Array,
         sigma_next: Array,
-        key: Array,
+        keys: Array,
     ) -> tuple[Array, PyTree]:
         """One evaluation of the denoiser."""
         slope = (x - denoise(x, sigma)) / sigma
         h = sigma_next - sigma
-        (last, before), (at_last, at_before) = state.values, state.places - sigma
+        (last, before), (at_last, at_before) = state.values, state.since(sigma)
         moments = h, h**2 / 2.0, h**3 / 3.0
         x = x + _integral(moments, slope, (last, at_last), (before, at_before))
         return x, state.push(slope, sigma)

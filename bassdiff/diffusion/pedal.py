@@ -23,7 +23,7 @@ class Pedal(struct.PyTreeNode):
     Attributes:
       codes: `[P, C]`: normalised latents that hold each note.
       notes: `[C]`, 1 for channels that hold notes and 0 for others.
-      share: `[T]`, 0 (free) to 1 (held) by frame.
+      share: `[B, T]`, 0 (free) to 1 (held) by frame.
 
     Source: none known; an addition.
     """
@@ -45,6 +45,6 @@ class Pedal(struct.PyTreeNode):
             size = jnp.sum(mask, axis=(1, 2))[:, None] * jnp.sum(codes**2, axis=1)[None]
             note = codes[jnp.argmin(size - 2.0 * cross, axis=1)][:, None]
             pull = jnp.asarray(self.notes)[None, None] * (note - x0)
-            return x0 + jnp.asarray(self.share)[None, :, None] * pull
+            return x0 + jnp.asarray(self.share)[:, :, None] * pull
 
         return held

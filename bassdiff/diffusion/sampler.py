@@ -2,7 +2,11 @@
 
 The order inside a step is that of the guidance chain: conditional and unconditional
 estimate, guidance, latent rescaling, style grounding, then the solver's move. Every array
-and number is traced, so no knob's value compiles anything.
+and number is traced, so no setting's value compiles anything.
+
+Every row of a batch has noise levels and a PRNG key of its own: what a row becomes does not depend
+on its neighbours. The network is in the program once, since the last step, to level 0, is a step
+like the others: its result is the estimate instead of the solver's move.
 """
 
 from __future__ import annotations
@@ -11,14 +15,24 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from bassdiff.diffusion.rows import per_row
 from bassdiff.types import Array, Cond, Denoise, Guidance, PyTree, Solver
+
+# A level that a row which is done stands for: nothing comes of what is computed there.
+_DONE = 1e-3
 
 
 class Trajectory(struct.PyTreeNode):
-    """Where a sample is: `x` `[B, T, C]` and the solver's state."""
+    """Where samples are: `x` `[B, T, C]` and the solver's state."""
 
     x: Array
     solver_state: PyTree
+
+
+def to_zero(sigmas: Array) -> Array:
+    """Noise levels `[K]` or `[B, K]` with the level 0, at which sampling ends, after the last."""
+    sigmas = jnp.asarray(sigmas)
+    return jnp.pad(sigmas, [(0, 0)] * (sigmas.ndim - 1) + [(0, 1)])
 
 
 def begin(solver: Solver, noise: Array, sigma: Array, draft: Array | float = 0.0) -> Trajectory:
@@ -26,6 +40,12 @@ def begin(solver: Solver, noise: Array, sigma: Array, draft: Array | float = 0.0
 
     From a `draft` `[B, T, C]`, what the first level's noise does not drown stays: a low first
     level gives a variation of it (arXiv 2108.01073).
+
+    Args:
+      solver: Whose state is to begin.
+      noise: `[B, T, C]`.
+      sigma: The first level: a number, or one for each row `[B, 1, 1]`.
+      draft: What the noise is added to.
     """
     x = draft + noise * sigma
     return Trajectory(x, solver.init(x))
@@ -35,14 +55,14 @@ def advance(
     denoise: Denoise,
     solver: Solver,
     guidance: Guidance,
-    sigmas: Array,
+    levels: Array,
     cond: Cond,
     trajectory: Trajectory,
     first: Array | int,
     last: Array | int,
-    key: Array,
+    keys: Array,
 ) -> Trajectory:
-    """Takes the steps from `sigmas[first]` down to `sigmas[last]`.
+    """Takes the steps from `levels[..., first]` down to `levels[..., last]`.
 
     With integer bounds this is a `lax.scan`. With traced bounds it is a `while_loop`, whose
     compiled form serves any number of steps, so that long work can show its progress.
@@ -51,39 +71,49 @@ def advance(
       denoise: D(x, sigma, cond).
       solver: Its numbers are leaves, its class is part of the program.
       guidance: Likewise.
-      sigmas: `[K]` noise levels; entries after `last` are not read.
+      levels: `[K]` noise levels of all rows, or `[B, K]`. The step to a level of 0 ends at the
+        guided estimate, and a row at 0 stays there, so that rows may take different numbers of
+        steps. Entries after `last` are not read.
       cond: The condition.
       trajectory: As `begin` or an earlier call left it.
       first: Index of the level the trajectory is at.
       last: Index of the level to go to, `first <= last < K`.
-      key: Source of the noise that stochastic solvers add.
+      keys: `[B]`, sources of the noise that stochastic solvers add.
 
     Returns:
-      The trajectory at `sigmas[last]`.
+      The trajectory at `levels[..., last]`.
     """
     guided = guidance(denoise)
     mask = cond.mask()
     # Schedules are numpy arrays, which a traced index cannot read.
-    sigmas = jnp.asarray(sigmas)
-
-    def bound(x: Array, sigma: Array) -> Array:
-        return guided(x, jnp.full(x.shape[0], sigma), cond) * mask
+    levels = jnp.broadcast_to(jnp.asarray(levels), (cond.mix.shape[0], jnp.shape(levels)[-1]))
 
     def step(i: Array, at: Trajectory) -> Trajectory:
-        x, state = solver.step(
-            bound, at.x, at.solver_state, sigmas[i], sigmas[i + 1], jax.random.fold_in(key, i)
+        level, following = levels[:, i, None, None], levels[:, i + 1, None, None]
+        sigma = jnp.where(level > 0.0, level, _DONE)
+        sigma_next = jnp.where(following > 0.0, following, 0.5 * sigma)
+        estimates = []
+
+        def bound(x: Array, at_level: Array) -> Array:
+            # A second look within a step counts as a step of the same size.
+            higher = jnp.where(at_level > following, at_level, sigma)
+            ratio = (following / higher)[:, 0, 0]
+            seen = cond.replace(step_ratio=ratio)
+            estimates.append(guided(x, at_level[:, 0, 0], seen) * mask)
+            return estimates[-1]
+
+        moved, state = solver.step(
+            bound,
+            at.x,
+            at.solver_state,
+            sigma,
+            sigma_next,
+            jax.vmap(jax.random.fold_in, (0, None))(keys, i),
         )
-        return Trajectory(x, state)
+        moved = jnp.where(following > 0.0, moved, estimates[0])
+        return Trajectory(jnp.where(level > 0.0, moved, at.x), state)
 
     return jax.lax.fori_loop(first, last, step, trajectory)
-
-
-def finish(
-    denoise: Denoise, guidance: Guidance, sigma: Array, cond: Cond, trajectory: Trajectory
-) -> Array:
-    """The jump from the last level to zero: `x <- D(x, sigma)`, guided, `[B, T, C]`."""
-    x0 = guidance(denoise)(trajectory.x, jnp.full(trajectory.x.shape[0], sigma), cond)
-    return x0 * cond.mask()
 
 
 def sample(
@@ -93,7 +123,7 @@ def sample(
     sigmas: Array,
     cond: Cond,
     noise: Array,
-    key: Array,
+    keys: Array,
 ) -> Array:
     """Samples latents.
 
@@ -101,15 +131,15 @@ def sample(
       denoise: D(x, sigma, cond), such as `precondition` makes of a network.
       solver: See `diffusion/solvers.py`.
       guidance: See `diffusion/guidance.py`; `chain()` for none.
-      sigmas: `[K]` strictly decreasing, positive; see `diffusion/schedules.py`.
+      sigmas: `[K]` or `[B, K]`, strictly decreasing, positive; see `diffusion/schedules.py`.
       cond: The condition; frames beyond `cond.frames` come back as zeros.
       noise: `[B, T, C]` unit normal.
-      key: PRNG key of stochastic solvers.
+      keys: `[B]` PRNG keys of stochastic solvers.
 
     Returns:
       `[B, T, C]` float32 latents.
     """
-    trajectory = begin(solver, noise, sigmas[0])
-    last = sigmas.shape[0] - 1
-    trajectory = advance(denoise, solver, guidance, sigmas, cond, trajectory, 0, last, key)
-    return finish(denoise, guidance, sigmas[last], cond, trajectory)
+    levels = to_zero(sigmas)
+    trajectory = begin(solver, noise, per_row(levels[..., 0]))
+    last = levels.shape[-1] - 1
+    return advance(denoise, solver, guidance, levels, cond, trajectory, 0, last, keys).x

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from bassdiff.diffusion.multistep import AdamsBashforth, DPMpp2M, DPMpp3M, UniPC
+from bassdiff.diffusion.rows import row_noise
 from bassdiff.types import Array, BoundDenoise, PyTree, Solver
 
 
@@ -33,7 +34,7 @@ class Euler(struct.PyTreeNode):
 
     Source: arXiv 2010.02502, equation 12; its equality with Euler in sigma, arXiv 2206.00364.
 
-    >>> Euler().init(jnp.zeros(1))
+    >>> Euler().init(jnp.zeros((1, 1, 1)))
     ()
     """
 
@@ -50,13 +51,13 @@ class Euler(struct.PyTreeNode):
         state: PyTree,
         sigma: Array,
         sigma_next: Array,
-        key: Array,
+        keys: Array,
     ) -> tuple[Array, PyTree]:
         """One evaluation of the denoiser."""
         x0 = denoise(x, sigma)
         up = self.eta * sigma_next * jnp.sqrt(1.0 - jnp.square(sigma_next / sigma))
         down = jnp.sqrt(jnp.square(sigma_next) - jnp.square(up))
-        return x0 + (down / sigma) * (x - x0) + up * jax.random.normal(key, x.shape, x.dtype), state
+        return x0 + (down / sigma) * (x - x0) + up * row_noise(keys, x), state
 
 
 class Heun(struct.PyTreeNode):
@@ -64,7 +65,7 @@ class Heun(struct.PyTreeNode):
 
     Source: arXiv 2206.00364, algorithm 1 without churn.
 
-    >>> Heun().init(jnp.zeros(1))
+    >>> Heun().init(jnp.zeros((1, 1, 1)))
     ()
     """
 
@@ -79,7 +80,7 @@ class Heun(struct.PyTreeNode):
         state: PyTree,
         sigma: Array,
         sigma_next: Array,
-        key: Array,
+        keys: Array,
     ) -> tuple[Array, PyTree]:
         """Two evaluations of the denoiser."""
         slope = (x - denoise(x, sigma)) / sigma
@@ -122,7 +123,7 @@ class Exponential(struct.PyTreeNode):
         state: PyTree,
         sigma: Array,
         sigma_next: Array,
-        key: Array,
+        keys: Array,
     ) -> tuple[Array, PyTree]:
         """One evaluation of the denoiser."""
         x0 = denoise(x, sigma)
@@ -146,7 +147,7 @@ class Churn(struct.PyTreeNode):
 
     Source: arXiv 2206.00364, algorithm 2.
 
-    >>> Churn(Heun()).init(jnp.zeros(1))
+    >>> Churn(Heun()).init(jnp.zeros((1, 1, 1)))
     ()
     """
 
@@ -164,14 +165,14 @@ class Churn(struct.PyTreeNode):
         state: PyTree,
         sigma: Array,
         sigma_next: Array,
-        key: Array,
+        keys: Array,
     ) -> tuple[Array, PyTree]:
         """As many evaluations as the inner solver's."""
-        noise_key, inner_key = jax.random.split(key)
+        noise_keys, inner_keys = (jax.vmap(jax.random.fold_in, (0, None))(keys, n) for n in (0, 1))
         raised = sigma * (1.0 + self.churn)
         added = jnp.sqrt(jnp.square(raised) - jnp.square(sigma))
-        x = x + added * jax.random.normal(noise_key, x.shape, x.dtype)
-        return self.solver.step(denoise, x, state, raised, sigma_next, inner_key)
+        x = x + added * row_noise(noise_keys, x)
+        return self.solver.step(denoise, x, state, raised, sigma_next, inner_keys)
 
 
 SOLVERS: dict[str, Callable[[], Solver]] = {

@@ -105,19 +105,14 @@ class BassDecoder(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(
-        self, latents: Array, phase: Array, first_frame: Array, anchor: int
-    ) -> tuple[Array, Array]:
-        """Maps latents `[B, T, C]` to `[B, 2048 T]` float32.
+    def __call__(self, latents: Array, phase: Array, first_frame: Array, anchor: int) -> Array:
+        """Maps latents `[B, T, C]` to a waveform `[B, 2048 T]` float32.
 
         Args:
           latents: As the encoder made them.
           phase: `[B]` cycles, where the oscillator stands when frame `anchor` begins.
           first_frame: `[B]` int32, the number of the first latent frame; it picks the noise.
           anchor: A frame of this piece.
-
-        Returns:
-          The waveform, and the phase `[B, T]` when each frame begins.
         """
         batch, num_frames, _ = latents.shape
         code, spectrum, dynamics = jnp.split(
@@ -156,7 +151,7 @@ class BassDecoder(nn.Module):
         white = frame_noise(first_frame[:, None] + jnp.arange(num_frames)[None], LATENT_HOP)
         spectra = stft(white.reshape(batch, -1), _STFT_LENGTH, _STFT_HOP)
         hiss = istft(spectra * gains, _STFT_LENGTH, _STFT_HOP)
-        return tone + hiss, cycles[:, ::SPANS_PER_FRAME] % 1.0
+        return tone + hiss
 
 
 def _mixture(levels: Array, noise: Array, f0_hz: Array, voiced: Array) -> tuple[Array, Array]:
@@ -243,16 +238,14 @@ class BassCodec(nn.Module):
         """`[B, N]` waveform at 44.1 kHz, N a multiple of 2048, to `[B, N / 2048, C]`."""
         return self.encoder(audio)
 
-    def decode(
-        self, latents: Array, phase: Array, first_frame: Array, anchor: int = 0
-    ) -> tuple[Array, Array]:
-        """`[B, T, C]` latents to a `[B, 2048 T]` waveform and phases; see `BassDecoder`."""
+    def decode(self, latents: Array, phase: Array, first_frame: Array, anchor: int = 0) -> Array:
+        """`[B, T, C]` latents to a `[B, 2048 T]` waveform; see `BassDecoder`."""
         return self.decoder(latents, phase, first_frame, anchor)
 
     def decode_whole(self, latents: Array) -> Array:
         """Decodes latents that begin where the sound does: `[B, T, C]` to `[B, 2048 T]`."""
         rows = latents.shape[0]
-        return self.decode(latents, jnp.zeros(rows), jnp.zeros(rows, jnp.int32))[0]
+        return self.decode(latents, jnp.zeros(rows), jnp.zeros(rows, jnp.int32))
 
     def __call__(self, audio: Array) -> tuple[Array, Array]:
         """The round trip: `(reconstruction [B, N], latents [B, T, C])`."""

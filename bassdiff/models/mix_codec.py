@@ -87,21 +87,13 @@ class MixDecoder(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(
-        self, latents: Array, phase: Array, first_frame: Array, anchor: int
-    ) -> tuple[Array, Array]:
-        """Maps latents `[B, T, C]` to `[B, 2048 T]` float32.
+    def __call__(self, latents: Array, first_frame: Array) -> Array:
+        """Maps latents `[B, T, C]` to a waveform `[B, 2048 T]` float32.
 
         Args:
           latents: As the encoder made them.
-          phase: `[B]` cycles, where the oscillator stands when frame `anchor` begins.
           first_frame: `[B]` int32, the number of the first latent frame; it picks the noise.
-          anchor: A frame of this piece.
-
-        Returns:
-          The waveform, and the phase `[B, T]` when each frame begins.
         """
-        del anchor
         batch, num_frames, _ = latents.shape
         num_features = SUBFRAMES * NUM_BANDS + self.num_long_bands
         features = nn.Dense(num_features, name="expansion")(latents)
@@ -132,7 +124,7 @@ class MixDecoder(nn.Module):
         noise = frame_noise(first_frame[:, None] + jnp.arange(num_frames)[None], LATENT_HOP)
         noise = noise.reshape(batch, -1)
         noise = istft(stft(noise, STFT_LENGTH, STFT_HOP) * gains, STFT_LENGTH, STFT_HOP)
-        return tone + noise, jnp.broadcast_to(phase[:, None], (batch, num_frames))
+        return tone + noise
 
 
 class MixCodec(nn.Module):
@@ -171,16 +163,15 @@ class MixCodec(nn.Module):
         """`[B, N]` waveform at 44.1 kHz, N a multiple of 2048, to `[B, N / 2048, C]`."""
         return self.encoder(audio)
 
-    def decode(
-        self, latents: Array, phase: Array, first_frame: Array, anchor: int = 0
-    ) -> tuple[Array, Array]:
-        """`[B, T, C]` latents to a `[B, 2048 T]` waveform and phases; see `Decoder`."""
-        return self.decoder(latents, phase, first_frame, anchor)
+    def decode(self, latents: Array, phase: Array, first_frame: Array, anchor: int = 0) -> Array:
+        """`[B, T, C]` latents to a `[B, 2048 T]` waveform; it has no oscillator to go on."""
+        del phase, anchor
+        return self.decoder(latents, first_frame)
 
     def decode_whole(self, latents: Array) -> Array:
         """Decodes latents that begin where the sound does: `[B, T, C]` to `[B, 2048 T]`."""
         rows = latents.shape[0]
-        return self.decode(latents, jnp.zeros(rows), jnp.zeros(rows, jnp.int32))[0]
+        return self.decode(latents, jnp.zeros(rows), jnp.zeros(rows, jnp.int32))
 
     def __call__(self, audio: Array) -> tuple[Array, Array]:
         """The round trip: `(reconstruction [B, N], latents [B, T, C])`."""

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
+from bassdiff.audio.io import SAMPLE_RATE_HZ
+from bassdiff.diffusion.request import LatentLayout
 from bassdiff.diffusion.statistics import Sounding
 from bassdiff.models.bass_codec import NUM_PITCH_CHANNELS, PITCHES_PER_FRAME, BassCodec
 from bassdiff.models.chunked import CHUNK_FRAMES, HALO_FRAMES, chunked
@@ -15,6 +19,7 @@ from bassdiff.models.mix_codec import MixCodec
 from bassdiff.models.pitch import (
     CODE_SIZE,
     NUM_WAVES,
+    PITCH_HOP,
     RANGE_SEMITONES,
     decode_pitch,
     wave_table,
@@ -33,17 +38,19 @@ def _encode(
 @functools.partial(jax.jit, static_argnums=0)
 def _decode(
     model: BassCodec | MixCodec, params: PyTree, latents: Array, phase: Array, first_frame: Array
-) -> tuple[Array, Array]:
+) -> Array:
     return model.apply(
         {"params": params}, latents, phase, first_frame, HALO_FRAMES, method="decode"
     )
 
 
-_pitch = jax.jit(decode_pitch)
+@jax.jit
+def _pitch(code: Array) -> Array:
+    return jnp.stack(decode_pitch(code), axis=-1)
 
 
 class Codec:
-    """Encodes and decodes whole signals in chunks of one compiled shape.
+    """Encodes and decodes whole signals, in batches of chunks of one compiled shape.
 
     Latents are normalised: zero mean per channel and unit variance over all channels.
     """
@@ -102,10 +109,22 @@ class Codec:
         normalised: np.ndarray = (codes - mean) / std
         return normalised
 
+    @property
+    def layout(self) -> LatentLayout:
+        """What the channels of its normalised latents hold."""
+        return LatentLayout(
+            self.sound_channels, self.wave_channels, self.note_codes(), self.sounding
+        )
+
     def encode(self, audio: np.ndarray) -> np.ndarray:
         """`[N]` at 44.1 kHz to `[T, C]` float32, T = ceil(N / 2048), zeros after the end."""
-        num_frames = -(-len(audio) // LATENT_HOP)
-        padded = np.pad(audio.astype(np.float32), (0, num_frames * LATENT_HOP - len(audio)))
+        return self.encode_all([audio])[0]
+
+    def encode_all(self, signals: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """`encode` of several signals, whose chunks share calls."""
+        padded = [
+            np.pad(audio.astype(np.float32), (0, -len(audio) % LATENT_HOP)) for audio in signals
+        ]
         run = functools.partial(_encode, *self._arguments)
         return chunked(run, padded, LATENT_HOP, 1, HALO_FRAMES)
 
@@ -118,29 +137,47 @@ class Codec:
         Returns:
           Frequency `[2 T]` in Hz, one per 1024 samples, and whether it sounds, `[2 T]` bool.
         """
-        _, _, mean, std = self._arguments
-        code = (latents * std + mean).astype(np.float32)[:, :NUM_PITCH_CHANNELS]
-        spans = code.reshape(-1, CODE_SIZE)
-        found = chunked(lambda piece: np.stack(_pitch(piece), axis=-1), spans, 1, 1, 0)
+        found = self._spans([self._stored(latents)])[0]
         return found[:, 0], found[:, 1] > 0.0
 
     def decode(self, latents: np.ndarray) -> np.ndarray:
-        """`[T, C]` to `[2048 T]` float32 at 44.1 kHz.
+        """`[T, C]` to `[2048 T]` float32 at 44.1 kHz."""
+        return self.decode_all([latents])[0]
 
-        Chunks are decoded in order, each from the phase at which the last one left the
-        oscillator.
+    def decode_all(self, signals: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """`decode` of several signals, whose chunks share calls.
+
+        Where a chunk's oscillator begins is known beforehand from the pitches before it.
         """
-        model, params, mean, std = self._arguments
-        latents = (latents * std + mean).astype(np.float32)
-        phase, first_frame = np.zeros(1, np.float32), -HALO_FRAMES
+        stored = [self._stored(latents) for latents in signals]
+        phases = self._phases(stored)
 
-        def run(piece: np.ndarray) -> np.ndarray:
-            nonlocal phase, first_frame
-            number = np.full(1, first_frame, np.int32)
-            audio, phases = _decode(model, params, piece, phase, number)
-            phase = np.asarray(phases)[:, HALO_FRAMES + CHUNK_FRAMES]
-            first_frame += CHUNK_FRAMES
-            return np.asarray(audio)
+        def about(signal: int, chunk: int) -> tuple[np.ndarray, ...]:
+            first_frame = np.asarray(chunk * CHUNK_FRAMES - HALO_FRAMES, np.int32)
+            return phases[signal][chunk * CHUNK_FRAMES], first_frame
 
+        model, params, _, _ = self._arguments
+        run = functools.partial(_decode, model, params)
         # Zeros are not silence to a decoder: they would be heard where the song begins and ends.
-        return chunked(run, latents, 1, LATENT_HOP, HALO_FRAMES, edge="edge")
+        return chunked(run, stored, 1, LATENT_HOP, HALO_FRAMES, edge="edge", extras=about)
+
+    def _stored(self, latents: np.ndarray) -> np.ndarray:
+        """Normalised latents as the network has them."""
+        _, _, mean, std = self._arguments
+        return (latents * std + mean).astype(np.float32)
+
+    def _spans(self, stored: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Frequency in Hz and whether it sounds of every 1024 samples: `[2 T, 2]` of each."""
+        spans = [rows[:, :NUM_PITCH_CHANNELS].reshape(-1, CODE_SIZE) for rows in stored]
+        return chunked(_pitch, spans, 1, 1, 0)
+
+    def _phases(self, stored: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """The oscillator's phase `[T]` in cycles, when each frame begins."""
+        if not isinstance(self.weights.model, BassCodec):
+            return [np.zeros(len(rows), np.float32) for rows in stored]
+        cycles = [
+            spans[:, 0].reshape(-1, PITCHES_PER_FRAME).astype(np.float64).sum(axis=1)
+            * (PITCH_HOP / SAMPLE_RATE_HZ)
+            for spans in self._spans(stored)
+        ]
+        return [((np.cumsum(turns) - turns) % 1.0).astype(np.float32) for turns in cycles]

@@ -59,7 +59,7 @@ def open_features(kind: str, codecs: str | Path = "small") -> Features:
     return Features(Codec(mix).encode, Codec(bass).encode, origin)
 
 
-@functools.partial(jax.jit, static_argnums=1)
+@functools.partial(jax.jit, static_argnames="num_long_bands")
 def _bands(audio: jax.Array, num_long_bands: int) -> jax.Array:
     return spectral_features(audio, num_long_bands)
 
@@ -68,8 +68,5 @@ def spectrum(audio: np.ndarray) -> np.ndarray:
     """`[N]` at 44.1 kHz to `[T, 348]` float32 log-magnitudes, T = ceil(N / 2048)."""
     num_frames = -(-len(audio) // LATENT_HOP)
     padded = np.pad(audio.astype(np.float32), (0, num_frames * LATENT_HOP - len(audio)))
-
-    def run(piece: np.ndarray) -> np.ndarray:
-        return np.asarray(_bands(piece, NUM_LONG_BANDS))
-
-    return chunked(run, padded, LATENT_HOP, 1, HALO_FRAMES)
+    run = functools.partial(_bands, num_long_bands=NUM_LONG_BANDS)
+    return chunked(run, [padded], LATENT_HOP, 1, HALO_FRAMES)[0]

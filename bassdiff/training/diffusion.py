@@ -13,11 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from bassdiff.diffusion.denoiser import precondition, velocity_loss
-from bassdiff.diffusion.grounding import StyleGrounding
-from bassdiff.diffusion.guidance import CFG, chain
-from bassdiff.diffusion.sampler import sample
-from bassdiff.diffusion.statistics import Sounding, sounding_mean
+from bassdiff.diffusion.denoiser import velocity_loss
+from bassdiff.diffusion.guidance import chain
+from bassdiff.diffusion.request import MAX_SECTIONS, LatentLayout, Request
+from bassdiff.diffusion.statistics import sounding_mean
+from bassdiff.generation import generate_latents
 from bassdiff.models.adapter import adapted, init_adapter
 from bassdiff.models.unet import UNet
 from bassdiff.sampling import Sampling
@@ -94,9 +94,7 @@ class DiffusionObjective:
         from unseen songs.
       decode: The bass codec, normalised latents `[T, C]` to `[N]`, to hear what is learnt.
       bindings: Recorded with the weights: codec fingerprints and sampling defaults.
-      sound_channels: `[C]`, 1 where a channel of the bass's latents holds sound, 0 where it holds
-        notes, which a reference does not lend.
-      sounding: How much of a frame of the bass's latents sounds.
+      layout: What the channels of the bass's latents hold.
       stationary: Parameters of the network's linear part, see `stationary_init`, for a fresh one.
       num_parts: A batch goes through the network in so many parts, for its memory.
       start: Parameters to start from; noise when None.
@@ -114,8 +112,7 @@ class DiffusionObjective:
     validation: dict[str, np.ndarray]
     decode: Callable[[np.ndarray], np.ndarray]
     bindings: dict[str, Any]
-    sound_channels: np.ndarray
-    sounding: Sounding
+    layout: LatentLayout
     stationary: PyTree = dataclasses.field(default_factory=dict)
     num_parts: int = 1
     start: PyTree | None = None
@@ -151,17 +148,20 @@ class DiffusionObjective:
 
     def network(self, params: PyTree) -> Callable[[Array, Array, Cond], Array]:
         """The network that trained parameters make: they are its own, or an adapter's."""
-        full = adapted(self.start, params) if self.adapter_rank else params
+        full = self._full(params)
 
         def network(x: Array, sigma: Array, cond: Cond) -> Array:
             return self.model.apply({"params": full}, x, sigma, cond)
 
         return network
 
+    def _full(self, params: PyTree) -> PyTree:
+        return adapted(self.start, params) if self.adapter_rank else params
+
     def style(self, bass: Array) -> Array:
         """The sound of basses `[B, T, C]`, `[B, C]`: means over what sounds, no notes."""
-        mean = sounding_mean(bass, self.sounding, jnp.ones((*bass.shape[:2], 1)))[:, 0]
-        return mean * self.sound_channels[None]
+        mean = sounding_mean(bass, self.layout.sounding, jnp.ones((*bass.shape[:2], 1)))[:, 0]
+        return mean * jnp.asarray(self.layout.sound)[None]
 
     def loss(self, params: PyTree, bass: Array, sigma: Array, cond: Cond, noise: Array) -> Array:
         """`[B]` velocity losses of basses `[B, T, C]` at given levels, conditions and noise."""
@@ -225,14 +225,14 @@ class DiffusionObjective:
         losses |= {f"validation/error_at_{s:g}": float(e) for s, e in errors.items()}
         step = int(state.step)
         log.scalars(step, losses)
-        mix, bass = batch["mix"][:NUM_PLAYED], batch["bass"][:NUM_PLAYED]
-        others = self.style(jnp.roll(bass, 1, axis=0))
+        mix, bass = (self.validation[name][:NUM_PLAYED] for name in ("mix", "bass"))
+        others = np.asarray(self.style(jnp.roll(bass, 1, axis=0)))
         guidance = Sampling.of_weights(self.bindings).guidance
         heard = {
             "original": bass,
-            "played": self._play(state.ema, mix, guidance, others, 0.0),
-            "unguided": self._play(state.ema, mix, 1.0, others, 0.0),
-            "grounded": self._play(state.ema, mix, guidance, others, 1.0),
+            "played": self.play(state.ema, mix, guidance),
+            "unguided": self.play(state.ema, mix, 1.0),
+            "grounded": self.play(state.ema, mix, guidance, others, 1.0),
         }
         for name, latents in heard.items():
             for number, row in enumerate(np.asarray(latents)):
@@ -260,38 +260,43 @@ class DiffusionObjective:
     def _losses(self) -> Callable[..., Array]:
         return jax.jit(self.loss)
 
-    @functools.cached_property
-    def _play(self) -> Callable[..., Array]:
-        return jax.jit(self.play)
-
     def play(
-        self, params: PyTree, mix: Array, guidance: Array, style: Array, strength: Array
-    ) -> Array:
-        """Basses `[B, T, C]` to mixes `[B, T, C']`, sampled with the weights' defaults.
+        self,
+        params: PyTree,
+        mix: np.ndarray,
+        guidance: float,
+        style: np.ndarray | None = None,
+        strength: float = 0.0,
+    ) -> np.ndarray:
+        """Basses `[B, T, C]` to mixes `[B, T, C']`, with the weights' solver and levels.
 
         Args:
-          params: Of the network.
+          params: Of the network, or of the adapter that is trained.
           mix: `[B, T, C']`.
-          guidance: Its scale; 1 is off.
-          style: `[B, C]` mean latents to be played in.
-          strength: Of the grounding; 0 leaves the style out.
+          guidance: Weight of plain guidance; 1 is off.
+          style: `[B, C]` mean latents to be played in; None for whatever sound.
+          strength: Of the grounding.
         """
-        settings = Sampling.of_weights(self.bindings)
-        rows, frames = mix.shape[:2]
-        keep_style = jnp.full(rows, jnp.minimum(strength, 1.0))
-        cond = self._unstyled(mix).replace(style=style, keep_style=keep_style)
-        sigmas = settings.sigmas()
-        key = jax.random.key(0)
-        grounding = StyleGrounding(style[:, None], strength, self.sound_channels, self.sounding)
-        return sample(
-            precondition(self.network(params)),
-            settings.make_solver(),
-            chain(CFG(guidance, settings.rescale), grounding),
-            jnp.asarray(sigmas),
-            cond,
-            jax.random.normal(key, (rows, frames, self.model.num_channels)),
-            key,
+        settings = dataclasses.replace(
+            Sampling.of_weights(self.bindings), guidance_kind="cfg", guidance=guidance
         )
+        request = Request.plain(
+            mix, settings.sigmas(), self.model.num_channels, settings.make_guidance()
+        )
+        if style is not None:
+            request = request.replace(
+                style=np.pad(style[:, None], ((0, 0), (0, MAX_SECTIONS - 1), (0, 0))),
+                style_strength=np.full(len(style), strength, np.float32),
+            )
+        rows = generate_latents(
+            self.model,
+            self._full(params),
+            chain(),
+            settings.make_solver(),
+            self.layout,
+            request,
+        )
+        return np.stack(rows)
 
     def export(self, state: TrainState, folder: Path) -> None:
         """Writes `unet.safetensors` with the codecs' fingerprints, or `adapter.safetensors`."""

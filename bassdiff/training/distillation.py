@@ -26,6 +26,7 @@ import optax
 from bassdiff.diffusion import sampler
 from bassdiff.diffusion.denoiser import precondition
 from bassdiff.diffusion.guidance import CFG, Chain, chain
+from bassdiff.diffusion.rows import row_keys
 from bassdiff.diffusion.schedules import cosine
 from bassdiff.diffusion.solvers import DPMpp2M, Euler
 from bassdiff.models.adapter import adapted, init_adapter
@@ -100,26 +101,21 @@ class DistillationObjective:
         ladders = np.geomspace(self.levels, lower, self.num_substeps + 1, axis=1)
         sigmas = jnp.asarray(ladders, jnp.float32)[level]
         teacher, guidance, solver = self.denoiser(), self._guidance, DPMpp2M()
+        # From the last level the student jumps, as the teacher does from its own.
+        last = level == len(self.levels) - 1
         at = sampler.advance(
             teacher,
             solver,
             guidance,
-            sigmas,
+            sampler.to_zero(sigmas),
             cond,
             sampler.Trajectory(x, solver.init(x)),
             0,
-            self.num_substeps,
-            jax.random.key(0),
-        )
-        last = level == len(self.levels) - 1
-        # From the last level the student jumps, as the teacher does from its own.
-        reached = jax.lax.cond(
-            last,
-            lambda: sampler.finish(teacher, guidance, sigmas[-1], cond, at),
-            lambda: at.x,
+            self.num_substeps + last.astype(jnp.int32),
+            _no_noise(x),
         )
         ratio = jnp.where(last, 0.0, sigmas[-1] / sigmas[0])
-        return (reached - ratio * x) / (1.0 - ratio)
+        return (at.x - ratio * x) / (1.0 - ratio)
 
     def reach(self, adapter: PyTree, noise: Array, level: Array, cond: Cond) -> Array:
         """Where the student itself is at `levels[level]`, from unit noise `[B, T, C]`.
@@ -130,7 +126,7 @@ class DistillationObjective:
         solver, levels = Euler(), jnp.asarray(self.levels)
         at = sampler.begin(solver, noise, levels[0])
         at = sampler.advance(
-            self.denoiser(adapter), solver, chain(), levels, cond, at, 0, level, jax.random.key(0)
+            self.denoiser(adapter), solver, chain(), levels, cond, at, 0, level, _no_noise(noise)
         )
         return at.x
 
@@ -175,16 +171,15 @@ class DistillationObjective:
 
     @functools.cached_property
     def _distances(self) -> Callable[[PyTree, Cond, Array], dict[str, Array]]:
-        key = jax.random.key(0)
-
         @jax.jit
         def distances(adapter: PyTree, cond: Cond, noise: Array) -> dict[str, Array]:
+            keys = _no_noise(noise)
             fine = jnp.asarray(cosine(NUM_FINE_STEPS, self.sigma_min, float(self.levels[0])))
             teacher, levels, guided = self.denoiser(), jnp.asarray(self.levels), self._guidance
-            truth = sampler.sample(teacher, DPMpp2M(), guided, fine, cond, noise, key)
-            before = sampler.sample(teacher, Euler(), guided, levels, cond, noise, key)
+            truth = sampler.sample(teacher, DPMpp2M(), guided, fine, cond, noise, keys)
+            before = sampler.sample(teacher, Euler(), guided, levels, cond, noise, keys)
             denoise = self.denoiser(adapter)
-            student = sampler.sample(denoise, Euler(), chain(), levels, cond, noise, key)
+            student = sampler.sample(denoise, Euler(), chain(), levels, cond, noise, keys)
             return {
                 "distilled": jnp.sqrt(jnp.mean(jnp.square(student - truth))),
                 "undistilled": jnp.sqrt(jnp.mean(jnp.square(before - truth))),
@@ -206,6 +201,11 @@ class DistillationObjective:
             bindings=self.bindings,
             training={"steps": int(state.step), "rank": self.rank},
         )
+
+
+def _no_noise(x: Array) -> Array:
+    """Keys `[B]` for solvers that ask for some and draw nothing."""
+    return row_keys(jnp.zeros(x.shape[0]))
 
 
 def _all_real(mix: Array) -> Cond:

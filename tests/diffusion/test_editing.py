@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -32,15 +34,15 @@ def known():
 def play(guidance, cond, solver="euler", sigmas=None, draft=0.0):
     sigmas = jnp.asarray(cosine(12) if sigmas is None else sigmas)
     noise = jax.random.normal(jax.random.key(0), cond.mix.shape)
+    keys = jax.random.split(jax.random.key(1), len(noise))
 
     @jax.jit
     def run(guidance, draft):
+        levels, last = sampler.to_zero(sigmas), len(sigmas) - 1
+        move = functools.partial(sampler.advance, smoothing, SOLVERS[solver](), guidance, levels)
         at = sampler.begin(SOLVERS[solver](), noise, sigmas[0], draft)
-        last = len(sigmas) - 1
-        at = sampler.advance(
-            smoothing, SOLVERS[solver](), guidance, sigmas, cond, at, 0, last, jax.random.key(1)
-        )
-        return sampler.finish(smoothing, guidance, sigmas[last], cond, at), at.x
+        at = move(cond, at, 0, last, keys)
+        return move(cond, at, last, last + 1, keys).x, at.x
 
     return run(guidance, draft)
 

@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from bassdiff.diffusion import sampler
 from bassdiff.diffusion.editing import Keep
 from bassdiff.diffusion.grounding import StyleGrounding, StyleReplacement
 from bassdiff.diffusion.guidance import (
@@ -15,7 +16,6 @@ from bassdiff.diffusion.guidance import (
     Interval,
     chain,
 )
-from bassdiff.diffusion.schedules import cosine
 from bassdiff.diffusion.solvers import Euler
 from bassdiff.errors import InputError
 
@@ -72,9 +72,7 @@ def counted(denoise):
     return count, calls
 
 
-@pytest.mark.parametrize(
-    "guidance", [CFG(2.0), APG(2.0), CFGZeroStar(2.0), CFGpp(cosine(4))], ids=type
-)
+@pytest.mark.parametrize("guidance", [CFG(2.0), APG(2.0), CFGZeroStar(2.0), CFGpp()], ids=type)
 def test_guidance_is_one_call_of_twice_the_rows(guidance, counted, x, sigma, cond):
     denoise, calls = counted
     guidance(denoise)(x, sigma, cond)
@@ -88,21 +86,19 @@ def test_a_row_that_already_has_no_mix_is_not_guided(denoise, x, sigma, make_con
 
 
 def test_cfgpp_renoises_with_what_the_model_sees_without_the_mix(denoise, x, cond):
-    sigmas = jnp.asarray([4.0, 2.5, 1.0])
-    bound = CFGpp(sigmas, 0.4)(denoise)
-    stepped, _ = Euler().step(
-        lambda x, sigma: bound(x, jnp.full(3, sigma), cond), x, (), sigmas[1], sigmas[2],
-        jax.random.key(0),
-    )  # fmt: skip
+    levels, guidance = jnp.asarray([2.5, 1.0]), chain(CFGpp(0.4))
+    at = sampler.Trajectory(x, ())
+    keys = jax.random.split(jax.random.key(0), 3)
+    stepped = sampler.advance(denoise, Euler(), guidance, levels, cond, at, 0, 1, keys).x
     level = jnp.full(3, 2.5)
     own, null = denoise(x, level, cond), denoise(x, level, cond.null())
-    published = null + 0.4 * (own - null) + 1.0 / 2.5 * (x - null)
+    published = cond.mask() * (null + 0.4 * (own - null) - 1.0 / 2.5 * null) + 1.0 / 2.5 * x
     np.testing.assert_allclose(stepped, published, rtol=1e-4, atol=1e-5)
 
 
 def test_cfgpp_ends_on_the_guided_estimate(denoise, x, cond):
     level = jnp.ones(3)
-    last = CFGpp(jnp.asarray([4.0, 1.0, 1.0]), 0.4)(denoise)(x, level, cond)
+    last = CFGpp(0.4)(denoise)(x, level, cond)
     own, null = denoise(x, level, cond), denoise(x, level, cond.null())
     np.testing.assert_allclose(last, null + 0.4 * (own - null), rtol=1e-5, atol=1e-5)
 
@@ -111,7 +107,7 @@ def test_an_interval_guides_the_rows_inside(denoise, x, sigma, cond):
     guided = Interval(CFG(4.0), 1.0, 3.0)(denoise)(x, sigma, cond)
     inside, outside = CFG(4.0)(denoise)(x, sigma, cond), denoise(x, sigma, cond)
     np.testing.assert_allclose(guided[1], inside[1], rtol=1e-6)
-    np.testing.assert_allclose(guided[jnp.asarray([0, 2])], outside[jnp.asarray([0, 2])], rtol=1e-6)
+    np.testing.assert_allclose(guided[jnp.asarray([0, 2])], outside[jnp.asarray([0, 2])], rtol=1e-5)
 
 
 def test_outside_its_interval_a_guidance_costs_nothing(denoise, x, cond):

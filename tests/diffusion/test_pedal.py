@@ -25,7 +25,7 @@ def estimate(rng, codes):
 
 
 def held(codes, share, estimate, make_cond, frames=FRAMES):
-    pedal = Pedal(codes, IS_NOTE, np.full(FRAMES, share, np.float32))
+    pedal = Pedal(codes, IS_NOTE, np.full((1, FRAMES), share, np.float32))
     cond = make_cond(1, FRAMES, CHANNELS, frames=[frames])
     wrapped = pedal(lambda x, sigma, cond: x)
     return np.asarray(jax.jit(wrapped)(estimate, jnp.ones(1), cond))[0]
@@ -52,7 +52,7 @@ def test_a_share_is_part_of_the_way(codes, estimate, make_cond, share):
 
 
 def test_each_frame_has_its_own_share(codes, estimate, make_cond):
-    share = (np.arange(FRAMES) >= 9).astype(np.float32)
+    share = (np.arange(FRAMES) >= 9).astype(np.float32)[None]
     pedal = Pedal(codes, IS_NOTE, share)(lambda x, sigma, cond: x)
     out = np.asarray(pedal(estimate, jnp.ones(1), make_cond(1, FRAMES, CHANNELS)))[0]
     np.testing.assert_array_equal(out[:9], estimate[0, :9])

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from bassdiff.diffusion.guidance import chain
+from bassdiff.diffusion.rows import row_noise
 from bassdiff.diffusion.sampler import advance, begin, sample
 from bassdiff.diffusion.schedules import karras, noise_rate
 from bassdiff.diffusion.solvers import SOLVERS, Churn, Euler, Exponential, Heun
@@ -30,6 +31,15 @@ ORDERS = {
 STOCHASTIC = {"ancestral", "churn", "dpmpp2m_sde", "dpmpp3m_sde"}
 MEAN, STD = 0.7, 0.5
 CENTRES, SHARES, WIDTH = np.asarray([-1.0, 1.5]), np.asarray([0.3, 0.7]), 0.5
+
+
+def keys(rows, seed=0):
+    return jax.random.split(jax.random.key(seed), rows)
+
+
+def level(sigma):
+    """A noise level of one row, as solvers get it."""
+    return jnp.full((1, 1, 1), sigma)
 
 
 def gaussian(x, sigma, cond=None):
@@ -53,7 +63,7 @@ def mixture(x, sigma, cond=None):
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def to_level(denoise, solver, sigmas, cond, num_steps):
     at = begin(solver, jnp.asarray([[[1.3], [-0.4], [0.2]]]), sigmas[0])
-    return advance(denoise, solver, chain(), sigmas, cond, at, 0, num_steps, jax.random.key(0)).x
+    return advance(denoise, solver, chain(), sigmas, cond, at, 0, num_steps, keys(1)).x
 
 
 def descend(denoise, solver, num_steps, cond, highest):
@@ -105,7 +115,7 @@ def test_samples_have_the_moments_of_a_mixture(name, make_cond):
     cond = make_cond(16, 512, 1)
     noise = jax.random.normal(jax.random.key(0), (16, 512, 1))
     run = jax.jit(functools.partial(sample, mixture, SOLVERS[name](), chain()))
-    x = np.asarray(run(karras(240), cond, noise, jax.random.key(1)), np.float64)
+    x = np.asarray(run(karras(240), cond, noise, keys(16, 1)), np.float64)
     mean = SHARES @ CENTRES
     variance = WIDTH**2 + SHARES @ np.square(CENTRES - mean)
     third = SHARES @ ((CENTRES - mean) ** 3 + 3 * (CENTRES - mean) * WIDTH**2)
@@ -120,9 +130,9 @@ def test_samples_have_the_moments_of_a_mixture(name, make_cond):
 def test_fresh_noise_forgets_where_a_trajectory_began(name, make_cond):
     cond, noise = make_cond(1, 512, 1), jax.random.normal(jax.random.key(0), (1, 512, 1))
     run = jax.jit(functools.partial(sample, gaussian, SOLVERS[name](), chain()))
-    first, second = (run(karras(40), cond, noise, jax.random.key(seed)) for seed in (1, 2))
+    first, second = (run(karras(40), cond, noise, keys(1, seed)) for seed in (1, 2))
     assert float(jnp.abs(first - second).max()) > 0.3
-    again = run(karras(40), cond, noise, jax.random.key(1))
+    again = run(karras(40), cond, noise, keys(1, 1))
     np.testing.assert_array_equal(again, first)
 
 
@@ -130,7 +140,7 @@ def test_fresh_noise_forgets_where_a_trajectory_began(name, make_cond):
 def test_a_deterministic_solver_does_not_read_its_key(name, make_cond):
     cond, noise = make_cond(1, 16, 1), jax.random.normal(jax.random.key(0), (1, 16, 1))
     run = jax.jit(functools.partial(sample, gaussian, SOLVERS[name](), chain()))
-    first, second = (run(karras(8), cond, noise, jax.random.key(seed)) for seed in (1, 2))
+    first, second = (run(karras(8), cond, noise, keys(1, seed)) for seed in (1, 2))
     np.testing.assert_array_equal(first, second)
 
 
@@ -141,17 +151,16 @@ def test_a_known_clean_signal_is_reached_along_a_straight_line(name):
     state = solver.init(x)
     for sigma, sigma_next in ((5.0, 2.0), (2.0, 0.5)):
         x, state = solver.step(
-            lambda x, sigma: z, x, state, jnp.asarray(sigma), jnp.asarray(sigma_next),
-            jax.random.key(0),
-        )  # fmt: skip
+            lambda x, sigma: z, x, state, level(sigma), level(sigma_next), keys(1)
+        )
     np.testing.assert_allclose(x, z + 0.5 * jnp.asarray([[[0.3, 1.0]]]), rtol=1e-5)
 
 
 @pytest.mark.parametrize("eta", [0.0, 0.4, 1.0])
 def test_euler_is_ddim(eta):
-    sigma, sigma_next, key = jnp.asarray(3.0), jnp.asarray(0.8), jax.random.key(1)
+    sigma, sigma_next = level(3.0), level(0.8)
     x = jax.random.normal(jax.random.key(0), (2, 3, 4)) * 3.0
-    stepped, _ = Euler(eta).step(gaussian, x, (), sigma, sigma_next, key)
+    stepped, _ = Euler(eta).step(gaussian, x, (), sigma, sigma_next, keys(2, 1))
     # Equations 12 and 16 of arXiv 2010.02502, in the variance-preserving scale.
     (alpha, rate), (alpha_next, rate_next) = (
         (jnp.sqrt(1 - noise_rate(s) ** 2), noise_rate(s)) for s in (sigma, sigma_next)
@@ -160,7 +169,7 @@ def test_euler_is_ddim(eta):
     noise = (alpha * x - alpha * x0) / rate
     fresh = eta * rate_next / rate * jnp.sqrt(1 - jnp.square(alpha / alpha_next))
     expected = alpha_next * x0 + jnp.sqrt(rate_next**2 - fresh**2) * noise
-    expected += fresh * jax.random.normal(key, x.shape)
+    expected += fresh * row_noise(keys(2, 1), x)
     np.testing.assert_allclose(alpha_next * stepped, expected, rtol=1e-4, atol=1e-5)
 
 
@@ -168,11 +177,9 @@ def test_heun_averages_the_slopes_at_both_ends():
     slopes = {2.0: 1.0, 1.0: 3.0}
 
     def denoise(x, sigma):
-        return x - sigma * slopes[float(sigma)]
+        return x - sigma * slopes[sigma.item()]
 
-    stepped, _ = Heun().step(
-        denoise, jnp.zeros((1, 1, 1)), (), jnp.asarray(2.0), jnp.asarray(1.0), jax.random.key(0)
-    )
+    stepped, _ = Heun().step(denoise, jnp.zeros((1, 1, 1)), (), level(2.0), level(1.0), keys(1))
     np.testing.assert_allclose(stepped, -2.0)
 
 
@@ -186,18 +193,18 @@ def test_the_exponential_solver_is_exact_for_normal_data(num_steps, make_cond):
 
 
 def test_the_exponential_solver_of_data_without_spread_is_euler():
-    x, sigma, sigma_next = jnp.ones((1, 2, 3)), jnp.asarray(3.0), jnp.asarray(1.0)
+    x, sigma, sigma_next = jnp.ones((1, 2, 3)), level(3.0), level(1.0)
     steps = [
-        solver.step(gaussian, x, (), sigma, sigma_next, jax.random.key(0))[0]
+        solver.step(gaussian, x, (), sigma, sigma_next, keys(1))[0]
         for solver in (Exponential(0.0), Euler())
     ]
     np.testing.assert_allclose(*steps, rtol=1e-5)
 
 
 def test_without_churn_the_inner_solver_is_left_alone():
-    x, sigma, sigma_next = jnp.ones((1, 2, 3)), jnp.asarray(3.0), jnp.asarray(1.0)
+    x, sigma, sigma_next = jnp.ones((1, 2, 3)), level(3.0), level(1.0)
     steps = [
-        solver.step(gaussian, x, (), sigma, sigma_next, jax.random.key(0))[0]
+        solver.step(gaussian, x, (), sigma, sigma_next, keys(1))[0]
         for solver in (Churn(Heun(), 0.0), Heun())
     ]
     np.testing.assert_allclose(*steps, rtol=1e-5)
@@ -206,21 +213,21 @@ def test_without_churn_the_inner_solver_is_left_alone():
 @pytest.mark.parametrize("name", ["dpmpp2m", "dpmpp3m", "unipc"])
 def test_the_first_multistep_move_is_eulers(name):
     x, solver = jnp.asarray([[[4.0, -2.0]]]), SOLVERS[name]()
-    sigma, sigma_next, key = jnp.asarray(3.0), jnp.asarray(1.0), jax.random.key(0)
-    multistep, _ = solver.step(gaussian, x, solver.init(x), sigma, sigma_next, key)
-    single, _ = Euler().step(gaussian, x, (), sigma, sigma_next, key)
+    sigma, sigma_next = level(3.0), level(1.0)
+    multistep, _ = solver.step(gaussian, x, solver.init(x), sigma, sigma_next, keys(1))
+    single, _ = Euler().step(gaussian, x, (), sigma, sigma_next, keys(1))
     np.testing.assert_allclose(multistep, single, rtol=1e-5)
 
 
 def test_the_multistep_move_is_exact_where_the_estimate_is_linear_in_log_sigma():
     # x0 = a + b lambda; the published rule takes its value half a step ahead.
-    solver, x, key = SOLVERS["dpmpp2m"](), jnp.asarray([[[1.0]]]), jax.random.key(0)
+    solver, x = SOLVERS["dpmpp2m"](), jnp.asarray([[[1.0]]])
     estimates = iter([jnp.full((1, 1, 1), 2.0), jnp.full((1, 1, 1), 3.0)])
-    sigmas = [jnp.exp(-jnp.asarray(v)) for v in (0.0, 0.5, 1.5)]
+    sigmas = [level(np.exp(-v)) for v in (0.0, 0.5, 1.5)]
     state = solver.init(x)
-    x, state = solver.step(lambda *_: next(estimates), x, state, sigmas[0], sigmas[1], key)
+    x, state = solver.step(lambda *_: next(estimates), x, state, sigmas[0], sigmas[1], keys(1))
     before = x
-    x, state = solver.step(lambda *_: next(estimates), x, state, sigmas[1], sigmas[2], key)
+    x, state = solver.step(lambda *_: next(estimates), x, state, sigmas[1], sigmas[2], keys(1))
     ahead = 3.0 + (3.0 - 2.0) / 0.5 * 0.5
     np.testing.assert_allclose(x, np.exp(-1.0) * before + (1 - np.exp(-1.0)) * ahead, rtol=1e-5)
 
@@ -233,15 +240,15 @@ def test_polynomial_estimates_are_integrated_exactly(name, degree):
         coefficients = np.asarray([0.7, -1.1, 0.4])[: degree + 1]
 
         def denoise(x, sigma):
-            return jnp.full_like(x, np.polyval(coefficients[::-1], -np.log(float(sigma))))
+            return jnp.full_like(x, np.polyval(coefficients[::-1], -np.log(sigma.item())))
 
         places = [0.0, 0.3, 1.0, 1.2]
         state = solver.init(x)
         for here, there in itertools.pairwise(places):
             if here == places[2]:
                 start = x if name == "dpmpp3m" else None
-            sigma, sigma_next = (jnp.exp(-jnp.asarray(p)) for p in (here, there))
-            x, state = solver.step(denoise, x, state, sigma, sigma_next, jax.random.key(0))
+            sigma, sigma_next = (level(np.exp(-p)) for p in (here, there))
+            x, state = solver.step(denoise, x, state, sigma, sigma_next, keys(1))
         if start is None:
             start = state.x
         t = np.linspace(0.0, 0.2, 20001)

@@ -47,7 +47,7 @@ def latents(codec, audio):
 
 @pytest.fixture(scope="module")
 def decoded(codec, latents):
-    return np.asarray(codec["decode_whole"](latents)[0])
+    return np.asarray(codec["decode_whole"](latents))
 
 
 def test_both_ways_keep_time(latents, decoded):
@@ -63,8 +63,8 @@ def test_both_ways_keep_time(latents, decoded):
 @pytest.mark.parametrize("chunk_frames", [7, 16])
 def test_encoding_in_chunks_gives_what_the_whole_gives(codec, audio, latents, chunk_frames):
     """Everywhere but at the signal's ends, where the whole has no halo of silence."""
-    pieces = chunked(codec["encode"], audio, LATENT_HOP, 1, HALO_FRAMES, chunk_frames)
-    one = chunked(codec["encode"], audio, LATENT_HOP, 1, HALO_FRAMES, FRAMES)
+    pieces = chunked(codec["encode"], [audio], LATENT_HOP, 1, HALO_FRAMES, chunk_frames)[0]
+    one = chunked(codec["encode"], [audio], LATENT_HOP, 1, HALO_FRAMES, FRAMES)[0]
     np.testing.assert_allclose(pieces, one, atol=1e-4, rtol=1e-4)
     inner = slice(HALO_FRAMES, -HALO_FRAMES)
     np.testing.assert_allclose(pieces[inner], latents[0, inner], atol=1e-4, rtol=1e-4)
@@ -76,11 +76,10 @@ def test_decoding_a_piece_gives_what_the_whole_gives(codec, latents, decoded, fi
     number = jnp.full(1, first, jnp.int32)
     inner = slice(HALO_FRAMES * LATENT_HOP, None)
     for phase in (0.0, 0.7):
-        piece, phases = codec["decode"](latents[:, first:], jnp.full(1, phase), number, HALO_FRAMES)
+        piece = codec["decode"](latents[:, first:], jnp.full(1, phase), number, HALO_FRAMES)
         np.testing.assert_allclose(
             piece[0, inner], decoded[0, first * LATENT_HOP :][inner], atol=2e-4 * decoded.std()
         )
-        assert phases.shape == (1, FRAMES - first)
 
 
 @pytest.mark.parametrize("half", ["encode", "decode"])
@@ -95,7 +94,7 @@ def test_nothing_beyond_the_halo_is_heard(make, audio, latents, half):
         changed[:, middle] *= -2.0
 
         def apply(values):
-            return codec["decode_whole"](values)[0]
+            return codec["decode_whole"](values)
 
     difference = np.abs(apply(values) - apply(changed)).reshape(FRAMES, -1).max(axis=1)
     heard = np.flatnonzero(difference)

@@ -10,6 +10,7 @@ import pytest
 
 from bassdiff import recipes
 from bassdiff.diffusion.denoiser import precondition
+from bassdiff.diffusion.request import LatentLayout
 from bassdiff.diffusion.schedules import cosine_levels
 from bassdiff.diffusion.statistics import Sounding
 from bassdiff.errors import InputError
@@ -57,8 +58,12 @@ def objective():
         validation=pair(np.random.default_rng(9), 16),
         decode=lambda latents: np.repeat(latents.sum(axis=1), 256),
         bindings={"mix_codec": "m", "bass_codec": "b", "sampling": SAMPLING},
-        sound_channels=np.asarray([0, 1, 1, 1], np.float32),
-        sounding=Sounding(np.zeros(CHANNELS, np.float32), 1.0),
+        layout=LatentLayout(
+            sound=np.asarray([0, 1, 1, 1], np.float32),
+            notes=np.zeros(CHANNELS, np.float32),
+            note_codes=np.zeros((1, CHANNELS), np.float32),
+            sounding=Sounding(np.zeros(CHANNELS, np.float32), np.float32(1.0)),
+        ),
     )
 
 
@@ -133,20 +138,18 @@ def test_errors_of_estimates_are_those_of_the_denoiser(objective, trained, tmp_p
 
 def test_a_style_is_what_is_played_in(objective, trained):
     """Told by the condition and pulled to by grounding."""
-    mix = jnp.asarray(objective.validation["mix"])
-    play = jax.jit(objective.play)
-    high = jnp.zeros((len(mix), CHANNELS)).at[:, -1].set(1.0)
+    mix = objective.validation["mix"]
+    high = np.eye(CHANNELS, dtype=np.float32)[-1:].repeat(len(mix), axis=0)
     means = [
-        np.mean(play(trained[0].ema, mix, 1.0, sign * high, 1.0)[..., -1]) for sign in (1.0, -1.0)
+        np.mean(objective.play(trained[0].ema, mix, 1.0, sign * high, 1.0)[..., -1])
+        for sign in (1.0, -1.0)
     ]
     assert means[0] - means[1] > 0.5
 
 
 def test_what_is_played_follows_the_mix(objective, trained):
     """The basses of this set are their mixes' first channels."""
-    mix = jnp.asarray(objective.validation["mix"])
-    style = jnp.zeros((len(mix), objective.model.num_channels))
-    played = np.asarray(jax.jit(objective.play)(trained[0].ema, mix, 2.5, style, 0.0))
+    played = objective.play(trained[0].ema, objective.validation["mix"], 2.5)
     bass = objective.validation["bass"]
     assert played.shape == bass.shape
     assert np.corrcoef(played[..., :-1].ravel(), bass[..., :-1].ravel())[0, 1] > 0.7
@@ -245,7 +248,8 @@ def test_a_style_is_a_mean_over_what_sounds_without_notes(objective, rng):
     bass = rng.normal(size=(2, 6, CHANNELS)).astype(np.float32)
     bass[..., -1] = [1, 1, 0, 1, 0, 0]
     sounding = Sounding(np.eye(CHANNELS, dtype=np.float32)[-1], 0.0)
-    style = dataclasses.replace(objective, sounding=sounding).style(jnp.asarray(bass))
+    layout = objective.layout.replace(sounding=sounding)
+    style = dataclasses.replace(objective, layout=layout).style(jnp.asarray(bass))
     expected = bass[:, [0, 1, 3]].mean(axis=1) * [0, 1, 1, 1]
     np.testing.assert_allclose(style, expected, atol=1e-3)
 

@@ -7,6 +7,7 @@ import pytest
 from bassdiff import bassist, recipes
 from bassdiff.diffusion import sampler
 from bassdiff.diffusion.guidance import CFG, chain
+from bassdiff.diffusion.rows import row_keys
 from bassdiff.diffusion.solvers import DPMpp2M, Euler
 from bassdiff.errors import InputError
 from bassdiff.pretrained import weights
@@ -48,23 +49,26 @@ def test_one_step_to_the_target_ends_where_many_of_the_teachers_do(objective):
     @jax.jit
     def steps(x, sigmas, jump):
         at = sampler.Trajectory(x, DPMpp2M().init(x))
-        at = sampler.advance(
-            teacher, DPMpp2M(), guidance, sigmas, cond, at, 0, 8, jax.random.key(0)
-        )
-        return jnp.where(jump, sampler.finish(teacher, guidance, sigmas[8], cond, at), at.x)
+        levels, last = sampler.to_zero(sigmas), 8 + jump
+        return sampler.advance(
+            teacher, DPMpp2M(), guidance, levels, cond, at, 0, last, row_keys(jnp.zeros(4))
+        ).x
 
     def ladder(first, last):
         return jnp.asarray(np.geomspace(first, last, 9), jnp.float32)
 
     target = jax.jit(objective.target)
     first, _ = Euler().step(
-        lambda *_: target(x, 0, cond), x, (), jnp.asarray(10.0), jnp.asarray(1.0), jax.random.key(0)
+        lambda *_: target(x, 0, cond),
+        x,
+        (),
+        jnp.asarray(10.0),
+        jnp.asarray(1.0),
+        row_keys(jnp.zeros(4)),
     )
-    np.testing.assert_allclose(first, steps(x, ladder(10.0, 1.0), False), rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(first, steps(x, ladder(10.0, 1.0), 0), rtol=1e-3, atol=1e-3)
     # From the last level it is the end itself.
-    np.testing.assert_allclose(
-        target(first, 1, cond), steps(first, ladder(1.0, 0.2), True), atol=1e-3
-    )
+    np.testing.assert_allclose(target(first, 1, cond), steps(first, ladder(1.0, 0.2), 1), atol=1e-3)
 
 
 def test_a_student_learns_to_jump(objective, tmp_path):

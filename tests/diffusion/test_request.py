@@ -1,0 +1,156 @@
+"""A row's bass depends on its own request only: not on neighbours, padding or devices."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from bassdiff.diffusion import request as requests
+from bassdiff.diffusion.editing import Windowed
+from bassdiff.diffusion.guidance import chain
+from bassdiff.diffusion.request import LatentLayout, Request
+from bassdiff.diffusion.solvers import SOLVERS
+from bassdiff.diffusion.statistics import Sounding, frame_mean
+from bassdiff.sampling import GUIDANCES, Sampling
+
+CHANNELS, FRAMES, STEPS = 4, (12, 7, 15, 9), (6, 4, 6, 5)
+LAYOUT = LatentLayout(
+    sound=np.asarray([0, 1, 1, 1], np.float32),
+    notes=np.asarray([1, 0, 0, 0], np.float32),
+    note_codes=np.linspace(-1, 1, 3 * CHANNELS, dtype=np.float32).reshape(3, CHANNELS),
+    sounding=Sounding(np.asarray([0, 0.3, 0, 0], np.float32), np.float32(0.5)),
+)
+
+
+def coupled(x, sigma, cond):
+    """Every frame leans on its neighbours and on all real ones, as in a network."""
+    mask = cond.mask()
+    x = x * mask
+    near = jnp.pad(x, ((0, 0), (1, 1), (0, 0)))
+    near = (near[:, :-2] + near[:, 2:]) / 2.0 + 0.3 * jnp.tanh(frame_mean(x, mask))
+    level = jnp.square(sigma)[:, None, None]
+    heard = cond.mix * (cond.keep * (1.0 + 0.1 * cond.keep_style))[:, None, None]
+    return (0.5 * x + 0.3 * near + level * (heard + 0.1 * cond.style[:, None])) / (1.0 + level)
+
+
+def row(number, settings, **changes):
+    """A request that differs in everything from those of other numbers."""
+    rng = np.random.default_rng(number)
+    frames, steps = FRAMES[number], STEPS[number]
+    sampling = Sampling(**{"steps": steps, "guidance": 2.0 + number, **settings})
+    mix = rng.normal(size=(1, frames, CHANNELS)).astype(np.float32)
+    sigmas = np.pad(sampling.sigmas(80.0 / (1 + number)), (0, max(STEPS) - steps))
+    request = Request.plain(mix, sigmas, CHANNELS, sampling.make_guidance(), seed=number)
+    keep = np.zeros_like(request.keep)
+    keep[:, : 2 * number] = 1.0
+    sections = np.zeros_like(request.sections)
+    sections[:, : frames // 2, 0] = sections[:, frames // 2 :, number % 2] = 1.0
+    return request.replace(
+        known=rng.normal(size=mix.shape).astype(np.float32),
+        keep=keep,
+        style=rng.normal(size=request.style.shape).astype(np.float32),
+        spread=rng.uniform(0.5, 1.5, request.spread.shape).astype(np.float32),
+        sections=sections,
+        style_strength=np.full(1, 0.4 * number, np.float32),
+        match_spread=np.full(1, number % 2, np.float32),
+        held=rng.uniform(size=(1, frames)).astype(np.float32) * (number == 2),
+        replaces_mean=sampling.grounding == "replacement",
+        **changes,
+    )
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def run(solver, window, request, at):
+    return requests.play(
+        window(coupled), SOLVERS[solver](), LAYOUT, request, at, jnp.int32(0), jnp.int32(max(STEPS))
+    )
+
+
+def played(request, solver="dpmpp2m", window=None):
+    at = requests.blank(SOLVERS[solver](), request)
+    return requests.rows_of(run(solver, window or chain(), request, at), request)
+
+
+def assert_rows_are_their_own(settings, solver="dpmpp2m", window=None):
+    rows = [row(number, settings) for number in range(len(FRAMES))]
+    together = requests.stack([one.padded(20) for one in rows])
+    company = played(together, solver, window)
+    for number, one in enumerate(rows):
+        (alone,) = played(one.padded(16), solver, window)
+        assert alone.shape == (FRAMES[number], CHANNELS)
+        assert np.abs(alone).max() > 0.1 and np.all(np.isfinite(alone))
+        # Heun's rule at a level of 80 and more takes differences of numbers of that size.
+        atol = 1e-4 if solver == "churn" else 1e-5
+        np.testing.assert_allclose(company[number], alone, rtol=1e-5, atol=atol)
+    # In another order, of the same shape: to the bit.
+    turned = played(jax.tree.map(lambda leaf: leaf[::-1], together), solver, window)
+    for first, again in zip(company, turned[::-1], strict=True):
+        np.testing.assert_array_equal(again, first)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_every_solver(solver):
+    assert_rows_are_their_own({}, solver)
+
+
+@pytest.mark.parametrize("kind", GUIDANCES)
+def test_every_guidance(kind):
+    assert_rows_are_their_own({"guidance_kind": kind}, "dpmpp2m_sde")
+
+
+def test_the_other_reading_of_grounding():
+    assert_rows_are_their_own({"grounding": "replacement"}, "ancestral")
+
+
+@pytest.mark.parametrize("kind", ["cfg", "interval"])
+def test_windows(kind):
+    assert_rows_are_their_own({"guidance_kind": kind}, "ancestral", Windowed(8, 6))
+
+
+@pytest.mark.parametrize("num_devices", [1, 2, 8])
+@pytest.mark.parametrize("kind", ["cfg", "interval"])
+def test_devices(kind, num_devices):
+    rows = requests.stack([row(n % 4, {"guidance_kind": kind}).padded(16) for n in range(8)])
+    here = played(rows, "dpmpp2m_sde")
+    mesh = Mesh(np.asarray(jax.devices()[:num_devices]), ("data",))
+    shared = jax.device_put(rows, NamedSharding(mesh, PartitionSpec("data")))
+    at = run("dpmpp2m_sde", chain(), shared, requests.blank(SOLVERS["dpmpp2m_sde"](), rows))
+    assert len(at.x.sharding.device_set) == num_devices
+    for there, own in zip(requests.rows_of(at, rows), here, strict=True):
+        np.testing.assert_allclose(there, own, rtol=1e-5, atol=1e-5)
+
+
+def test_seeds_and_only_seeds_decide_the_noise():
+    first, again, other = (
+        played(row(1, {}, seed=np.asarray([seed], np.uint32)).padded(16), "ancestral")[0]
+        for seed in (5, 5, 6)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - other).max() > 0.1
+
+
+def test_noise_is_the_same_where_numbers_are_of_double_precision():
+    request = row(0, {}).padded(16)
+    (single,) = played(request, "ancestral")
+    with jax.enable_x64(True):
+        (double,) = played(request, "ancestral")
+    assert double.dtype == np.float32
+    np.testing.assert_allclose(double, single, rtol=1e-4, atol=1e-4)
+
+
+def test_the_network_is_told_of_one_style_and_of_its_sound_alone():
+    def told(**changes):
+        cond = row(1, {}).replace(**changes).cond(LAYOUT)
+        return np.asarray(cond.style)[0], float(cond.keep_style[0])
+
+    one = np.zeros((1, FRAMES[1], requests.MAX_SECTIONS), np.float32)
+    one[..., 1] = 1.0
+    style, keep = told(sections=one)
+    np.testing.assert_allclose(style, row(1, {}).style[0, 1] * LAYOUT.sound, rtol=1e-6)
+    assert keep == 1.0
+    for changes in ({}, {"sections": one, "style_strength": np.zeros(1, np.float32)}):
+        style, keep = told(**changes)
+        assert keep == 0.0 and not style.any()
