@@ -7,7 +7,9 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeAlias
 
+from bassdiff import __version__
 from bassdiff.errors import EXIT_INPUT
+from bassdiff.settings import KINDS, setting_fields
 
 Verb: TypeAlias = Callable[[argparse.Namespace], None]
 AddWords: TypeAlias = Callable[[argparse.ArgumentParser], None]
@@ -26,6 +28,7 @@ def arguments_of(verbs: Sequence[Verb], data_words: AddWords) -> argparse.Argume
     root = _Parser(
         "bassdiff", description="Listens to a music mix and plays a bass line that belongs to it."
     )
+    root.add_argument("--version", action="version", version=f"bassdiff {__version__}")
     found = root.add_subparsers(required=True, metavar="VERB")
     for verb in verbs:
         summary = (verb.__doc__ or "").strip()
@@ -167,9 +170,8 @@ def _sweep(sub: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="SETTING=VALUE,VALUE",
-        help="values of a setting; repeated for others: weights, solver, schedule, steps, "
-        "guidance, guidance_kind, guidance_low, guidance_high, "
-        "rescale, sigma_min, grounding, style_strength, pedal, window_seconds",
+        help="values of a setting; repeated for others: weights, "
+        + ", ".join(field.name for field in setting_fields()),
     )
     _appraisal_arguments(sub, "sweep")
 
@@ -179,7 +181,6 @@ def _gallery(sub: argparse.ArgumentParser) -> None:
     _data_arguments(sub, split="validation", required=False)
     sub.set_defaults(data="composed:20")
     _sampling_arguments(sub)
-    sub.add_argument("--style-strength", type=float, help="0 (off) upwards; 1 is natural")
     sub.add_argument("--clips", dest="num_clips", type=positive(int), default=10)
     sub.add_argument("--clip-seconds", type=positive(float), default=20.0)
     sub.add_argument("--seed", type=int, default=0)
@@ -232,7 +233,6 @@ def _generate(sub: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="when each --style takes over, instead of blending",
     )
-    sub.add_argument("--style-strength", type=float, help="0 (off) upwards; 1 is natural")
     drafts = sub.add_mutually_exclusive_group()
     drafts.add_argument("--edit", metavar="BASS", help="play --region of a bass anew")
     drafts.add_argument(
@@ -258,25 +258,12 @@ def _generate(sub: argparse.ArgumentParser) -> None:
 def _sampling_arguments(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--weights", default="small", metavar="NAME_OR_DIR")
     sub.add_argument("--adapter", metavar="FILE", help="a sound of your own for these weights")
-    sub.add_argument("--guidance", type=float, help="how closely to follow the mix; 1 is off")
-    sub.add_argument(
-        "--guidance-low", type=float, help="lowest noise level at which the kind interval guides"
-    )
-    sub.add_argument("--guidance-high", type=float, help="and the highest")
-    sub.add_argument("--rescale", type=float, help="0 to 1: undo the distortion of strong guidance")
-    sub.add_argument("--steps", type=int, help="2 to 256")
-    sub.add_argument("--solver", help="see README; euler, heun, dpmpp2m, unipc, ...")
-    sub.add_argument("--schedule", help="cosine, karras, log_linear, or fitted to the weights")
-    sub.add_argument("--guidance-kind", help="see README; cfg, interval, cfgpp, apg, ...")
-    sub.add_argument("--grounding", help="mean, moments or replacement")
-    sub.add_argument(
-        "--pedal", type=float, help="0 to 1: hold one note where the mix has no pitch (1)"
-    )
-    sub.add_argument(
-        "--window-seconds",
-        type=float,
-        help="hear songs longer than this, 10 to 600, through windows of it",
-    )
+    for field in setting_fields():
+        sub.add_argument(
+            f"--{field.name.replace('_', '-')}",
+            type=KINDS[str(field.type)],
+            help=field.metadata["help"],
+        )
 
 
 def _region(word: str) -> tuple[float, float]:

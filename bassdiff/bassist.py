@@ -15,11 +15,11 @@ from jax.sharding import Mesh
 from bassdiff.audio.io import SAMPLE_RATE_HZ, loudness_lufs, resample
 from bassdiff.audio.pitched import pitchless
 from bassdiff.data.mixing import BASS_LUFS, MIX_LUFS
+from bassdiff.diffusion.noise_range import SIGMA_MAX
 from bassdiff.diffusion.request import Request, stack
-from bassdiff.diffusion.schedules import SIGMA_MAX
 from bassdiff.errors import InputError
 from bassdiff.generation import generate_latents
-from bassdiff.material import Draft, Recording, Style
+from bassdiff.material import Draft, Recording, Style, check_length, check_seed
 from bassdiff.models.features import LATENT_HOP
 from bassdiff.preparation import (
     SILENCE_LUFS,
@@ -31,15 +31,15 @@ from bassdiff.preparation import (
 )
 from bassdiff.pretrained.codec import Codec
 from bassdiff.pretrained.release import Weights, load_weights
-from bassdiff.sampling import MAX_STEPS, Sampling
+from bassdiff.programs import keep_programs
+from bassdiff.sampling import make_guidance, make_solver, make_window, noise_levels
+from bassdiff.settings import MAX_STEPS, Sampling
 
-MIN_SECONDS = 1.0
-MAX_SECONDS = 3600.0
-# Lengths, in latent frames, that the sampler is compiled for: 24 s, 30 s, 40 s, 53 s, 71 s, ... At
-# most a third is added to a song of 18 s or more; shorter ones share a program, which costs less
-# than compiling for each. Beyond ten minutes songs are heard in windows, and padding costs nothing.
+# Lengths, in latent frames, that the sampler is compiled for: 25 s, 30 s, 40 s, 53 s, 71 s, ... At
+# most 35 % is added to a song of 19 s or more; shorter ones share a program, which costs less than
+# compiling for each. Beyond ten minutes songs are heard in windows, and padding costs nothing.
 FRAME_BUCKETS = (
-    *(512, 640, 864, 1152, 1536, 2048, 2720, 3648, 4864, 6496, 8640, 10656, 13824),
+    *(544, 640, 864, 1152, 1536, 2048, 2720, 3648, 4864, 6496, 8640, 10656, 13824),
     *(41472, 77824),
 )
 SILENT_DB = 30.0
@@ -263,7 +263,7 @@ class Bassist:
                 latents[number] = one.start.known
                 continue
             bucket = frame_bucket(len(mixes[number]))
-            groups.setdefault((bucket, one.sampling.kind), []).append(number)
+            groups.setdefault((bucket, one.sampling.program), []).append(number)
         steps = {
             kind: max(heard[number].sampling.steps for number in group)
             for kind, group in groups.items()
@@ -311,13 +311,13 @@ class Bassist:
           start: Where sampling starts; None for noise.
           held: `[T]`, where one note is held; None for nowhere.
         """
-        sigmas = sampling.sigmas(start.sigma_max if start else SIGMA_MAX)
+        sigmas = noise_levels(sampling, start.sigma_max if start else SIGMA_MAX)
         request = Request.plain(
             mix_latents[None],
             # Padded to one length, so that the number of steps does not recompile.
             np.pad(sigmas, (0, MAX_STEPS - sampling.steps)),
             self.bass_codec.num_channels,
-            sampling.make_guidance(),
+            make_guidance(sampling),
             seed,
         ).replace(replaces_mean=sampling.grounding == "replacement")
         if grounding is not None:
@@ -343,7 +343,7 @@ class Bassist:
         """Latents `[T, C]` of basses that are sampled together.
 
         Args:
-          requests: One row each, all made with settings of one `Sampling.kind`.
+          requests: One row each, all made with settings of one `Sampling.program`.
           sampling: Settings of that kind.
           progress: Called with (steps done, steps in all).
         """
@@ -351,8 +351,8 @@ class Bassist:
         return generate_latents(
             self._unet.model,
             self._params,
-            sampling.window(bucket),
-            sampling.make_solver(),
+            make_window(sampling, bucket),
+            make_solver(sampling),
             self._layout,
             stack([request.padded(bucket) for request in requests]),
             self._mesh if len(requests) > 1 else None,
@@ -399,31 +399,8 @@ def frame_bucket(frames: int) -> int:
     return next(size for size in FRAME_BUCKETS if size >= frames)
 
 
-def check_length(name: str, num_samples: int, sample_rate_hz: int) -> None:
-    """Checks that a mix has a length that can be played to.
-
-    Raises:
-      InputError: If it is shorter than 1 s or longer than 1 h.
-    """
-    seconds = num_samples / sample_rate_hz
-    if seconds < MIN_SECONDS:
-        raise InputError(f"{name} is {seconds:.3f} s long; give a mix of 1 s at least")
-    if seconds > MAX_SECONDS:
-        raise InputError(f"{name} is longer than 1 h; cut it and play to the parts")
-
-
-def check_seed(seed: int) -> None:
-    """Checks that a seed fits the random generator.
-
-    Raises:
-      InputError: If it is negative or too large.
-    """
-    if not 0 <= seed < 2**32:
-        raise InputError(f"the seed is {seed}; choose one from 0 to 2^32 - 1")
-
-
 def load(weights: str | Path = "small", adapter: str | Path | None = None) -> Bassist:
-    """Loads a bassist.
+    """Loads a bassist. What it compiles is kept between runs, as by the command line.
 
     Args:
       weights: The name of released weights, or a folder with `mix_codec.safetensors`,
@@ -434,4 +411,5 @@ def load(weights: str | Path = "small", adapter: str | Path | None = None) -> Ba
     Raises:
       InputError: If there are no such weights, or they do not belong together.
     """
+    keep_programs()
     return Bassist(load_weights(weights, adapter))

@@ -24,6 +24,7 @@ from bassdiff.data_tasks import data_words
 from bassdiff.errors import GateFailed, InputError, Preempted, exit_code
 from bassdiff.programs import keep_programs, mend
 from bassdiff.runtime import distributed_job, resumable_job
+from bassdiff.settings import setting_fields
 
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
@@ -31,20 +32,6 @@ if TYPE_CHECKING:
     from bassdiff.data.stems import Source
     from bassdiff.evaluation.table import Table
     from bassdiff.material import Draft, Style
-
-KNOBS = (
-    *(
-        "guidance",
-        "guidance_kind",
-        "guidance_low",
-        "guidance_high",
-        "rescale",
-        "steps",
-        "solver",
-        "schedule",
-    ),
-    *("grounding", "style_strength", "pedal", "window_seconds"),
-)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -70,7 +57,6 @@ def generate(arguments: argparse.Namespace) -> None:
     from bassdiff.examples import example_mix
     from bassdiff.performance import name_outputs, perform
 
-    keep_programs()
     mixdown = Path(arguments.mixdown) if arguments.mixdown else None
     outputs = name_outputs(Path(arguments.out), mixdown, arguments.plot, arguments.variations)
     perform(
@@ -325,7 +311,7 @@ def _draft(arguments: argparse.Namespace) -> Draft | None:
 
 
 def _knobs(arguments: argparse.Namespace) -> dict[str, float | int | str]:
-    knobs = {name: getattr(arguments, name, None) for name in KNOBS}
+    knobs = {field.name: getattr(arguments, field.name, None) for field in setting_fields()}
     return {name: value for name, value in knobs.items() if value is not None}
 
 

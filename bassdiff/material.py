@@ -1,4 +1,4 @@
-"""What a musician hands in beside the mix: references of sound, and a bass to start from."""
+"""What a musician hands in: a mix within limits, references of sound, a bass to start from."""
 
 from __future__ import annotations
 
@@ -8,15 +8,40 @@ from typing import TypeAlias
 
 import numpy as np
 
-from bassdiff.diffusion.schedules import SIGMA_MAX
+from bassdiff.diffusion.noise_range import SIGMA_MAX
 from bassdiff.errors import InputError
 
+MIN_SECONDS = 1.0
+MAX_SECONDS = 3600.0
 # A file, or samples `[N]` or `[N, channels]` at the mix's rate.
 Recording: TypeAlias = str | Path | np.ndarray
 # References change over within this time.
 CROSSFADE_SECONDS = 0.5
 # A part kept from a draft meets a new one within this time.
 SPLICE_SECONDS = 0.02
+
+
+def check_length(name: str, num_samples: int, sample_rate_hz: int) -> None:
+    """Checks that a mix has a length that can be played to.
+
+    Raises:
+      InputError: If it is shorter than 1 s or longer than 1 h.
+    """
+    seconds = num_samples / sample_rate_hz
+    if seconds < MIN_SECONDS:
+        raise InputError(f"{name} is {seconds:.3f} s long; give a mix of 1 s at least")
+    if seconds > MAX_SECONDS:
+        raise InputError(f"{name} is longer than 1 h; cut it and play to the parts")
+
+
+def check_seed(seed: int) -> None:
+    """Checks that a seed fits the random generator.
+
+    Raises:
+      InputError: If it is negative or too large.
+    """
+    if not 0 <= seed < 2**32:
+        raise InputError(f"the seed is {seed}; choose one from 0 to 2^32 - 1")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,7 @@ import dataclasses
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
@@ -14,11 +14,11 @@ from tqdm import tqdm
 from bassdiff.audio.atomic import atomic_files, check_writable
 from bassdiff.audio.decoding import AudioInfo
 from bassdiff.audio.io import check_target, probe, read, write
-from bassdiff.audio.mixdown import mixdown
-from bassdiff.bassist import MAX_SECONDS, Bassist, check_length, check_seed, load
 from bassdiff.errors import InputError
-from bassdiff.evaluation.picture import draw
-from bassdiff.material import Draft, Style
+from bassdiff.material import MAX_SECONDS, Draft, Style, check_length, check_seed
+
+if TYPE_CHECKING:
+    from bassdiff.bassist import Bassist
 
 # A softer file is not the sum of its parts any more, which whoever adds them must know.
 AUDIBLE_GAIN_DB = -0.05
@@ -106,6 +106,10 @@ def perform(
         check_length(str(mix_path), info.num_samples, info.sample_rate_hz)
     mix = read(mix_path, max_samples=round(MAX_SECONDS * info.sample_rate_hz))
     check_length(str(mix_path), len(mix), info.sample_rate_hz)
+    # What plays takes a second to import: whatever is wrong with the request is said before.
+    from bassdiff.audio.mixdown import mixdown
+    from bassdiff.bassist import load
+
     bassist = load(weights, adapter)
     basses = [
         _play(
@@ -138,6 +142,8 @@ def perform(
                     stacklevel=2,
                 )
             if output.picture:
+                from bassdiff.evaluation.picture import draw
+
                 draw(mix.mean(axis=1), bass, info.sample_rate_hz, output.picture, open_file)
 
 

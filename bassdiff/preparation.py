@@ -11,13 +11,13 @@ import numpy as np
 
 from bassdiff.audio.io import SAMPLE_RATE_HZ, loudness_lufs, match_loudness, read_mono, resample
 from bassdiff.data.mixing import BASS_LUFS
+from bassdiff.diffusion.noise_range import SIGMA_MAX
 from bassdiff.diffusion.request import MAX_SECTIONS
-from bassdiff.diffusion.schedules import SIGMA_MAX
 from bassdiff.errors import InputError
 from bassdiff.material import SPLICE_SECONDS, Draft, Recording, Style, section_shares
 from bassdiff.models.features import LATENT_HOP
 from bassdiff.pretrained.codec import Codec
-from bassdiff.sampling import Sampling
+from bassdiff.settings import Sampling
 
 MIN_STYLE_SECONDS = 0.5
 MAX_CHANNELS = 64

@@ -17,10 +17,14 @@ def programs_folder() -> Path:
 
 
 def keep_programs() -> None:
-    """Keeps compiled programs between runs, so that only the first one waits for them."""
+    """Keeps compiled programs between runs, so that only the first one waits for them.
+
+    A folder that was chosen before stays. `JAX_ENABLE_COMPILATION_CACHE=false` keeps none.
+    """
     import jax
 
-    jax.config.update("jax_compilation_cache_dir", str(programs_folder()))
+    if jax.config.values.get("jax_compilation_cache_dir") is None:
+        jax.config.update("jax_compilation_cache_dir", str(programs_folder()))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 

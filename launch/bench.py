@@ -38,7 +38,8 @@ from bassdiff.examples import example_mix
 from bassdiff.models.unet import UNet
 from bassdiff.pretrained.codec import Codec
 from bassdiff.pretrained.release import Weights, load_weights
-from bassdiff.sampling import GUIDANCES, Sampling
+from bassdiff.sampling import GUIDANCES, make_guidance
+from bassdiff.settings import Sampling
 from bassdiff.types import Array, Cond, PyTree
 from launch.training_bench import measure_training
 
@@ -188,7 +189,7 @@ def guidance_costs(weights: Weights, repeats: int) -> dict[str, float]:
     style = np.zeros(unet.num_channels, np.float32)
     sampling = Sampling()
     programs = {
-        kind: compiled(dataclasses.replace(sampling, guidance_kind=kind).make_guidance(), 1)
+        kind: compiled(make_guidance(dataclasses.replace(sampling, guidance_kind=kind)), 1)
         for kind in GUIDANCES
     }
     programs["interval outside"] = compiled((Interval(CFG(), 2.0, 5.0),), 1)

@@ -18,6 +18,7 @@ os.environ["XLA_FLAGS"] = (
 )
 # A test must not pass or be fast because an earlier run left a compiled program behind.
 os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)
+os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
 
 import jax
 import jax.numpy as jnp

@@ -16,6 +16,7 @@ def test_other_warnings_are_passed_on(tmp_path, monkeypatch):
 @pytest.mark.faults
 def test_damaged_programs_are_made_anew_once(tmp_path, monkeypatch):
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "programs"))
+    monkeypatch.setenv("JAX_ENABLE_COMPILATION_CACHE", "true")
     monkeypatch.setenv("XLA_FLAGS", "")
 
     def play(name):

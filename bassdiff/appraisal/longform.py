@@ -10,7 +10,6 @@ import numpy as np
 from bassdiff.appraisal.music import LABELS
 from bassdiff.appraisal.stage import MODEL, Progress, Stage
 from bassdiff.audio.io import SAMPLE_RATE_HZ
-from bassdiff.bassist import MAX_SECONDS
 from bassdiff.data.stems import Source
 from bassdiff.diffusion.editing import Windowed
 from bassdiff.errors import InputError, UnusableSong
@@ -18,7 +17,9 @@ from bassdiff.evaluation.clips import Clip
 from bassdiff.evaluation.drift import Drift, drift
 from bassdiff.evaluation.seams import Seams, seams, window_borders
 from bassdiff.evaluation.table import Column, Kind, Row, Score, Table, mean_score
+from bassdiff.material import MAX_SECONDS
 from bassdiff.models.features import LATENT_HOP
+from bassdiff.sampling import make_window
 
 MIN_SEGMENTS = 2
 COLUMNS = (
@@ -71,7 +72,7 @@ def _borders_seconds(stage: Stage, num_samples: int) -> np.ndarray:
     """Where the bassist's windows begin and end; nothing if it hears a song at once."""
     frames = -(-num_samples // LATENT_HOP)
     settings = dataclasses.replace(stage.bassist.defaults, **stage.knobs)
-    window = settings.window(frames)
+    window = make_window(settings, frames)
     if not isinstance(window, Windowed):
         return np.zeros(0)
     return window_borders(frames, window.window, window.hop) * LATENT_HOP / SAMPLE_RATE_HZ

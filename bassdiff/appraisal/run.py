@@ -29,7 +29,7 @@ from bassdiff.evaluation.table import Table
 from bassdiff.evaluation.takes import Takes
 from bassdiff.pretrained.judge import Panel, load_judges
 from bassdiff.pretrained.release import Weights, load_weights
-from bassdiff.sampling import Sampling
+from bassdiff.settings import Sampling
 
 # What plays clips anew, as finished pairs cannot be.
 REPLAYED = ("style", "longform", "ablation", "sweep")

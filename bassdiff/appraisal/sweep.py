@@ -18,7 +18,8 @@ from bassdiff.evaluation.music import derangement, hear_bass, score_clips
 from bassdiff.evaluation.table import Column, Row, Score, Table, mean_score
 from bassdiff.evaluation.timbre import timbre, timbre_distance
 from bassdiff.pretrained.release import load_weights
-from bassdiff.sampling import Sampling
+from bassdiff.sampling import noise_levels
+from bassdiff.settings import KINDS, Sampling, setting_fields
 
 WEIGHTS = "weights"
 Grid: TypeAlias = Mapping[str, Sequence[Any]]
@@ -55,9 +56,7 @@ def parse_grid(words: Sequence[str]) -> dict[str, tuple[Any, ...]]:
     >>> parse_grid(["solver=euler,unipc", "steps=4,8"])
     {'solver': ('euler', 'unipc'), 'steps': (4, 8)}
     """
-    kinds = {"str": str, "int": int, "float": float}
-    fields = dataclasses.fields(Sampling)
-    known = {WEIGHTS: str, **{f.name: kinds[str(f.type)] for f in fields if f.type in kinds}}
+    known = {WEIGHTS: str, **{field.name: KINDS[str(field.type)] for field in setting_fields()}}
     grid: dict[str, tuple[Any, ...]] = {}
     for word in words:
         name, _, values = word.partition("=")
@@ -169,7 +168,7 @@ def num_evaluations(sampling: Sampling) -> int:
     calls = per_step * (sampling.steps - 1) + 1
     if sampling.guidance_kind == "interval":
         low, high = sampling.guidance_low, sampling.guidance_high
-        return calls + int(sum(low <= sigma <= high for sigma in sampling.sigmas()))
+        return calls + int(sum(low <= sigma <= high for sigma in noise_levels(sampling)))
     return calls if sampling.guidance_kind == "none" else 2 * calls
 
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-import pyloudnorm
 import soundfile
 import soxr
 
@@ -272,6 +271,9 @@ def loudness_lufs(samples: np.ndarray, sample_rate_hz: int) -> float:
         # The K filter's gain at 1 kHz cancels the formula's -0.691 dB.
         loudness = 10 * math.log10(power) if power > 0 else -math.inf
     else:
+        # It brings scipy.signal, which takes longer to import than a file to be refused.
+        import pyloudnorm
+
         meter = pyloudnorm.Meter(sample_rate_hz, block_size=_LOUDNESS_BLOCK_SECONDS)
         with np.errstate(divide="ignore", invalid="ignore"):
             loudness = float(meter.integrated_loudness(samples))

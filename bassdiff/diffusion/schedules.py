@@ -13,13 +13,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from bassdiff.diffusion.noise_range import SIGMA_MAX, SIGMA_MIN
 from bassdiff.errors import InputError
 from bassdiff.types import Array
 
 # (num_steps, sigma_min, sigma_max) -> `[K]`.
 Schedule: TypeAlias = Callable[..., np.ndarray]
-SIGMA_MIN = 0.01
-SIGMA_MAX = 80.0
 
 
 def noise_rate(sigma: Array) -> Array:

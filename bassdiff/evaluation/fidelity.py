@@ -7,8 +7,9 @@ import scipy.signal
 
 from bassdiff.audio.compiled_librosa import librosa
 from bassdiff.audio.io import SAMPLE_RATE_HZ
+from bassdiff.audio.spectrogram import power_blocks
 from bassdiff.data.latents import active_frames
-from bassdiff.evaluation.fit import mix_features, power_blocks
+from bassdiff.evaluation.fit import mix_features
 
 # Samples of a latent frame and of what its decoder works in.
 FRAME_PERIODS = (512, 1024, 2048)

@@ -7,7 +7,6 @@ pair scores are cheap. Everything is tuned to A = 440 Hz.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +14,7 @@ import numpy as np
 from bassdiff.audio.compiled_librosa import librosa
 from bassdiff.audio.io import resample
 from bassdiff.audio.pitch import PitchTrack, track_pitch
+from bassdiff.audio.spectrogram import power_blocks
 
 _RATE_HZ = 22050
 _HOP_SAMPLES = 256
@@ -34,7 +34,6 @@ _MIN_VOICED_SHARE = 0.1
 # The two windows' onsets differ by a frame or two: aligned means within this many.
 _ALIGNED_FRAMES = 2
 _LAG_SECONDS = 2.0
-_BLOCK_FRAMES = 2048
 
 
 @dataclass(frozen=True)
@@ -105,26 +104,6 @@ def bass_features(bass: np.ndarray, sample_rate_hz: int = 44100) -> BassFeatures
     samples = _prepared(bass, sample_rate_hz)
     onsets = _onsets(samples, _BASS_ONSET_BANDS, _BASS_ONSETS_HZ)
     return BassFeatures(track_pitch(bass, sample_rate_hz), onsets)
-
-
-def power_blocks(samples: np.ndarray, window: int, hop: int) -> Iterator[np.ndarray]:
-    """The power spectrogram a stretch at a time: that of ten minutes would take gigabytes.
-
-    Args:
-      samples: `[N]` float.
-      window: length of the Hann window in samples, even.
-      hop: samples between frames; frame i is centred on sample i · hop.
-
-    Yields:
-      `[window // 2 + 1, F]` float32; in all there are 1 + N // hop frames.
-    """
-    padded = np.pad(samples, window // 2)
-    num_frames = 1 + len(samples) // hop
-    for start in range(0, num_frames, _BLOCK_FRAMES):
-        stop = min(start + _BLOCK_FRAMES, num_frames)
-        piece = padded[start * hop : (stop - 1) * hop + window]
-        spectrum = librosa.stft(piece, n_fft=window, hop_length=hop, center=False)
-        yield np.abs(spectrum) ** 2
 
 
 def harmony(mix: np.ndarray, bass: np.ndarray, sample_rate_hz: int = 44100) -> HarmonyScore:

@@ -12,14 +12,14 @@ from matplotlib.patheffects import Normal, Stroke
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from bassdiff.audio.atomic import OpenFile, atomic_file
-from bassdiff.audio.compiled_librosa import librosa
 from bassdiff.audio.io import resample
-from bassdiff.audio.pitch import HOP_SECONDS, PitchTrack
-from bassdiff.evaluation.fit import bass_features, mix_onsets, power_blocks
+from bassdiff.audio.pitch import PitchTrack, track_pitch
+from bassdiff.audio.spectrogram import decibels, onset_strength, power_blocks
 
 _RATE_HZ = 22050
 _WINDOW_SAMPLES = 4096
 _MIN_HOP_SAMPLES = 128
+_ONSET_HOP = 256
 _MAX_COLUMNS = 1400
 _NUM_ROWS = 240
 _RANGE_DB, _MIN_TOP_DB = 70.0, 0.0
@@ -50,7 +50,6 @@ def draw(
     Raises:
       InputError: the file cannot be written.
     """
-    features = bass_features(bass, sample_rate_hz)
     seconds = max(len(mix), len(bass)) / sample_rate_hz
 
     # Figure without pyplot: no global state, so that threads may draw side by side.
@@ -63,8 +62,8 @@ def draw(
     mix_axes.set_title("mix", loc="left")
     _draw_spectrogram(bass_axes, bass, sample_rate_hz, _BASS_HZ)
     bass_axes.set_title("bass, with its pitch", loc="left")
-    _draw_pitch(bass_axes, features.pitch)
-    _draw_onsets(onset_axes, mix_onsets(mix, sample_rate_hz), features.onsets)
+    _draw_pitch(bass_axes, track_pitch(bass, sample_rate_hz))
+    _draw_onsets(onset_axes, _onsets(mix, sample_rate_hz), _onsets(bass, sample_rate_hz))
     onset_axes.set_xlim(0, seconds)
     onset_axes.set_xlabel("seconds")
     with open_file(path) as file:
@@ -113,7 +112,11 @@ def _spectrogram_db(
     )
     pool = -(-power.shape[1] // _MAX_COLUMNS)
     power = np.maximum.reduceat(power, np.arange(0, power.shape[1], pool), axis=1)
-    return librosa.power_to_db(power, amin=1e-12, top_db=None)
+    return decibels(power)
+
+
+def _onsets(samples: np.ndarray, sample_rate_hz: int) -> np.ndarray:
+    return onset_strength(resample(samples, sample_rate_hz, _RATE_HZ), _RATE_HZ, hop=_ONSET_HOP)
 
 
 def _draw_pitch(axes: Axes, pitch: PitchTrack) -> None:
@@ -132,7 +135,7 @@ def _draw_onsets(axes: Axes, of_mix: np.ndarray, of_bass: np.ndarray) -> None:
     for onsets, colour, name, sign in curves:
         pool = -(-len(onsets) // _MAX_COLUMNS)
         peaks = np.maximum.reduceat(onsets, np.arange(0, len(onsets), pool))
-        seconds = np.arange(len(peaks)) * pool * HOP_SECONDS
+        seconds = np.arange(len(peaks)) * pool * _ONSET_HOP / _RATE_HZ
         height = sign * peaks / max(float(peaks.max()), 1e-9)
         axes.fill_between(seconds, height, color=colour, linewidth=0, label=name)
     axes.axhline(0, color="black", linewidth=0.5)

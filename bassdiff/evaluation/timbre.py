@@ -13,8 +13,8 @@ import scipy.fft
 
 from bassdiff.audio.compiled_librosa import librosa
 from bassdiff.audio.io import resample
+from bassdiff.audio.spectrogram import power_blocks
 from bassdiff.data.latents import active_frames
-from bassdiff.evaluation.fit import power_blocks
 
 NUM_BANDS = 64
 _RATE_HZ = 22050

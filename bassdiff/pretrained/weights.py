@@ -297,7 +297,10 @@ def _write(
 ) -> None:
     for name, leaf in tensors.items():
         if not np.all(np.isfinite(leaf)):
-            raise FloatingPointError(f"{name} is not finite in float16; the weights are unusable")
+            raise InputError(
+                f"{name} of {path.name} is not finite in float16, so these weights cannot be used; "
+                "train again with a lower learning rate"
+            )
     metadata = {"format": FORMAT, "fields": dict(fields), **rest}
     metadata["checksum"] = _checksum(tensors, metadata)
     try:

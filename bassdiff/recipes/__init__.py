@@ -16,7 +16,7 @@ from bassdiff.pretrained.codec import Codec
 from bassdiff.pretrained.release import load_codecs
 from bassdiff.recipes import autoencoder, diffusion, distillation, matching
 from bassdiff.runtime import agree
-from bassdiff.sampling import Sampling
+from bassdiff.settings import Sampling
 from bassdiff.training import partition, start
 from bassdiff.training.autoencoder import AutoencoderObjective
 from bassdiff.training.diffusion import DiffusionObjective

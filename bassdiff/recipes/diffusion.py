@@ -20,7 +20,7 @@ from bassdiff.pretrained.weights import CodecWeights, UNetWeights, load_unet
 from bassdiff.recipes.optimiser import adam, compute_dtype
 from bassdiff.recipes.stores import check_codecs, latent_crops, open_stores, unseen_clips
 from bassdiff.recipes.weights import check_model
-from bassdiff.sampling import Sampling
+from bassdiff.settings import Sampling
 from bassdiff.training import start
 from bassdiff.training.diffusion import Conditioning, DiffusionObjective
 

@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from bassdiff.pretrained.release import load_weights
 from bassdiff.recipes.optimiser import adam
 from bassdiff.recipes.stores import check_codecs, latent_crops, open_stores, unseen_clips
-from bassdiff.sampling import FITTED, Sampling
+from bassdiff.settings import FITTED, Sampling
 from bassdiff.training.distillation import DistillationObjective
 
 

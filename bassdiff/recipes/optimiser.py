@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from ml_collections import ConfigDict
 
@@ -21,7 +22,18 @@ def adam(config: ConfigDict, b1: float, b2: float) -> optax.GradientTransformati
 
     Kernels alone decay: gains and biases have no reason to be small, and what is known in closed
     form must stay as it is.
+
+    Raises:
+      InputError: A number of the config cannot train anything.
     """
+    for key, is_right, remedy in (
+        ("learning_rate", 0.0 < config.learning_rate < 1.0, "between 0 and 1"),
+        ("gradient_clip", 0.0 < config.gradient_clip < np.inf, "above 0"),
+        ("weight_decay", 0.0 <= config.weight_decay < np.inf, "of 0 or more"),
+        ("warmup_steps", config.warmup_steps >= 0, "of 0 or more"),
+    ):
+        if not is_right:
+            raise InputError(f"config.{key} is {config[key]}; choose a number {remedy}")
     if config.num_steps <= config.warmup_steps:
         raise InputError(
             f"config.num_steps is {config.num_steps} and the learning rate is warmed up for "

@@ -20,7 +20,8 @@ from bassdiff.diffusion.statistics import sounding_mean
 from bassdiff.generation import generate_latents
 from bassdiff.models.adapter import adapted, init_adapter
 from bassdiff.models.unet import UNet
-from bassdiff.sampling import Sampling
+from bassdiff.sampling import make_guidance, make_solver, noise_levels
+from bassdiff.settings import Sampling
 from bassdiff.training.accumulation import accumulated_gradient
 from bassdiff.training.guard import gradient_step
 from bassdiff.training.log import RunLog
@@ -281,7 +282,7 @@ class DiffusionObjective:
             Sampling.of_weights(self.bindings), guidance_kind="cfg", guidance=guidance
         )
         request = Request.plain(
-            mix, settings.sigmas(), self.model.num_channels, settings.make_guidance()
+            mix, noise_levels(settings), self.model.num_channels, make_guidance(settings)
         )
         if style is not None:
             request = request.replace(
@@ -292,7 +293,7 @@ class DiffusionObjective:
             self.model,
             self._full(params),
             chain(),
-            settings.make_solver(),
+            make_solver(settings),
             self.layout,
             request,
         )

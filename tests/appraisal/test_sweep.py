@@ -4,7 +4,7 @@ import pytest
 
 from bassdiff.appraisal.sweep import combinations, num_evaluations, parse_grid
 from bassdiff.errors import InputError
-from bassdiff.sampling import Sampling
+from bassdiff.settings import Sampling
 
 
 def test_every_combination_is_played_and_solvers_come_outermost():

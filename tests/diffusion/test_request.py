@@ -14,7 +14,8 @@ from bassdiff.diffusion.guidance import chain
 from bassdiff.diffusion.request import LatentLayout, Request
 from bassdiff.diffusion.solvers import SOLVERS
 from bassdiff.diffusion.statistics import Sounding, frame_mean
-from bassdiff.sampling import GUIDANCES, Sampling
+from bassdiff.sampling import GUIDANCES, make_guidance, noise_levels
+from bassdiff.settings import Sampling
 
 CHANNELS, FRAMES, STEPS = 4, (12, 7, 15, 9), (6, 4, 6, 5)
 LAYOUT = LatentLayout(
@@ -42,8 +43,8 @@ def row(number, settings, **changes):
     frames, steps = FRAMES[number], STEPS[number]
     sampling = Sampling(**{"steps": steps, "guidance": 2.0 + number, **settings})
     mix = rng.normal(size=(1, frames, CHANNELS)).astype(np.float32)
-    sigmas = np.pad(sampling.sigmas(80.0 / (1 + number)), (0, max(STEPS) - steps))
-    request = Request.plain(mix, sigmas, CHANNELS, sampling.make_guidance(), seed=number)
+    sigmas = np.pad(noise_levels(sampling, 80.0 / (1 + number)), (0, max(STEPS) - steps))
+    request = Request.plain(mix, sigmas, CHANNELS, make_guidance(sampling), seed=number)
     keep = np.zeros_like(request.keep)
     keep[:, : 2 * number] = 1.0
     sections = np.zeros_like(request.sections)

@@ -3,11 +3,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from bassdiff.diffusion.noise_range import SIGMA_MAX, SIGMA_MIN
 from bassdiff.diffusion.schedules import (
     LEVELS,
     SCHEDULES,
-    SIGMA_MAX,
-    SIGMA_MIN,
     cosine,
     cosine_levels,
     karras,

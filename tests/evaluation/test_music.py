@@ -3,6 +3,7 @@ import pytest
 
 from bassdiff.audio.compiled_librosa import librosa
 from bassdiff.audio.pitch import HOP_SECONDS, PitchTrack
+from bassdiff.audio.spectrogram import power_blocks
 from bassdiff.data.annotation import Annotation
 from bassdiff.data.score import Chord
 from bassdiff.evaluation import fit, music
@@ -164,7 +165,7 @@ def test_silence_has_defined_scores(num_samples):
 
 def test_power_in_blocks_is_that_of_the_whole():
     samples = np.random.default_rng(0).standard_normal(600_000).astype(np.float32)
-    blocks = list(fit.power_blocks(samples, 1024, 256))
+    blocks = list(power_blocks(samples, 1024, 256))
     assert len(blocks) > 1
     whole = np.abs(librosa.stft(samples, n_fft=1024, hop_length=256)) ** 2
     np.testing.assert_allclose(np.concatenate(blocks, axis=1), whole, rtol=1e-4, atol=1e-4)

@@ -13,7 +13,8 @@ from bassdiff.pretrained.weights import (
     save_codec,
     save_matching,
 )
-from bassdiff.sampling import Sampling
+from bassdiff.sampling import noise_levels
+from bassdiff.settings import Sampling
 
 
 @pytest.fixture
@@ -120,7 +121,7 @@ def test_unknown_names_are_refused_with_the_known_ones(folder, monkeypatch):
 @pytest.mark.parametrize("name", release.released())
 def test_what_is_released_loads_and_knows_how_to_sample(name):
     weights = release.load_weights(name)
-    assert Sampling.of_weights(weights.unet.bindings).sigmas()[0] == pytest.approx(80.0)
+    assert noise_levels(Sampling.of_weights(weights.unet.bindings))[0] == pytest.approx(80.0)
 
 
 def correction(unet, value):

@@ -12,7 +12,8 @@ from bassdiff.diffusion.solvers import DPMpp2M, Euler
 from bassdiff.errors import InputError
 from bassdiff.pretrained import weights
 from bassdiff.pretrained.release import load_weights
-from bassdiff.sampling import Sampling
+from bassdiff.sampling import noise_levels
+from bassdiff.settings import Sampling
 from bassdiff.training.distillation import DistillationObjective
 from bassdiff.training.log import RunLog
 from bassdiff.types import Cond
@@ -139,7 +140,7 @@ def test_guidance_on_top_is_a_default_of_the_weights(config, tmp_path, extra, ki
 def test_a_config_trains_from_stores_to_an_adapter(config, tmp_path, one_device):
     recipes.run(config, tmp_path)
     loaded = load_weights(tmp_path / "weights")
-    assert bassist.Bassist(loaded).defaults.sigmas().tolist() == [80.0, 1.0]
+    assert noise_levels(bassist.Bassist(loaded).defaults).tolist() == [80.0, 1.0]
 
 
 def test_latents_of_other_codecs_are_refused(config, tmp_path, latent_stores):

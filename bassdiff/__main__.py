@@ -1,0 +1,7 @@
+"""`python -m bassdiff` is `bassdiff`."""
+
+import sys
+
+from bassdiff.cli import main
+
+sys.exit(main())

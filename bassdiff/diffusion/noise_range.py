@@ -1,0 +1,4 @@
+"""Between which noise levels models are trained and basses sampled."""
+
+SIGMA_MIN = 0.01
+SIGMA_MAX = 80.0
