@@ -9,7 +9,7 @@
 size   parameters  hardware            time      expected
 tiny   0.1 M       anything            seconds   nothing: for tests
 small  15 M        2 CPU cores         90 min    see bassdiff/pretrained/small/CARD.md
-base   176 M       v5e-16 or one H100  not run   not measured
+base   190 M       v5e-16 or one H100  not run   not measured
 """
 
 from ml_collections import ConfigDict
@@ -28,8 +28,9 @@ def get_config(size: str = "small") -> ConfigDict:
                          reach_frames=64),
             "small": dict(widths=(128, 192, 256, 384), num_blocks=2, attention_levels=(2, 3),
                           num_heads=4, reach_frames=256),
-            "base": dict(widths=(320, 640, 768, 1024), num_blocks=3, attention_levels=(1, 2, 3),
-                         num_heads=16, reach_frames=512),
+            # Multiples of 128, and heads of 128: what a TPU's matrix unit takes at once.
+            "base": dict(widths=(256, 512, 1024, 1024), num_blocks=3, attention_levels=(2, 3),
+                         num_heads=8, reach_frames=512),
         }[size]
     )  # fmt: skip
     config.bfloat16 = size == "base"
@@ -47,7 +48,7 @@ def get_config(size: str = "small") -> ConfigDict:
     # In how many parts a batch goes through the network, and whether blocks are computed again in
     # the backward pass: both trade time for memory.
     config.num_parts = 1
-    config.model.remat = size == "base"
+    config.model.remat = config.model.keep_products = size == "base"
     config.crop_frames = {"tiny": 32, "small": 512, "base": 512}[size]
     # Of which the linear part of a fresh network is made, in closed form.
     config.num_fit_crops = {"tiny": 16, "small": 256, "base": 1024}[size]

@@ -1,6 +1,7 @@
 """Measures this machine, then bassdiff on it: `python -m launch.bench --out bench.json`.
 
-`python -m launch.bench train` measures training instead; see `training_bench.py`.
+`python -m launch.bench train` measures training instead, see `training_bench.py`; and
+`python -m launch.bench batch` how many songs an hour there are at several batch sizes.
 
 Everything is measured in one run and compute is given as a share of the machine's own
 matrix-product rate, so that figures of slow, fast and shared machines can be compared.
@@ -29,7 +30,7 @@ from jax.experimental.compilation_cache import compilation_cache
 
 import bassdiff
 from bassdiff.audio.io import SAMPLE_RATE_HZ, read_mono
-from bassdiff.bassist import Bassist
+from bassdiff.bassist import Bassist, Task
 from bassdiff.diffusion.denoiser import precondition
 from bassdiff.diffusion.editing import Keep
 from bassdiff.diffusion.grounding import MixAndStyle, StyleGrounding
@@ -43,6 +44,7 @@ from bassdiff.settings import Sampling
 from bassdiff.types import Array, Cond, PyTree
 from launch.training_bench import measure_training
 
+BATCH_SIZES = (1, 4, 8, 16)
 COMPILE_EVENT = "/jax/core/compile/backend_compile_duration"
 SONG_SECONDS = (10, 15, 20, 23, 30, 40, 45, 50, 60, 70)
 # Heard in windows, unlike all that are shorter than the first.
@@ -52,15 +54,17 @@ LONG_SONG_MINUTES = (15, 30, 45)
 def main() -> None:
     """Runs every measurement, prints it and writes the JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", nargs="?", default="play", choices=("play", "train"))
+    parser.add_argument("what", nargs="?", default="play", choices=("play", "batch", "train"))
     parser.add_argument("--config", default="configs/diffusion.py:small", help="train: of what")
-    parser.add_argument("--weights", default="small", help="play: by whom")
+    parser.add_argument("--weights", default="small", help="play and batch: by whom")
     parser.add_argument("--out", help="JSON file for the figures")
     parser.add_argument("--repeats", type=int, default=5)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         if arguments.what == "train":
             figures = measure_training(arguments.config, Path(folder))
+        elif arguments.what == "batch":
+            figures = measure_batches(arguments.weights)
         else:
             figures = measure(arguments.weights, arguments.repeats, folder)
     for name, value in figures.items():
@@ -136,6 +140,33 @@ def measure(weights_name: str, repeats: int, cache_folder: str) -> dict[str, Any
     figures["song_seconds"] = list(SONG_SECONDS)
     figures["peak_memory_mb"] = peak_memory_mb()
     return figures | long_songs(bassist, minute)
+
+
+def measure_batches(weights_name: str) -> dict[str, Any]:
+    """Songs an hour and peak memory by batch size: songs of 24 s, in the weights' own settings.
+
+    Memory only grows, so the batches do. Rounds take turns, so that a slow moment is everybody's;
+    the best round of each counts.
+    """
+    bassist = Bassist(load_weights(weights_name))
+    song = np.resize(read_mono(example_mix()), 24 * SAMPLE_RATE_HZ)
+    figures: dict[str, Any] = {"device": jax.devices()[0].device_kind}
+    best: dict[int, float] = {}
+    for size in BATCH_SIZES:
+        # The first call compiles.
+        bassist.generate_batch([Task(song, SAMPLE_RATE_HZ, seed=i) for i in range(size)])
+        figures[f"batch_{size}_peak_memory_mb"] = peak_memory_mb()
+    for _ in range(3):
+        for size in BATCH_SIZES:
+            tasks = [Task(song, SAMPLE_RATE_HZ, seed=i) for i in range(size)]
+            started = time.perf_counter()
+            bassist.generate_batch(tasks)
+            seconds = time.perf_counter() - started
+            best[size] = min(seconds, best.get(size, np.inf))
+    for size, seconds in best.items():
+        figures[f"batch_{size}_songs_per_hour"] = 3600 * size / seconds
+        figures[f"batch_{size}_x_real_time"] = 24 * size / seconds
+    return figures
 
 
 def long_songs(bassist: Bassist, minute: np.ndarray) -> dict[str, float]:

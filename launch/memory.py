@@ -66,6 +66,7 @@ def step_figures(
     config = read_config(spec, overrides)
     mix_codec, bass_codec = load_codecs(config.data.codecs)
     sizes = {"bass": bass_codec.model.num_channels, "mix": mix_codec.model.num_channels}
+    sizes["reference"] = sizes["bass"]
     nothing = {
         name: np.zeros((1, config.crop_frames, size), np.float32) for name, size in sizes.items()
     }

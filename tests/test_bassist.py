@@ -1,10 +1,13 @@
 """The bassist as a library: alignment, seeds, settings without compilation, refusals."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
 
 from bassdiff import bassist
+from bassdiff.bassist import Task
 from bassdiff.errors import InputError
 from bassdiff.material import Style, continuation, edit, retimbre, variation
 
@@ -280,3 +283,43 @@ def test_a_guidance_that_does_nothing_is_reported(player):
 def test_a_whole_rate_may_be_a_float(player):
     played = [player.generate(mix(1.0), kind(RATE), steps=2) for kind in (int, float)]
     np.testing.assert_array_equal(*played)
+
+
+def test_a_batch_plays_what_each_would_be_played_alone(player, draft):
+    """On eight devices, of different lengths, settings, sounds and rates."""
+    settings = player.defaults
+    tasks = [
+        Task(mix(1.3), RATE, seed=1),
+        Task(mix(2.0), RATE, style=mix(1.5), seed=2),
+        Task(mix(1.1, 48000), 48000, seed=3, sampling=dataclasses.replace(settings, steps=6)),
+        Task(mix(2.0), RATE, draft=edit(draft, 0.5, 1.25), seed=4),
+        Task(mix(2.0), RATE, draft=variation(draft, 0.0)),
+        Task(mix(1.2), RATE, sampling=dataclasses.replace(settings, guidance_kind="interval")),
+    ]
+    seen = []
+    together = player.generate_batch(tasks, progress=lambda *at: seen.append(at))
+    for task, bass in zip(tasks, together, strict=True):
+        alone = player.generate(
+            task.mix, task.sample_rate_hz, style=task.style, draft=task.draft, seed=task.seed,
+            sampling=task.sampling,
+        )  # fmt: skip
+        assert len(bass) == len(task.mix)
+        # Rounding differs with the batch; untrained weights make it large.
+        np.testing.assert_allclose(bass, alone, atol=2e-2 * np.abs(alone).max())
+    steps = [done for stage, done, _ in seen if stage == "playing"]
+    assert steps == list(range(1, 11))
+    assert seen[-1] == ("decoding", 6, 6)
+
+
+def test_songs_of_like_length_share_a_program(player, compilations):
+    player.generate_batch([Task(mix(seconds), RATE) for seconds in (1.0, 2.0, 3.0)])
+    compilations.clear()
+    player.generate_batch([Task(mix(seconds), RATE) for seconds in (3.5, 1.4, 2.2)])
+    assert compilations == []
+
+
+def test_padding_adds_little_and_ten_lengths_take_few_programs():
+    """Of ten songs of 10 s to 70 s; and above 19 s, nothing is lengthened by more than 35 %."""
+    frames = [-(-seconds * RATE // 2048) for seconds in (10, 15, 20, 23, 30, 40, 45, 50, 60, 70)]
+    assert len({bassist.frame_bucket(count) for count in frames}) == 4
+    assert max(bassist.frame_bucket(n) / n for n in range(410, 13824)) <= 1.35

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import multiprocessing
 import os
 import threading
@@ -19,7 +20,7 @@ def local_batches(
     batch_size: int,
     first_index: int,
     share: tuple[int, int],
-    num_threads: int = 2,
+    num_threads: int = 32,
     num_workers: int = 0,
 ) -> Generator[dict[str, np.ndarray], None, None]:
     """This process's rows of every global batch from global example `first_index` on.
@@ -34,9 +35,11 @@ def local_batches(
       batch_size: Of the global batch, a multiple of n.
       first_index: How many examples were used before, in whatever number of processes.
       share: (p, n).
-      num_threads: That read in each worker, or in this process where there is none.
-      num_workers: Processes that read; 0 where threads do, which is enough for latents. Whoever
-        runs this as a script then needs `if __name__ == "__main__"`.
+      num_threads: That read rows, where there are no workers: storage far away answers late, and
+        many requests at once hide that.
+      num_workers: Processes that read whole batches, where augmentation takes more than a core; 0
+        where threads do, which is enough for latents. Whoever runs this as a script then needs
+        `if __name__ == "__main__"`.
 
     Yields:
       Batches without end; closing the generator ends its workers.
@@ -45,11 +48,16 @@ def local_batches(
       Preempted: If a worker was killed: the job may go on where it is begun again.
     """
     part, count = share
-    parts = dataset[first_index:].batch(batch_size // count, drop_remainder=True)
-    rows = parts[part::count]
-    options = grain.ReadOptions(num_threads=num_threads, prefetch_buffer_size=2 * num_threads)
-    batches = rows.to_iter_dataset(options)
-    if num_workers:
+    num_rows = batch_size // count
+    if not num_workers:
+        rows = grain.MapDataset.source(_Share(dataset, batch_size, first_index, share))
+        ahead = max(2 * num_rows, 2 * num_threads)
+        options = grain.ReadOptions(num_threads=num_threads, prefetch_buffer_size=ahead)
+        batches = rows.to_iter_dataset(options).batch(num_rows, drop_remainder=True)
+    else:
+        # Workers take turns, so what they are dealt must be batches.
+        parts = dataset[first_index:].batch(num_rows, drop_remainder=True)
+        batches = parts[part::count].to_iter_dataset(grain.ReadOptions(num_threads=2))
         if not flags.FLAGS.is_parsed():
             # Grain hands its flags on to workers, though nobody sets them here.
             flags.FLAGS.mark_as_parsed()
@@ -68,6 +76,26 @@ def local_batches(
         ) from error
     finally:
         reader.close()
+
+
+@dataclasses.dataclass(frozen=True)
+class _Share:
+    """This process's rows of all batches, one after the other."""
+
+    dataset: grain.MapDataset
+    batch_size: int
+    first_index: int
+    share: tuple[int, int]
+
+    def __len__(self) -> int:
+        num_batches = (len(self.dataset) - self.first_index) // self.batch_size
+        return num_batches * (self.batch_size // self.share[1])
+
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+        part, count = self.share
+        batch, row = divmod(index, self.batch_size // count)
+        begin = self.first_index + batch * self.batch_size + part * (self.batch_size // count)
+        return self.dataset[begin + row]
 
 
 def _end_with_parent(worker: int, count: int) -> None:

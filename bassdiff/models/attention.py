@@ -30,10 +30,9 @@ class DynamicPositionalBias(nn.Module):
     width: int = 64
 
     @nn.compact
-    def __call__(self) -> Array:
-        """Returns the bias of offsets -reach to reach, `[2 reach + 1, num_heads]` float32."""
-        offsets = jnp.arange(-self.reach, self.reach + 1, dtype=jnp.float32)[:, None]
-        hidden = offsets / self.reach
+    def __call__(self, offsets: np.ndarray) -> Array:
+        """Returns the bias of offsets `[n]`, query - key in frames, `[n, num_heads]` float32."""
+        hidden = jnp.asarray(offsets, jnp.float32)[:, None] / self.reach
         for _ in range(2):
             hidden = nn.silu(nn.Dense(self.width)(hidden))
         return nn.Dense(self.num_heads)(hidden)
@@ -72,11 +71,11 @@ class SelfAttention(nn.Module):
         )
         seen = jnp.pad(mask, padding).reshape(batch, num_blocks, size)
 
-        offset = np.arange(size)[:, None] + size - np.arange(3 * size)[None]  # query - key
-        near = np.abs(offset) <= self.reach
-        table = DynamicPositionalBias(self.num_heads, self.reach)()
-        place = np.clip(offset, -self.reach, self.reach) + self.reach
-        bias = jnp.moveaxis(table[place], -1, 0)  # [H, R, 3 R]
+        # From the last query and the first key of a block and its neighbours, downwards.
+        offsets = np.arange(2 * size - 1, -2 * size, -1)
+        near = _toeplitz(np.abs(offsets) <= self.reach, size)
+        bias = DynamicPositionalBias(self.num_heads, self.reach)(offsets)
+        bias = _toeplitz(bias.T, size)  # [H, R, 3 R]
         visible = near[None, None] & (_with_neighbours(seen) > 0)[:, :, None, :]
         logits = jnp.einsum(
             "bnqhd,bnkhd->bnhqk", query / np.sqrt(head_width), _with_neighbours(key)
@@ -89,6 +88,19 @@ class SelfAttention(nn.Module):
         attended = attended.reshape(batch, num_blocks * size, width)[:, :num_frames]
         out = nn.Dense(width, dtype=self.dtype, kernel_init=nn.initializers.zeros_init())(attended)
         return x + out
+
+
+def _toeplitz(values: Array | np.ndarray, size: int) -> Array:
+    """Values `[..., 4 size - 1]` of falling offsets as the block `[..., size, 3 size]` of them.
+
+    Each row is the one above, moved by one: a reshape of copies that lack an element. A gather
+    would be added up by a scatter in the backward pass, which accelerators are slow at.
+    """
+    rest = values.shape[:-1]
+    padded = jnp.pad(values, [(0, 0)] * len(rest) + [(0, 1)])
+    copies = jnp.broadcast_to(padded[..., None, :], (*rest, size, 4 * size))
+    moved = copies.reshape(*rest, -1)[..., : size * (4 * size - 1)]
+    return moved.reshape(*rest, size, 4 * size - 1)[..., size - 1 : 4 * size - 1]
 
 
 def _with_neighbours(blocks: Array) -> Array:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
+from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -29,6 +31,8 @@ class UNet(nn.Module):
       reach_frames: How far attention looks on either side, in latent frames.
       dtype: Compute type; parameters and output stay float32.
       remat: Compute blocks again in the backward pass instead of keeping what is inside them.
+      keep_products: Then keep what matrix products and convolutions gave: only what is cheap to
+        compute is computed again.
     """
 
     num_channels: int
@@ -39,6 +43,7 @@ class UNet(nn.Module):
     reach_frames: int = 256
     dtype: jnp.dtype = jnp.float32
     remat: bool = False
+    keep_products: bool = False
 
     @property
     def stride(self) -> int:
@@ -61,7 +66,8 @@ class UNet(nn.Module):
         embedding = NoiseEmbedding(2 * self.widths[0], self.dtype)(sigma)
         embedding = embedding + self._about(x.shape[0], cond)
 
-        again = nn.remat if self.remat else lambda kind: kind
+        policy = _is_product if self.keep_products else None
+        again = functools.partial(nn.remat, policy=policy) if self.remat else lambda kind: kind
         numbers, attention_numbers = itertools.count(), itertools.count()
 
         def block(h: Array, level: int) -> Array:
@@ -110,3 +116,7 @@ class UNet(nn.Module):
         return nn.Dense(2 * self.widths[0], dtype=self.dtype, name="about")(
             jnp.concatenate(known, axis=-1)
         )
+
+
+def _is_product(primitive: Any, *_: Any, **__: Any) -> bool:
+    return primitive.name in ("dot_general", "conv_general_dilated")

@@ -34,7 +34,9 @@ def build(config: ConfigDict, workdir: Path) -> tuple[DiffusionObjective, grain.
     unet, origin = start.start(workdir, config.init, functools.partial(_unet, config, codecs))
     if unet is not None:
         model = unet.model.clone(
-            dtype=compute_dtype(config), remat=config.model.get("remat", False)
+            dtype=compute_dtype(config),
+            remat=config.model.get("remat", False),
+            keep_products=config.model.get("keep_products", False),
         )
     elif config.adapter_rank or not config.model:
         raise InputError(

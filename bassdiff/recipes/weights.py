@@ -14,7 +14,7 @@ def check_model(name: str, model: BassCodec | MixCodec | UNet, wanted: ConfigDic
     """Checks that weights are of the model that a config describes; what it leaves out fits."""
     for key, value in wanted.items():
         # How its memory is used is no part of a model.
-        if key != "remat" and getattr(model, key) != value:
+        if key not in ("remat", "keep_products") and getattr(model, key) != value:
             raise InputError(
                 f"config.model.{key} is {value} and {name} has {getattr(model, key)}; describe "
                 "the model of the weights that the run starts from"

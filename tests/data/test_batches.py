@@ -49,6 +49,23 @@ def test_a_stream_continues_at_any_example_with_any_number_of_processes():
     np.testing.assert_array_equal(np.concatenate(halves, axis=1), alone[3:])
 
 
+class Slow(grain.transforms.Map):
+    """Storage that takes its time to answer."""
+
+    def map(self, index):
+        time.sleep(0.03)
+        return {"index": np.int32(index)}
+
+
+def test_rows_are_read_side_by_side():
+    """A batch takes as long as a few reads, not as long as all of its rows one by one."""
+    batches = local_batches(grain.MapDataset.range(1000).map(Slow()), 128, 0, (0, 1))
+    started = time.perf_counter()
+    np.testing.assert_array_equal(next(batches)["index"], np.arange(128))
+    assert time.perf_counter() - started < 0.25 * 128 * 0.03
+    batches.close()
+
+
 READS = """
 import sys, time
 import numpy as np

@@ -194,6 +194,6 @@ def test_what_half_precision_cannot_hold_is_never_written(tmp_path, tiny_autoenc
     model, params = tiny_autoencoder
     path = tmp_path / "codec.safetensors"
     for mean in (MEAN * 1e6, MEAN * np.nan):
-        with pytest.raises(InputError, match="latents/mean of .* is not finite in float16"):
+        with pytest.raises(InputError, match=r"latents/mean of .* is not finite in float16"):
             save_codec(path, model, params, mean, 1.0, {})
     assert list(tmp_path.iterdir()) == []
