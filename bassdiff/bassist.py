@@ -351,7 +351,7 @@ class Bassist:
         return generate_latents(
             self._unet.model,
             self._params,
-            make_window(sampling, bucket),
+            make_window(sampling, bucket, LATENT_HOP / SAMPLE_RATE_HZ),
             make_solver(sampling),
             self._layout,
             stack([request.padded(bucket) for request in requests]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 
+import flax.linen as nn
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
@@ -13,13 +14,12 @@ from bassdiff.diffusion import request as requests
 from bassdiff.diffusion.denoiser import precondition
 from bassdiff.diffusion.request import LatentLayout, Request
 from bassdiff.diffusion.sampler import Trajectory
-from bassdiff.models.unet import UNet
 from bassdiff.types import Array, Cond, Guidance, PyTree, Solver
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1), donate_argnames="trajectory")
 def _advance(
-    model: UNet,
+    model: nn.Module,
     window: Guidance,
     params: PyTree,
     solver: Solver,
@@ -37,7 +37,7 @@ def _advance(
 
 
 def generate_latents(
-    model: UNet,
+    model: nn.Module,
     params: PyTree,
     window: Guidance,
     solver: Solver,

@@ -87,8 +87,7 @@ class Sampling:
         Raises:
           InputError: For an unknown name or a value out of range.
         """
-        from bassdiff.sampling import names
-
+        names = _names()
         for field in setting_fields():
             value = getattr(self, field.name)
             if "low" in field.metadata:
@@ -99,14 +98,14 @@ class Sampling:
                     raise InputError(
                         f"{field.name} is {value}; choose a value from {low} to {high}"
                     )
-            elif value not in names(field.name):
+            elif value not in names[field.name]:
                 raise InputError(
-                    f"unknown {field.name} {value!r}; choose among {', '.join(names(field.name))}"
+                    f"unknown {field.name} {value!r}; choose among {', '.join(names[field.name])}"
                 )
         if self.schedule == FITTED and not self.levels:
             raise InputError(
                 f"these weights have no levels for the schedule {FITTED!r}; choose among "
-                f"{', '.join(name for name in names('schedule') if name != FITTED)}"
+                f"{', '.join(name for name in names['schedule'] if name != FITTED)}"
             )
 
     @classmethod
@@ -127,3 +126,17 @@ class Sampling:
 def setting_fields() -> list[dataclasses.Field[Any]]:
     """The fields of `Sampling` that a user sets: names and numbers."""
     return [field for field in dataclasses.fields(Sampling) if field.type in KINDS]
+
+
+def _names() -> dict[str, list[str]]:
+    """What the settings that are names may be."""
+    from bassdiff.diffusion.guidance import GUIDANCES
+    from bassdiff.diffusion.schedules import SCHEDULES
+    from bassdiff.diffusion.solvers import SOLVERS
+
+    return {
+        "solver": list(SOLVERS),
+        "schedule": [*SCHEDULES, FITTED],
+        "guidance_kind": list(GUIDANCES),
+        "grounding": ["mean", "moments", "replacement"],
+    }

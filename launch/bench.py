@@ -34,12 +34,12 @@ from bassdiff.bassist import Bassist, Task
 from bassdiff.diffusion.denoiser import precondition
 from bassdiff.diffusion.editing import Keep
 from bassdiff.diffusion.grounding import MixAndStyle, StyleGrounding
-from bassdiff.diffusion.guidance import CFG, Chain, Interval, chain
+from bassdiff.diffusion.guidance import CFG, GUIDANCES, Chain, Interval, chain
 from bassdiff.examples import example_mix
 from bassdiff.models.unet import UNet
 from bassdiff.pretrained.codec import Codec
 from bassdiff.pretrained.release import Weights, load_weights
-from bassdiff.sampling import GUIDANCES, make_guidance
+from bassdiff.sampling import make_guidance
 from bassdiff.settings import Sampling
 from bassdiff.types import Array, Cond, PyTree
 from launch.training_bench import measure_training

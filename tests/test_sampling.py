@@ -3,12 +3,15 @@ import dataclasses
 import numpy as np
 import pytest
 
+from bassdiff import settings
 from bassdiff.diffusion.editing import Windowed
-from bassdiff.diffusion.guidance import CFG, CFGpp, chain
+from bassdiff.diffusion.guidance import CFG, GUIDANCES, CFGpp, chain
 from bassdiff.errors import InputError
-from bassdiff.sampling import GUIDANCES, make_guidance, make_window, names, noise_levels
+from bassdiff.sampling import make_guidance, make_window, noise_levels
 from bassdiff.settings import FITTED, Sampling, setting_fields
 
+FRAME_SECONDS = 2048 / 44100
+NAMES = settings._names()
 LEVELS = (80.0, 4.0, 1.0, 0.4)
 
 
@@ -45,9 +48,9 @@ def test_a_variation_begins_lower_and_still_descends(schedule, sigma_max):
 
 
 def test_songs_are_heard_at_once_until_they_are_long():
-    assert make_window(Sampling(), 13824) == chain()
-    assert make_window(Sampling(), 41472) == Windowed(3072, 2304)
-    assert make_window(Sampling(window_seconds=60.0), 512) == Windowed(1280, 960)
+    assert make_window(Sampling(), 13824, FRAME_SECONDS) == chain()
+    assert make_window(Sampling(), 41472, FRAME_SECONDS) == Windowed(3072, 2304)
+    assert make_window(Sampling(window_seconds=60.0), 512, FRAME_SECONDS) == Windowed(1280, 960)
 
 
 @pytest.mark.parametrize(
@@ -78,11 +81,11 @@ def test_every_setting_is_declared_with_all_that_is_said_of_it():
     for field in setting_fields():
         assert field.metadata["help"], field.name
         if field.type == "str":
-            assert field.default in names(field.name)
+            assert field.default in NAMES[field.name]
         else:
             assert field.metadata["low"] <= field.default <= field.metadata["high"]
     # What the help of a name lists, exists.
     for field in setting_fields():
         if field.name in ("guidance_kind", "grounding", "schedule"):
             said = field.metadata["help"].replace(",", " ").split()
-            assert set(names(field.name)) <= set(said)
+            assert set(NAMES[field.name]) <= set(said)

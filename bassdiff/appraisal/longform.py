@@ -72,7 +72,7 @@ def _borders_seconds(stage: Stage, num_samples: int) -> np.ndarray:
     """Where the bassist's windows begin and end; nothing if it hears a song at once."""
     frames = -(-num_samples // LATENT_HOP)
     settings = dataclasses.replace(stage.bassist.defaults, **stage.knobs)
-    window = make_window(settings, frames)
+    window = make_window(settings, frames, LATENT_HOP / SAMPLE_RATE_HZ)
     if not isinstance(window, Windowed):
         return np.zeros(0)
     return window_borders(frames, window.window, window.hop) * LATENT_HOP / SAMPLE_RATE_HZ

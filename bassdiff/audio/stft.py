@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 import numpy as np
-
-from bassdiff.types import Array
+from jax import Array
 
 FLOOR_POWER = 1e-10
 

@@ -13,17 +13,22 @@ grounding, then edits. `chain` refuses another order.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from enum import IntEnum
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
 
 from bassdiff.diffusion.rows import interleave, per_row
 from bassdiff.diffusion.statistics import inner_product, sample_std
 from bassdiff.errors import InputError
 from bassdiff.types import Array, Cond, Denoise, Guidance
+
+# A plain weight that a unit of CFG++ is like (arXiv 2406.08070, table 1).
+CFGPP_UNIT = 12.5
 
 
 class Place(IntEnum):
@@ -335,3 +340,26 @@ def chain(*links: Guidance) -> Chain:
                 f"{type(later).__name__} would undo {type(earlier).__name__}; put it before"
             )
     return Chain(links)
+
+
+def _cfg(settings: Any) -> CFG:
+    return CFG(np.float32(settings.guidance), np.float32(settings.rescale))
+
+
+# By the name that a user calls them, what makes them of settings: `settings.Sampling`.
+GUIDANCES: dict[str, Callable[[Any], tuple[Any, ...]]] = {
+    "none": lambda s: (),
+    "cfg": lambda s: (_cfg(s),),
+    "interval": lambda s: (
+        Interval(_cfg(s), np.float32(s.guidance_low), np.float32(s.guidance_high)),
+    ),
+    "cfgpp": lambda s: (CFGpp(np.float32(s.guidance / CFGPP_UNIT), np.float32(0.0)),),
+    "apg": lambda s: (
+        APG(np.float32(s.guidance), np.float32(s.apg_parallel), np.float32(s.apg_norm)),
+    ),
+    "cfg_zero_star": lambda s: (CFGZeroStar(np.float32(s.guidance), np.float32(np.inf)),),
+    "threshold": lambda s: (
+        CFG(np.float32(s.guidance), np.float32(0.0)),
+        DynamicThresholding(np.float32(s.threshold_quantile), np.float32(s.threshold_floor)),
+    ),
+}

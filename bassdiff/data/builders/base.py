@@ -23,9 +23,8 @@ import tensorflow_datasets as tfds
 
 from bassdiff.data.builders import archives, parts, rules
 from bassdiff.data.builders.archives import Archive
-from bassdiff.data.builders.reading import REPORT
 from bassdiff.data.builders.rules import Track
-from bassdiff.data.builders.song import FEATURES
+from bassdiff.data.builders.song import FEATURES, REPORT
 from bassdiff.errors import InputError
 
 # TFDS holds a shard in memory while it writes it.

@@ -10,11 +10,9 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
-from bassdiff.data.builders.song import to_stems
+from bassdiff.data.builders.song import REPORT, to_stems
 from bassdiff.data.stems import Stems, varied
 from bassdiff.errors import InputError
-
-REPORT = "report.json"
 
 
 class PreparedSongs:
@@ -97,14 +95,10 @@ def open_prepared(spec: str, split: str = "train") -> PreparedSongs:
     found = found or sorted((root / name).glob("*/*/dataset_info.json"), key=_version)
     found = [path for path in found if not path.parent.name.startswith("incomplete.")]
     if not found:
-        from bassdiff.data.builders.preparing import BUILDERS
-
         kind = name.partition("/")[0]
-        if kind not in BUILDERS:
-            raise InputError(f"{kind!r} is no dataset; choose among {', '.join(BUILDERS)}.")
         raise InputError(
             f"{root / name}: is not prepared yet; run `bassdiff data prepare {kind} --from DIR "
-            f"--out {root}`."
+            f"--out {root}`, whose --help lists the datasets there are."
         )
     collections = sorted({path.parent.parent.name for path in found})
     if len(collections) > 1:

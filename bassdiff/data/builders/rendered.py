@@ -6,9 +6,9 @@ import functools
 from pathlib import Path
 from typing import ClassVar, TypeAlias
 
-from bassdiff.data import sources
 from bassdiff.data.builders.base import SongBuilder, SourceConfig
 from bassdiff.data.builders.rules import Reading, Track
+from bassdiff.data.rendered_sources import midi_files, open_rendered, render_settings
 from bassdiff.data.stems import Source
 from bassdiff.errors import InputError
 
@@ -17,7 +17,7 @@ _Opening: TypeAlias = tuple[str, str, tuple[str, ...], int, int, float | None]
 
 
 class _Rendered(SongBuilder):
-    """Songs of `open_source`: the same splits, and every song as it would be rendered anew."""
+    """Songs of `rendered_sources`: the same splits, and every song as it would be rendered anew."""
 
     BUILDER_CONFIGS: ClassVar[list[SourceConfig]] = []
     BITS = 16
@@ -38,7 +38,7 @@ class MidiFolder(_Rendered):
         assert folder is not None
         everything = self._opening(f"midi:{folder}", "all")
         held_out = set(_open(self._opening(f"midi:{folder}", "validation")).names)
-        files = sources.midi_files(folder)
+        files = midi_files(folder)
         return [
             Track(
                 name,
@@ -76,9 +76,8 @@ class ComposedSongs(_Rendered):
 @functools.lru_cache(maxsize=4)
 def _open(opening: _Opening) -> Source:
     spec, split, soundfonts, variants, seed, max_seconds = opening
-    return sources.open_source(
-        spec, split, soundfonts, variants=variants, seed=seed, max_seconds=max_seconds
-    )
+    settings = render_settings(soundfonts, variants, seed, max_seconds=max_seconds)
+    return open_rendered(spec, split, settings)
 
 
 def _read(opening: _Opening, index: int) -> Reading:

@@ -13,6 +13,8 @@ from bassdiff.audio.io import SAMPLE_RATE_HZ
 from bassdiff.data.annotation import parse_annotation
 from bassdiff.data.stems import Stems
 
+# What was made of which input, beside the records.
+REPORT = "report.json"
 # `features.Audio` would do, but decodes by TensorFlow; bytes need nothing.
 FEATURES = tfds.features.FeaturesDict(
     {

@@ -1,0 +1,120 @@
+"""Songs that are rendered from notes: which there are by a specification, and in which split."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from bassdiff.data import lead_sheets, midi, songs
+from bassdiff.data.renderings import Rendered, Score, Settings
+from bassdiff.data.score import Song
+from bassdiff.data.soundfont import default_soundfont
+from bassdiff.errors import InputError
+
+SPLITS = ("train", "validation", "all")
+POP909_FIRST_VALIDATION = 860
+COMPOSED_VALIDATION = 1_000_000
+
+
+def render_settings(
+    soundfonts: Sequence[str | Path] = (),
+    variants: int = 1,
+    seed: int = 0,
+    cache_dir: str | Path | None = None,
+    max_seconds: float | None = 180.0,
+    *,
+    feel: bool = False,
+    drums_alone: bool = False,
+) -> Settings:
+    """How to render, checked; see `sources.open_source`.
+
+    Raises:
+      InputError: A SoundFont is missing, or no renderings are asked for.
+    """
+    if variants < 1:
+        raise InputError(f"variants={variants}: there must be one or more renderings of a song.")
+    for font in soundfonts:
+        if not Path(font).is_file():
+            raise InputError(f"{font}: there is no such SoundFont; check the path.")
+    return Settings(
+        tuple(Path(font) for font in soundfonts) or (default_soundfont(),),
+        variants,
+        seed,
+        None if cache_dir is None else Path(cache_dir),
+        max_seconds,
+        feel,
+        drums_alone,
+    )
+
+
+def open_rendered(spec: str, split: str, settings: Settings) -> Rendered:
+    """The songs of `midi:DIR`, `pop909:DIR` or `composed:N`.
+
+    Raises:
+      InputError: There is no such folder, or no song in this split.
+    """
+    kind, _, where = spec.strip().partition(":")
+    scores = RENDERED[kind](where, split)
+    if not scores:
+        raise InputError(f"{spec}: there are no songs in this split; check the folder.")
+    return Rendered(kind, scores, settings)
+
+
+def midi_files(folder: Path) -> list[Path]:
+    """The MIDI files of a folder, in the order that decides which are held out."""
+    return sorted(folder.glob("*.mid"))
+
+
+def check_folder(where: str) -> Path:
+    """A folder that is there; InputError if it is not."""
+    folder = Path(where)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: there is no such folder; check the path.")
+    return folder
+
+
+def is_in(split: str, is_validation: bool) -> bool:
+    """Whether a song of the validation split, or another one, is in a split."""
+    return split == "all" or (split == "validation") == is_validation
+
+
+def _midi_scores(where: str, split: str) -> list[Score]:
+    files = midi_files(check_folder(where))
+    return _scores([f for i, f in enumerate(files) if is_in(split, i % 5 == 0)], _read_midi)
+
+
+def _lead_sheet_scores(where: str, split: str) -> list[Score]:
+    folders = sorted(check_folder(where).iterdir())
+    chosen = [
+        folder
+        for folder in folders
+        if folder.is_dir()
+        and folder.name.isdigit()
+        and is_in(split, int(folder.name) >= POP909_FIRST_VALIDATION)
+    ]
+    return _scores(chosen, lead_sheets.read_lead_sheet)
+
+
+def _composed_scores(where: str, split: str) -> list[Score]:
+    if not (where.isdigit() and int(where) > 0):
+        raise InputError(f"composed:{where} names no songs; say how many, as composed:200.")
+    first = {"train": [0], "validation": [COMPOSED_VALIDATION]}.get(split, [0, COMPOSED_VALIDATION])
+    indices = [start + i for start in first for i in range(int(where))]
+    return [Score(f"composed-{i}", functools.partial(songs.compose, i)) for i in indices]
+
+
+def _scores(paths: Sequence[Path], read: Callable[[Path, int], Song]) -> list[Score]:
+    return [Score(path.stem, functools.partial(read, path), path) for path in paths]
+
+
+def _read_midi(path: Path, seed: int) -> Song:
+    """A MIDI file leaves nothing to draw."""
+    return midi.read_midi(path)
+
+
+RENDERED: dict[str, Callable[[str, str], list[Score]]] = {
+    "midi": _midi_scores,
+    "pop909": _lead_sheet_scores,
+    "composed": _composed_scores,
+}
