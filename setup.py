@@ -47,7 +47,7 @@ setup(
         "bassdiff.diffusion": ["*.md"],
         "bassdiff.examples": ["*.ogg"],
         "bassdiff.evaluation": ["templates/*"],
-        "bassdiff.inspection": ["*.md", "*.json"],
+        "bassdiff.evaluation.inspection": ["*.md", "*.json"],
         "bassdiff.pretrained": ["*/*.safetensors", "*/*.md", "*/*.json", "*/scores/*.json"],
     },
     install_requires=[*AUDIO, *LEARNING, *DATA, *TOOLS],
@@ -75,5 +75,5 @@ setup(
             "jsonschema",
         ],
     },
-    entry_points={"console_scripts": ["bassdiff=bassdiff.cli:main"]},
+    entry_points={"console_scripts": ["bassdiff=bassdiff.cli.main:main"]},
 )

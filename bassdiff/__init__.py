@@ -11,11 +11,11 @@ __version__ = "0.1.0"
 def __getattr__(name: str) -> Any:
     """Import the heavy rooms only when they are asked for, so that `--help` answers at once."""
     if name == "load":
-        from bassdiff.bassist import load
+        from bassdiff.inference.generator import load
 
         return load
     if name == "InputError":
-        from bassdiff.errors import InputError
+        from bassdiff.runtime.errors import InputError
 
         return InputError
     raise AttributeError(f"module 'bassdiff' has no attribute {name!r}")

@@ -2,6 +2,6 @@
 
 import sys
 
-from bassdiff.cli import main
+from bassdiff.cli.main import main
 
 sys.exit(main())

@@ -11,7 +11,7 @@ tiny   rank 2   anything     seconds nothing: for tests
 small  rank 16  2 CPU cores  60 min  not run on the weights of today
 
 The levels are those between which the teacher's Euler steps miss least
-(`bassdiff/diffusion/fitting.py`, four unseen clips, 56 levels from 80 to 0.3).
+(`bassdiff/diffusion/fit_schedule.py`, four unseen clips, 56 levels from 80 to 0.3).
 """
 
 from ml_collections import ConfigDict

@@ -30,18 +30,18 @@ from jax.experimental.compilation_cache import compilation_cache
 
 import bassdiff
 from bassdiff.audio.io import SAMPLE_RATE_HZ, read_mono
-from bassdiff.bassist import Bassist, Task
 from bassdiff.diffusion.denoiser import precondition
 from bassdiff.diffusion.editing import Keep
 from bassdiff.diffusion.grounding import MixAndStyle, StyleGrounding
 from bassdiff.diffusion.guidance import CFG, GUIDANCES, Chain, Interval, chain
+from bassdiff.diffusion.sampling import make_guidance
+from bassdiff.diffusion.settings import Sampling
+from bassdiff.diffusion.types import Array, Cond, PyTree
 from bassdiff.examples import example_mix
+from bassdiff.inference.generator import BassGenerator, Task
 from bassdiff.models.unet import UNet
 from bassdiff.pretrained.codec import Codec
 from bassdiff.pretrained.release import Weights, load_weights
-from bassdiff.sampling import make_guidance
-from bassdiff.settings import Sampling
-from bassdiff.types import Array, Cond, PyTree
 from launch.training_bench import measure_training
 
 BATCH_SIZES = (1, 4, 8, 16)
@@ -76,7 +76,7 @@ def main() -> None:
 def measure(weights_name: str, repeats: int, cache_folder: str) -> dict[str, Any]:
     """All figures by name; compiled programs go to the empty `cache_folder`."""
     weights = load_weights(weights_name)
-    bassist = Bassist(weights)
+    generator = BassGenerator(weights)
     figures: dict[str, Any] = {
         "device": jax.devices()[0].device_kind,
         "jax": jax.__version__,
@@ -118,7 +118,7 @@ def measure(weights_name: str, repeats: int, cache_folder: str) -> dict[str, Any
         jax.clear_caches()
         started = time.perf_counter()
         with counted_compiles() as durations:
-            bassist.generate(minute, SAMPLE_RATE_HZ, steps=30)
+            generator.generate(minute, SAMPLE_RATE_HZ, steps=30)
         figures[f"first_minute_{name}_seconds"] = time.perf_counter() - started
         figures[f"compile_{name}_seconds"] = sum(durations)
 
@@ -127,7 +127,7 @@ def measure(weights_name: str, repeats: int, cache_folder: str) -> dict[str, Any
     compilation_cache.reset_cache()
     first_minute("cold")
     figures["generate_x_real_time"] = 60 / median_seconds(
-        lambda: bassist.generate(minute, SAMPLE_RATE_HZ, steps=30), max(3, repeats // 2)
+        lambda: generator.generate(minute, SAMPLE_RATE_HZ, steps=30), max(3, repeats // 2)
     )
     first_minute("warm_cache")
 
@@ -135,11 +135,11 @@ def measure(weights_name: str, repeats: int, cache_folder: str) -> dict[str, Any
     with counted_compiles() as count:
         for seconds_long in SONG_SECONDS:
             song = np.resize(minute, seconds_long * SAMPLE_RATE_HZ)
-            bassist.generate(song, SAMPLE_RATE_HZ, steps=2)
+            generator.generate(song, SAMPLE_RATE_HZ, steps=2)
     figures["compiles_over_ten_songs"] = len(count)
     figures["song_seconds"] = list(SONG_SECONDS)
     figures["peak_memory_mb"] = peak_memory_mb()
-    return figures | long_songs(bassist, minute)
+    return figures | long_songs(generator, minute)
 
 
 def measure_batches(weights_name: str) -> dict[str, Any]:
@@ -148,19 +148,19 @@ def measure_batches(weights_name: str) -> dict[str, Any]:
     Memory only grows, so the batches do. Rounds take turns, so that a slow moment is everybody's;
     the best round of each counts.
     """
-    bassist = Bassist(load_weights(weights_name))
+    generator = BassGenerator(load_weights(weights_name))
     song = np.resize(read_mono(example_mix()), 24 * SAMPLE_RATE_HZ)
     figures: dict[str, Any] = {"device": jax.devices()[0].device_kind}
     best: dict[int, float] = {}
     for size in BATCH_SIZES:
         # The first call compiles.
-        bassist.generate_batch([Task(song, SAMPLE_RATE_HZ, seed=i) for i in range(size)])
+        generator.generate_batch([Task(song, SAMPLE_RATE_HZ, seed=i) for i in range(size)])
         figures[f"batch_{size}_peak_memory_mb"] = peak_memory_mb()
     for _ in range(3):
         for size in BATCH_SIZES:
             tasks = [Task(song, SAMPLE_RATE_HZ, seed=i) for i in range(size)]
             started = time.perf_counter()
-            bassist.generate_batch(tasks)
+            generator.generate_batch(tasks)
             seconds = time.perf_counter() - started
             best[size] = min(seconds, best.get(size, np.inf))
     for size, seconds in best.items():
@@ -169,7 +169,7 @@ def measure_batches(weights_name: str) -> dict[str, Any]:
     return figures
 
 
-def long_songs(bassist: Bassist, minute: np.ndarray) -> dict[str, float]:
+def long_songs(generator: BassGenerator, minute: np.ndarray) -> dict[str, float]:
     """Seconds per minute of song and peak memory, of songs that are heard in windows.
 
     In 4 steps, so that what is not sampling counts too. Memory only grows, so the songs do.
@@ -178,9 +178,9 @@ def long_songs(bassist: Bassist, minute: np.ndarray) -> dict[str, float]:
     for minutes in LONG_SONG_MINUTES:
         song = np.tile(minute, minutes)
         # The first call compiles; only the second is timed.
-        bassist.generate(song, SAMPLE_RATE_HZ, steps=2)
+        generator.generate(song, SAMPLE_RATE_HZ, steps=2)
         started = time.perf_counter()
-        bassist.generate(song, SAMPLE_RATE_HZ, steps=4)
+        generator.generate(song, SAMPLE_RATE_HZ, steps=4)
         seconds = time.perf_counter() - started
         figures[f"song_of_{minutes}_min_seconds_per_minute"] = seconds / minutes
         figures[f"song_of_{minutes}_min_peak_memory_mb"] = peak_memory_mb()

@@ -3,7 +3,7 @@
 Every song is rendered twice: as it is, and with other instruments, levels and effects, in another
 key, in half of the cases at another tempo, and from up to 8 s later on. A lead sheet's drums and
 bass are played anew as well. The first renderings are compared with all second ones. What is
-written stands in `bassdiff/inspection/duplicates.json`.
+written stands in `bassdiff/evaluation/inspection/duplicates.json`.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from typing import Any, TypeAlias
 import numpy as np
 from tqdm import tqdm
 
-from bassdiff.audio.atomic import atomic_file
 from bassdiff.audio.io import SAMPLE_RATE_HZ
-from bassdiff.data import lead_sheets, midi, render, songs
-from bassdiff.data.score import Part, Song
-from bassdiff.errors import InputError
-from bassdiff.inspection.duplicates import THRESHOLD
-from bassdiff.inspection.fingerprint import best_matches, fingerprint
-from bassdiff.inspection.measures import pitched_sum
+from bassdiff.evaluation.inspection.duplicates import THRESHOLD
+from bassdiff.evaluation.inspection.fingerprint import best_matches, fingerprint
+from bassdiff.evaluation.inspection.measures import pitched_sum
+from bassdiff.runtime.atomic import atomic_file
+from bassdiff.runtime.errors import InputError
+from bassdiff.synthesis import lead_sheets, midi, render, songs
+from bassdiff.synthesis.score import Part, Song
 
 SECONDS, LATEST_SECONDS = 60.0, 8.0
 TEMPO_SPAN = 0.03

@@ -19,7 +19,7 @@ import time
 from collections.abc import Sequence
 from types import FrameType
 
-from bassdiff.errors import EXIT_RETRY
+from bassdiff.runtime.errors import EXIT_RETRY
 
 POLL_SECONDS = 0.05
 # A process that fails takes others down with it, within moments and in any order.

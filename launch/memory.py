@@ -51,17 +51,13 @@ def step_figures(
     import numpy as np
     from jax.sharding import AxisType, Mesh
 
-    from bassdiff.cli import read_config
+    from bassdiff.cli.main import read_config
     from bassdiff.pretrained.codec import Codec
     from bassdiff.pretrained.release import load_codecs
-    from bassdiff.recipes import diffusion
-    from bassdiff.training import partition
+    from bassdiff.training import sharding
     from bassdiff.training.loop import jitted_step
-    from bassdiff.training.utilisation import (
-        program_collectives,
-        program_flops,
-        program_memory,
-    )
+    from bassdiff.training.recipes import diffusion
+    from bassdiff.training.utilisation import program_collectives, program_flops, program_memory
 
     config = read_config(spec, overrides)
     mix_codec, bass_codec = load_codecs(config.data.codecs)
@@ -76,17 +72,17 @@ def step_figures(
     devices = pod(topology) if kind != "cpu" else jax.devices()
     data = len(devices) // fsdp
     mesh = Mesh(
-        partition.arranged(devices, data, fsdp), ("data", "fsdp"), axis_types=(AxisType.Auto,) * 2
+        sharding.arranged(devices, data, fsdp), ("data", "fsdp"), axis_types=(AxisType.Auto,) * 2
     )
     key = jax.random.key(0)
     shapes = jax.eval_shape(objective.init, key)
-    shardings = partition.parameter_sharding(shapes, mesh)
+    shardings = sharding.parameter_sharding(shapes, mesh)
 
     def placed(leaf: jax.ShapeDtypeStruct, place: jax.sharding.Sharding) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place)
 
     state = jax.tree.map(placed, shapes, shardings)
-    rows, crop = partition.batch_sharding(mesh), (config.batch_size, config.crop_frames)
+    rows, crop = sharding.batch_sharding(mesh), (config.batch_size, config.crop_frames)
     batch = {
         name: jax.ShapeDtypeStruct((*crop, size), jnp.float32, sharding=rows)
         for name, size in sizes.items()

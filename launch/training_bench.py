@@ -22,15 +22,15 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from bassdiff import recipes
 from bassdiff.audio.io import SAMPLE_RATE_HZ
-from bassdiff.cli import read_config
+from bassdiff.cli.main import read_config
 from bassdiff.data import store
 from bassdiff.data.batches import local_batches
-from bassdiff.data.stems import Stems
-from bassdiff.errors import InputError
 from bassdiff.models.features import LATENT_HOP
 from bassdiff.pretrained.release import load_codecs
+from bassdiff.runtime.errors import InputError
+from bassdiff.synthesis.stems import Stems
+from bassdiff.training import recipes
 from bassdiff.training.loop import Objective
 from bassdiff.training.utilisation import measured_flops, peak_flops
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import bassdiff
-from bassdiff import bassist, cli
 from bassdiff.audio import io
+from bassdiff.cli.main import main as cli
+from bassdiff.inference import generator
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -43,7 +44,7 @@ def test_python_runs(tmp_path, monkeypatch, tiny_weights):
     io.write(tmp_path / "song.wav", np.stack([tone, tone], axis=1), 22050)
     io.write(tmp_path / "my_bass.wav", tone, 22050)
     monkeypatch.chdir(tmp_path)
-    tiny = bassist.load(tiny_weights)
+    tiny = generator.load(tiny_weights)
     monkeypatch.setattr(bassdiff, "load", lambda: tiny, raising=False)
     names = {}
     exec(code, names)

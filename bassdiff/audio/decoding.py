@@ -17,7 +17,7 @@ import numpy as np
 import soundfile
 
 from bassdiff.audio import containers
-from bassdiff.errors import InputError
+from bassdiff.runtime.errors import InputError
 
 _MIN_RATE_HZ, _MAX_RATE_HZ = 2_000, 768_000
 # Float files in 16-bit scale reach 32768; beyond this the numbers are no audio.

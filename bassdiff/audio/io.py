@@ -16,9 +16,9 @@ import numpy as np
 import soundfile
 import soxr
 
-from bassdiff.audio.atomic import OpenFile, atomic_file, check_writable
 from bassdiff.audio.decoding import AudioInfo, open_audio
-from bassdiff.errors import InputError
+from bassdiff.runtime.atomic import OpenFile, atomic_file, check_writable
+from bassdiff.runtime.errors import InputError
 
 SAMPLE_RATE_HZ = 44100
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import scipy.fft
 
-from bassdiff.audio.stft import band_filters, hann
+from bassdiff.audio.filters import band_filters, hann
 
 _BLOCK_FRAMES = 2048
 _FLOOR_POWER = 1e-10

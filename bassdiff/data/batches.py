@@ -12,7 +12,7 @@ import grain
 import numpy as np
 from absl import flags
 
-from bassdiff.errors import Preempted
+from bassdiff.runtime.errors import Preempted
 
 
 def local_batches(

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bassdiff.data.renderings import Rendered
-from bassdiff.data.stems import Source, Stems
+from bassdiff.synthesis.stems import Source, Stems
 
 
 class Joined:

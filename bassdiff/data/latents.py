@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 
 from bassdiff.data.mixing import normalised_bass, random_mix
-from bassdiff.data.stems import Source, Stems
+from bassdiff.synthesis.stems import Source, Stems
 
 HOP = 2048
 # Another key is no neighbour in the circle of octaves: up to a tritone away, either way.

@@ -9,9 +9,9 @@ import scipy.signal
 import soundfile
 
 from bassdiff.audio.io import SAMPLE_RATE_HZ, match_loudness
-from bassdiff.data import effects
 from bassdiff.data.mixing import MIX_LUFS, random_mix
-from bassdiff.data.stems import Stems
+from bassdiff.synthesis import effects
+from bassdiff.synthesis.stems import Stems
 
 # So many mixes stay as they were mixed.
 UNTOUCHED_PROBABILITY = 0.25

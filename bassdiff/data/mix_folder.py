@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from bassdiff.audio.io import SAMPLE_RATE_HZ, read_channels
-from bassdiff.data.builders.rules import SILENT_PEAK, Reading, Track, tracks_by_album
-from bassdiff.data.stems import AUDIO_SUFFIXES, Stems, varied
-from bassdiff.errors import InputError, UnusableSong
+from bassdiff.data.datasets.rules import SILENT_PEAK, Reading, Track, tracks_by_album
+from bassdiff.runtime.errors import InputError, UnusableSong
+from bassdiff.synthesis.stems import AUDIO_SUFFIXES, Stems, varied
 
 
 class MixFolder:

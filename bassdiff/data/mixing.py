@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bassdiff.audio.io import match_loudness
-from bassdiff.data.stems import Stems
+from bassdiff.synthesis.stems import Stems
 
 # Mixes and basses reach the models at these loudnesses, in training and in use.
 MIX_LUFS = -16.0

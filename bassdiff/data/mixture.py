@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from bassdiff.data.store import Store
-from bassdiff.errors import InputError
+from bassdiff.runtime.errors import InputError
 
 
 class Part(NamedTuple):

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from bassdiff.audio.io import SAMPLE_RATE_HZ
-from bassdiff.errors import InputError
+from bassdiff.runtime.errors import InputError
 
 _INTERPOLATION, _WINDOWED_SINC = 3, 8
 _CHUNK = 1 << 16

@@ -5,8 +5,8 @@ from __future__ import annotations
 import collections
 import dataclasses
 
-from bassdiff.data.score import Part, Song
-from bassdiff.errors import UnusableSong
+from bassdiff.runtime.errors import UnusableSong
+from bassdiff.synthesis.score import Part, Song
 
 
 def over_drums(song: Song) -> Song:

@@ -12,8 +12,8 @@ import grain
 import numpy as np
 
 from bassdiff.data.store import Store
-from bassdiff.data.variety import another_sound
-from bassdiff.errors import InputError
+from bassdiff.runtime.errors import InputError
+from bassdiff.synthesis.variety import another_sound
 
 # A repeat must be finite for grain to index it; no run sees a song this often.
 NUM_EPOCHS = 1_000_000

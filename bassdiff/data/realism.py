@@ -9,13 +9,13 @@ from collections.abc import Collection
 import numpy as np
 import soxr
 
-from bassdiff.data import effects
 from bassdiff.data.latents import MixOf
 from bassdiff.data.mastering import mastered_mix
 from bassdiff.data.mixing import random_mix
-from bassdiff.data.stems import UNPITCHED, Source, Stems
-from bassdiff.data.voice import sung
-from bassdiff.errors import InputError
+from bassdiff.runtime.errors import InputError
+from bassdiff.synthesis import effects
+from bassdiff.synthesis.stems import UNPITCHED, Source, Stems
+from bassdiff.synthesis.voice import sung
 
 # tuning: the whole song up to half a semitone off 440 Hz.
 # feel: tempo and players drift (songs that are rendered; see `feel`).

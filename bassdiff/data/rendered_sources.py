@@ -6,11 +6,11 @@ import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bassdiff.data import lead_sheets, midi, songs
 from bassdiff.data.renderings import Rendered, Score, Settings
-from bassdiff.data.score import Song
-from bassdiff.data.soundfont import default_soundfont
-from bassdiff.errors import InputError
+from bassdiff.runtime.errors import InputError
+from bassdiff.synthesis import lead_sheets, midi, songs
+from bassdiff.synthesis.score import Song
+from bassdiff.synthesis.soundfont import default_soundfont
 
 SPLITS = ("train", "validation", "all")
 POP909_FIRST_VALIDATION = 860

@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from bassdiff.data import render, stems
-from bassdiff.data.annotation import FILE_NAME
 from bassdiff.data.pedal import over_drums
-from bassdiff.data.score import Song
-from bassdiff.data.stems import Stems
-from bassdiff.errors import InputError
+from bassdiff.runtime.errors import InputError
+from bassdiff.synthesis import render, stems
+from bassdiff.synthesis.annotation import FILE_NAME
+from bassdiff.synthesis.score import Song
+from bassdiff.synthesis.stems import Stems
 
 # Semitones that keep a bass in its range.
 LARGEST_TRANSPOSITION = 5

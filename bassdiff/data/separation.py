@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from bassdiff.audio.compiled_librosa import librosa
-from bassdiff.errors import InputError
-from bassdiff.onnx_graph import open_graph
+from bassdiff.runtime.errors import InputError
+from bassdiff.runtime.onnx_graph import open_graph
 
 STEMS = ("drums", "bass", "other", "vocals")
 # Of the network's spectrogram: its window and hop, and the frames by which it is longer than what

@@ -20,8 +20,8 @@ from typing import Any, TypedDict
 import numpy as np
 from array_record.python.array_record_module import ArrayRecordReader, ArrayRecordWriter
 
-from bassdiff.audio.atomic import atomic_file
-from bassdiff.errors import InputError
+from bassdiff.runtime.atomic import atomic_file
+from bassdiff.runtime.errors import InputError
 
 # A crop of latents lies in one or two pieces, and reading a piece costs little beside copying it.
 PIECE_BYTES = 2**16

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bassdiff.data import splits, stems
+from bassdiff.data import splits
 from bassdiff.data.joined import Joined
 from bassdiff.data.mix_folder import MixFolder, mix_tracks
 from bassdiff.data.rendered_sources import (
@@ -18,8 +18,9 @@ from bassdiff.data.rendered_sources import (
     render_settings,
 )
 from bassdiff.data.renderings import Settings
-from bassdiff.data.stems import Source, StemFolder
-from bassdiff.errors import InputError
+from bassdiff.runtime.errors import InputError
+from bassdiff.synthesis import stems
+from bassdiff.synthesis.stems import Source, StemFolder
 
 
 def open_source(
@@ -144,7 +145,7 @@ def _open_stems(spec: str, where: str, split: str, settings: Settings) -> Source
 
 def _open_prepared(spec: str, where: str, split: str, settings: Settings) -> Source:
     # Others do without the second that importing TFDS takes.
-    from bassdiff.data.builders.reading import open_prepared
+    from bassdiff.data.datasets.reading import open_prepared
 
     return open_prepared(where, split)
 

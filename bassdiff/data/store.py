@@ -19,7 +19,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from bassdiff.audio.atomic import atomic_file
 from bassdiff.data.shards import (
     Index,
     ShardReader,
@@ -29,8 +28,9 @@ from bassdiff.data.shards import (
     read_index,
     writing_shard,
 )
-from bassdiff.data.stems import Source
-from bassdiff.errors import InputError, UnusableSong
+from bassdiff.runtime.atomic import atomic_file
+from bassdiff.runtime.errors import InputError, UnusableSong
+from bassdiff.synthesis.stems import Source
 
 MANIFEST = "manifest.json"
 BEGUN = MANIFEST + ".begun"

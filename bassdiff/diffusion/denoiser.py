@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import jax.numpy as jnp
 
-from bassdiff.types import Array, Cond, Denoise
+from bassdiff.diffusion.types import Array, Cond, Denoise
 
 Network = Callable[[Array, Array, Cond], Array]
 

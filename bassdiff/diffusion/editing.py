@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from bassdiff.diffusion.guidance import Place
-from bassdiff.types import Array, Cond, Denoise
+from bassdiff.diffusion.types import Array, Cond, Denoise
 
 
 class Keep(struct.PyTreeNode):

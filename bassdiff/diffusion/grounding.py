@@ -17,7 +17,7 @@ from bassdiff.diffusion.guidance import Place, rescaled
 from bassdiff.diffusion.rows import interleave, per_row
 from bassdiff.diffusion.schedules import noise_rate
 from bassdiff.diffusion.statistics import Sounding, frame_mean
-from bassdiff.types import Array, Cond, Denoise
+from bassdiff.diffusion.types import Array, Cond, Denoise
 
 
 class StyleGrounding(struct.PyTreeNode):

@@ -24,8 +24,8 @@ from flax import struct
 
 from bassdiff.diffusion.rows import interleave, per_row
 from bassdiff.diffusion.statistics import inner_product, sample_std
-from bassdiff.errors import InputError
-from bassdiff.types import Array, Cond, Denoise, Guidance
+from bassdiff.diffusion.types import Array, Cond, Denoise, Guidance
+from bassdiff.runtime.errors import InputError
 
 # A plain weight that a unit of CFG++ is like (arXiv 2406.08070, table 1).
 CFGPP_UNIT = 12.5

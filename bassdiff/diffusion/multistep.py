@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from bassdiff.diffusion.rows import row_noise
-from bassdiff.types import Array, BoundDenoise, PyTree
+from bassdiff.diffusion.types import Array, BoundDenoise, PyTree
 
 
 class History(struct.PyTreeNode):

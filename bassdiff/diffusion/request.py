@@ -17,10 +17,10 @@ from bassdiff.diffusion import sampler
 from bassdiff.diffusion.editing import Keep
 from bassdiff.diffusion.grounding import StyleGrounding, StyleReplacement
 from bassdiff.diffusion.guidance import Chain, chain
-from bassdiff.diffusion.pedal import Pedal
+from bassdiff.diffusion.pedal_point import Pedal
 from bassdiff.diffusion.rows import row_keys, row_noise
 from bassdiff.diffusion.statistics import Sounding
-from bassdiff.types import Array, Cond, Denoise, Guidance, Solver
+from bassdiff.diffusion.types import Array, Cond, Denoise, Guidance, Solver
 
 # Styles that may take turns in one song.
 MAX_SECTIONS = 8

@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from bassdiff.types import Array
+from bassdiff.diffusion.types import Array
 
 
 def per_row(values: Array | float) -> Array:

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from bassdiff.diffusion.rows import per_row
-from bassdiff.types import Array, Cond, Denoise, Guidance, PyTree, Solver
+from bassdiff.diffusion.types import Array, Cond, Denoise, Guidance, PyTree, Solver
 
 # A level that a row which is done stands for: nothing comes of what is computed there.
 _DONE = 1e-3

@@ -14,8 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from bassdiff.diffusion.noise_range import SIGMA_MAX, SIGMA_MIN
-from bassdiff.errors import InputError
-from bassdiff.types import Array
+from bassdiff.diffusion.types import Array
+from bassdiff.runtime.errors import InputError
 
 # (num_steps, sigma_min, sigma_max) -> `[K]`.
 Schedule: TypeAlias = Callable[..., np.ndarray]

@@ -18,7 +18,7 @@ from flax import struct
 
 from bassdiff.diffusion.multistep import AdamsBashforth, DPMpp2M, DPMpp3M, UniPC
 from bassdiff.diffusion.rows import row_noise
-from bassdiff.types import Array, BoundDenoise, PyTree, Solver
+from bassdiff.diffusion.types import Array, BoundDenoise, PyTree, Solver
 
 
 class Euler(struct.PyTreeNode):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 from flax import struct
 
-from bassdiff.types import Array
+from bassdiff.diffusion.types import Array
 
 
 class Sounding(struct.PyTreeNode):

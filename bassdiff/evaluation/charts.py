@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, NullLocator
 
 from bassdiff.evaluation.svg import ACCENT, INK, MUTED, SECOND, chart, head, to_svg
-from bassdiff.evaluation.table import Column, Row, Score, Table
+from bassdiff.metrics.table import Column, Row, Score, Table
 
 _NARROW = 260
 _DOTTED = (0, (2, 2))

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bassdiff.audio.io import SAMPLE_RATE_HZ
-from bassdiff.data.annotation import Annotation
 from bassdiff.data.latents import active_frames
-from bassdiff.data.stems import Source, Stems
-from bassdiff.errors import InputError, UnusableSong
+from bassdiff.runtime.errors import InputError, UnusableSong
+from bassdiff.synthesis.annotation import Annotation
+from bassdiff.synthesis.stems import Source, Stems
 
 # What the paper's published examples last.
 CLIP_SECONDS = 23.8

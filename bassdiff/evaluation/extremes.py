@@ -9,9 +9,9 @@ import numpy as np
 
 from bassdiff.evaluation import charts
 from bassdiff.evaluation.clips import MIX, TRUE
-from bassdiff.evaluation.folder import EvaluationFolder, PlayedClip
-from bassdiff.evaluation.table import Column, Row, Table
+from bassdiff.evaluation.result_folder import EvaluationFolder, PlayedClip
 from bassdiff.evaluation.webpage import matching_gains, mixdown, mp3_uri, picture_uri
+from bassdiff.metrics.table import Column, Row, Table
 
 _NUM_EXTREMES = 3
 # Six clips with four sounds each then take less than 10 MB.

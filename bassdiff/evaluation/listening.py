@@ -18,16 +18,11 @@ from typing import Any, Literal
 import numpy as np
 import scipy.special
 
-from bassdiff.audio.atomic import check_folder
-from bassdiff.errors import InputError
 from bassdiff.evaluation.clips import MIX
-from bassdiff.evaluation.folder import PlayedClip, read_clips
-from bassdiff.evaluation.webpage import (
-    matching_gains,
-    mixdown,
-    mp3_uri,
-    write_page,
-)
+from bassdiff.evaluation.result_folder import PlayedClip, read_clips
+from bassdiff.evaluation.webpage import matching_gains, mixdown, mp3_uri, write_page
+from bassdiff.runtime.atomic import check_folder
+from bassdiff.runtime.errors import InputError
 
 # Longer loops tire the listener, and what a loop began with is forgotten.
 _MAX_SECONDS = 30.0

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bassdiff.data.stems import AUDIO_SUFFIXES, StemFolder
-from bassdiff.errors import InputError
 from bassdiff.evaluation.clips import MIX, TRUE
+from bassdiff.runtime.errors import InputError
+from bassdiff.synthesis.stems import AUDIO_SUFFIXES, StemFolder
 
 BASS = "bass"
 

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from bassdiff.audio.atomic import check_folder
-from bassdiff.errors import InputError
 from bassdiff.evaluation import charts, sweep_charts
 from bassdiff.evaluation.extremes import listen, system_of
-from bassdiff.evaluation.folder import EvaluationFolder, read_folder
-from bassdiff.evaluation.table import Column, Row, Table
+from bassdiff.evaluation.result_folder import EvaluationFolder, read_folder
 from bassdiff.evaluation.webpage import write_page
+from bassdiff.metrics.table import Column, Row, Table
+from bassdiff.runtime.atomic import check_folder
+from bassdiff.runtime.errors import InputError
 
 # Columns of music, whose bass, and beside which.
 _CARDS = (

@@ -10,7 +10,7 @@ from matplotlib.ticker import NullLocator
 
 from bassdiff.evaluation.charts import known, main_columns, short_number
 from bassdiff.evaluation.svg import ACCENT, MUTED, SECOND, chart, head, to_svg
-from bassdiff.evaluation.table import Column, Row, Table
+from bassdiff.metrics.table import Column, Row, Table
 
 ACROSS = ("steps", "guidance", "style_strength")
 _COLOURS = (ACCENT, SECOND, "#3a7d44", "#8a4f9e", "#b07d2b", MUTED)

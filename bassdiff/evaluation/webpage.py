@@ -15,9 +15,9 @@ import numpy as np
 import soundfile
 from PIL import Image
 
-from bassdiff.audio.atomic import OpenFile, atomic_file, make_folder
 from bassdiff.audio.io import SAMPLE_RATE_HZ, loudness_lufs
-from bassdiff.evaluation import picture
+from bassdiff.inference import picture
+from bassdiff.runtime.atomic import OpenFile, atomic_file, make_folder
 
 # About 72 kbit/s for a mono mix: twenty clips with four sounds each stay below 20 MB.
 _MP3_COMPRESSION = 0.5

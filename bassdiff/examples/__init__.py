@@ -1,4 +1,4 @@
-"""A short mix without bass, to try the bassist on.
+"""A short mix without bass, to try the generator on.
 
 It was composed and rendered by this package; this makes it anew:
 
@@ -35,9 +35,9 @@ def make_mix(path: str | Path) -> None:
     """
     # Whoever only reads the example needs no renderer.
     from bassdiff.audio import io
-    from bassdiff.data.effects import drive
-    from bassdiff.data.render import render
-    from bassdiff.data.songs import compose
+    from bassdiff.synthesis.effects import drive
+    from bassdiff.synthesis.render import render
+    from bassdiff.synthesis.songs import compose
 
     song = compose(INDEX, style=STYLE)
     stems = render(song, seed=RENDERING_SEED, max_seconds=DURATION_SECONDS)

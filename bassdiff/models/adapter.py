@@ -12,7 +12,7 @@ import flax
 import jax
 import jax.numpy as jnp
 
-from bassdiff.types import Array, PyTree
+from bassdiff.diffusion.types import Array, PyTree
 
 DOWN, UP = "down", "up"
 

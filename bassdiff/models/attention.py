@@ -6,8 +6,8 @@ import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 
+from bassdiff.diffusion.types import Array
 from bassdiff.models.layers import ChannelNorm
-from bassdiff.types import Array
 
 # Finite, so that a block without any frame to look at has no NaN.
 _UNSEEN = -1e9

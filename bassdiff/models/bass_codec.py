@@ -22,6 +22,7 @@ import numpy as np
 
 from bassdiff.audio.io import SAMPLE_RATE_HZ
 from bassdiff.audio.stft import istft, stft
+from bassdiff.diffusion.types import Array
 from bassdiff.models.features import LATENT_HOP
 from bassdiff.models.harmonics import (
     BAND_CENTRES_HZ,
@@ -40,14 +41,8 @@ from bassdiff.models.harmonics import (
     split_time,
 )
 from bassdiff.models.layers import ChannelNorm, ResidualBlock, Upsample
-from bassdiff.models.pitch import (
-    CODE_SIZE,
-    PITCH_HOP,
-    decode_pitch,
-    encode_pitch,
-)
+from bassdiff.models.pitch import CODE_SIZE, PITCH_HOP, decode_pitch, encode_pitch
 from bassdiff.models.tones import SPAN, advance_phase, frame_noise, oscillate
-from bassdiff.types import Array
 
 PITCHES_PER_FRAME = LATENT_HOP // PITCH_HOP
 NUM_PITCH_CHANNELS = PITCHES_PER_FRAME * CODE_SIZE

@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from bassdiff.audio.stft import stft
-from bassdiff.types import Array
+from bassdiff.diffusion.types import Array
 
 
 class SpectrogramDiscriminator(nn.Module):

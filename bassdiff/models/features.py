@@ -9,10 +9,11 @@ from __future__ import annotations
 import jax.numpy as jnp
 import numpy as np
 
+from bassdiff.audio.filters import band_filters, hann
 from bassdiff.audio.io import SAMPLE_RATE_HZ
-from bassdiff.audio.stft import band_filters, hann, stft
+from bassdiff.audio.stft import stft
+from bassdiff.diffusion.types import Array
 from bassdiff.models.tones import band_power_of_tones
-from bassdiff.types import Array
 
 LATENT_HOP = 2048
 STFT_LENGTH = 1024

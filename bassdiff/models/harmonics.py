@@ -19,11 +19,12 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from bassdiff.audio.filters import hann
 from bassdiff.audio.io import SAMPLE_RATE_HZ
-from bassdiff.audio.stft import frames, hann, stft
+from bassdiff.audio.stft import frames, stft
+from bassdiff.diffusion.types import Array
 from bassdiff.models.features import LATENT_HOP
 from bassdiff.models.pitch import LOWEST_HZ, PITCH_HOP, settle, track
-from bassdiff.types import Array
 
 LEVEL_HOP = 512
 LEVELS_PER_FRAME = LATENT_HOP // LEVEL_HOP

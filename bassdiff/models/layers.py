@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 
-from bassdiff.types import Array
+from bassdiff.diffusion.types import Array
 
 
 class ChannelNorm(nn.Module):

@@ -12,9 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from bassdiff.diffusion.types import Array
 from bassdiff.models.attention import SelfAttention
 from bassdiff.models.layers import ChannelNorm, ResidualBlock
-from bassdiff.types import Array
 
 FRAME_RATE_HZ = 44100 / 2048
 # Rates at which a bar, a beat and its parts recur; latent frames carry none above 10.8 Hz.

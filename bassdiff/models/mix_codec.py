@@ -14,7 +14,9 @@ import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 
-from bassdiff.audio.stft import hann, istft, log_magnitude, stft
+from bassdiff.audio.filters import hann
+from bassdiff.audio.stft import istft, log_magnitude, stft
+from bassdiff.diffusion.types import Array
 from bassdiff.models.features import (
     LATENT_HOP,
     LONG_FMAX_HZ,
@@ -31,7 +33,6 @@ from bassdiff.models.features import (
 )
 from bassdiff.models.layers import ChannelNorm, Downsample, ResidualBlock, Upsample
 from bassdiff.models.tones import frame_noise, sound_bank
-from bassdiff.types import Array
 
 
 class MixEncoder(nn.Module):

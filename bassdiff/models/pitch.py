@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from bassdiff.audio.stft import frames
-from bassdiff.types import Array
+from bassdiff.diffusion.types import Array
 
 PITCH_HOP = 1024
 LOWEST_HZ = 27.5

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bassdiff.types import Array
+from bassdiff.diffusion.types import Array
 
 # Of the spectra. Filters reach half as far on either side, less one frame: 1.4 s.
 PERIOD_FRAMES = 64

@@ -11,9 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from bassdiff.audio.filters import band_filters, hann
 from bassdiff.audio.io import SAMPLE_RATE_HZ
-from bassdiff.audio.stft import band_filters, hann
-from bassdiff.types import Array
+from bassdiff.diffusion.types import Array
 
 # Amplitudes change once in so many samples.
 SPAN = 256

@@ -9,10 +9,10 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
+from bassdiff.diffusion.types import Array, Cond
 from bassdiff.models.attention import SelfAttention
 from bassdiff.models.layers import ChannelNorm, Downsample, NoiseEmbedding, ResidualBlock, Upsample
 from bassdiff.models.stationary import StationaryDenoiser
-from bassdiff.types import Array, Cond
 
 
 class UNet(nn.Module):

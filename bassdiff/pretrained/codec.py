@@ -12,6 +12,7 @@ import numpy as np
 from bassdiff.audio.io import SAMPLE_RATE_HZ
 from bassdiff.diffusion.request import LatentLayout
 from bassdiff.diffusion.statistics import Sounding
+from bassdiff.diffusion.types import Array, PyTree
 from bassdiff.models.bass_codec import NUM_PITCH_CHANNELS, PITCHES_PER_FRAME, BassCodec
 from bassdiff.models.chunked import CHUNK_FRAMES, HALO_FRAMES, chunked
 from bassdiff.models.features import LATENT_HOP
@@ -25,7 +26,6 @@ from bassdiff.models.pitch import (
     wave_table,
 )
 from bassdiff.pretrained.weights import CodecWeights
-from bassdiff.types import Array, PyTree
 
 
 @functools.partial(jax.jit, static_argnums=0)

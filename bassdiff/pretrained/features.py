@@ -10,11 +10,11 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from bassdiff.errors import InputError
 from bassdiff.models.chunked import HALO_FRAMES, chunked
 from bassdiff.models.features import LATENT_HOP, spectral_features
 from bassdiff.pretrained.codec import Codec
 from bassdiff.pretrained.release import load_codecs
+from bassdiff.runtime.errors import InputError
 
 KINDS = ("latents", "spectrum")
 # Bands a quarter tone apart, the narrowest that the long window resolves.

@@ -11,13 +11,13 @@ import numpy as np
 
 from bassdiff.audio.io import SAMPLE_RATE_HZ, match_loudness
 from bassdiff.data.mixing import BASS_LUFS, MIX_LUFS
-from bassdiff.errors import InputError
+from bassdiff.diffusion.types import Array, PyTree
 from bassdiff.models.features import LATENT_HOP
 from bassdiff.models.matching import MatchingModel
 from bassdiff.pretrained.features import KINDS, Features, open_features
 from bassdiff.pretrained.release import find, matching_name
 from bassdiff.pretrained.weights import MatchingWeights, load_matching
-from bassdiff.types import Array, PyTree
+from bassdiff.runtime.errors import InputError
 
 # Windows are embedded so many at a time, so that every length shares one program.
 BATCH_WINDOWS = 8

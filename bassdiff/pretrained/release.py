@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
-from bassdiff.errors import InputError
 from bassdiff.models.adapter import adapted
 from bassdiff.pretrained.weights import (
     AdapterWeights,
@@ -22,6 +21,7 @@ from bassdiff.pretrained.weights import (
     save_matching,
     save_unet,
 )
+from bassdiff.runtime.errors import InputError
 
 UNET = "unet.safetensors"
 ADAPTER = "adapter.safetensors"
@@ -29,7 +29,7 @@ ADAPTER = "adapter.safetensors"
 
 @dataclasses.dataclass(frozen=True)
 class Weights:
-    """What a bassist is made of, checked to belong together."""
+    """What a generator is made of, checked to belong together."""
 
     mix_codec: CodecWeights
     bass_codec: CodecWeights

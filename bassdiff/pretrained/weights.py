@@ -20,13 +20,13 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from bassdiff.audio.atomic import atomic_file
-from bassdiff.errors import InputError
+from bassdiff.diffusion.types import PyTree
 from bassdiff.models.bass_codec import BassCodec
 from bassdiff.models.matching import MatchingModel
 from bassdiff.models.mix_codec import MixCodec
 from bassdiff.models.unet import UNet
-from bassdiff.types import PyTree
+from bassdiff.runtime.atomic import atomic_file
+from bassdiff.runtime.errors import InputError
 
 # 3: a bass's latents do not see the phase; each codec has a model of its own.
 FORMAT = 3

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from bassdiff.diffusion.types import Array, PyTree
 from bassdiff.training.meter import Metrics
-from bassdiff.types import Array, PyTree
 
 
 def accumulated_gradient(

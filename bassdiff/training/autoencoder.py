@@ -14,6 +14,7 @@ import optax
 
 from bassdiff.audio.stft import stft
 from bassdiff.diffusion.denoiser import Network, precondition
+from bassdiff.diffusion.types import Array, Cond, PyTree
 from bassdiff.models.bass_codec import BassCodec
 from bassdiff.models.discriminator import Discriminator
 from bassdiff.models.features import STFT_HOP, STFT_LENGTH, SUBFRAMES
@@ -21,11 +22,10 @@ from bassdiff.models.mix_codec import MixCodec
 from bassdiff.pretrained.weights import CodecWeights, save_codec
 from bassdiff.training.accumulation import accumulated_gradient
 from bassdiff.training.guard import guard
+from bassdiff.training.initialization import Origin
 from bassdiff.training.log import RunLog
 from bassdiff.training.pca_init import decoder_init, overwrite, pca_init
-from bassdiff.training.start import Origin
 from bassdiff.training.state import TrainState, update_ema
-from bassdiff.types import Array, Cond, PyTree
 
 MULTI_SCALE_LENGTHS = (256, 512, 1024, 2048, 4096, 8192)
 # 70 dB below a full-scale sine, as a power and as a magnitude relative to it. Without a floor

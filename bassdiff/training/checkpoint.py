@@ -18,11 +18,11 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
-from bassdiff.errors import InputError
+from bassdiff.diffusion.types import PyTree
+from bassdiff.runtime.errors import InputError
 from bassdiff.training.agreement import attempt, on_all_processes
 from bassdiff.training.record import changed_leaves, fits, make_record, read_record
 from bassdiff.training.state import TrainState
-from bassdiff.types import PyTree
 
 
 class Checkpoints:

@@ -14,21 +14,21 @@ import numpy as np
 import optax
 
 from bassdiff.diffusion.denoiser import velocity_loss
+from bassdiff.diffusion.generation import generate_latents
 from bassdiff.diffusion.guidance import chain
 from bassdiff.diffusion.request import MAX_SECTIONS, LatentLayout, Request
+from bassdiff.diffusion.sampling import make_guidance, make_solver, noise_levels
+from bassdiff.diffusion.settings import Sampling
 from bassdiff.diffusion.statistics import sounding_mean
-from bassdiff.generation import generate_latents
+from bassdiff.diffusion.types import Array, Cond, PyTree
 from bassdiff.models.adapter import adapted, init_adapter
 from bassdiff.models.unet import UNet
-from bassdiff.sampling import make_guidance, make_solver, noise_levels
-from bassdiff.settings import Sampling
 from bassdiff.training.accumulation import accumulated_gradient
 from bassdiff.training.guard import gradient_step
+from bassdiff.training.initialization import Origin
 from bassdiff.training.log import RunLog
 from bassdiff.training.pca_init import overwrite
-from bassdiff.training.start import Origin
 from bassdiff.training.state import TrainState, fresh_state
-from bassdiff.types import Array, Cond, PyTree
 
 NUM_PLAYED = 2
 ERROR_LEVELS = (0.1, 0.3, 1.0, 3.0)

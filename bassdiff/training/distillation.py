@@ -29,12 +29,12 @@ from bassdiff.diffusion.guidance import CFG, Chain, chain
 from bassdiff.diffusion.rows import row_keys
 from bassdiff.diffusion.schedules import cosine
 from bassdiff.diffusion.solvers import DPMpp2M, Euler
+from bassdiff.diffusion.types import Array, Cond, Denoise, PyTree
 from bassdiff.models.adapter import adapted, init_adapter
 from bassdiff.models.unet import UNet
 from bassdiff.training.guard import gradient_step
 from bassdiff.training.log import RunLog
 from bassdiff.training.state import TrainState, fresh_state
-from bassdiff.types import Array, Cond, Denoise, PyTree
 
 # What the teacher's answer is measured by in validation.
 NUM_FINE_STEPS = 50

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from bassdiff.types import Array, PyTree
+from bassdiff.diffusion.types import Array, PyTree
 
 _GOLDEN = np.uint32(0x9E3779B9)  # odd, so that multiples of it by position are all different
 

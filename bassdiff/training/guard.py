@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from bassdiff.diffusion.types import Array, PyTree
 from bassdiff.training.state import TrainState, update_ema
-from bassdiff.types import Array, PyTree
 
 # A gradient so many times longer than usual is no gradient. Ordinary outliers are clipped.
 SPIKE = 1e3

@@ -13,8 +13,8 @@ from tensorboardX import SummaryWriter
 
 from bassdiff.audio.io import SAMPLE_RATE_HZ
 from bassdiff.audio.stft import log_magnitude, stft
-from bassdiff.errors import InputError
-from bassdiff.types import Array
+from bassdiff.diffusion.types import Array
+from bassdiff.runtime.errors import InputError
 
 _STFT_LENGTH, _STFT_HOP = 1024, 256
 

@@ -16,16 +16,16 @@ from jax.experimental import multihost_utils
 from tqdm import tqdm
 
 from bassdiff.data.batches import local_batches
-from bassdiff.errors import InputError, Preempted
-from bassdiff.runtime import Watchdog, end_requests
-from bassdiff.training import partition
+from bassdiff.diffusion.types import Array, PyTree
+from bassdiff.runtime.errors import InputError, Preempted
+from bassdiff.runtime.jobs import Watchdog, end_requests
+from bassdiff.training import sharding
 from bassdiff.training.checkpoint import Checkpoints
 from bassdiff.training.goodput import Goodput
 from bassdiff.training.log import RunLog
 from bassdiff.training.meter import Meter, Metrics
 from bassdiff.training.state import TrainState
 from bassdiff.training.utilisation import peak_flops, program_flops
-from bassdiff.types import Array, PyTree
 
 
 class Objective(Protocol):
@@ -133,7 +133,7 @@ def train(
         the run diverges.
       Preempted: After saving, if any process was asked to end.
     """
-    mesh = partition.make_mesh(*mesh_shape)
+    mesh = sharding.make_mesh(*mesh_shape)
     if batch_size % mesh.size:
         raise InputError(f"batch_size={batch_size} must be a multiple of {mesh.size} devices")
     if batch_size > len(dataset):
@@ -155,19 +155,19 @@ def train(
     ):
         watchdog.expect("the start", schedule.start_seconds)
         shapes = jax.eval_shape(objective.init, root_key)
-        shardings = partition.parameter_sharding(shapes, mesh)
+        shardings = sharding.parameter_sharding(shapes, mesh)
         state, position = _begin(objective, checkpoints, shapes, shardings, root_key)
         step = int(state.step)
         # Counts on when the run is rolled back, as the agreement on where to end needs.
         tick = step
         bar.update(step)
-        gather = jax.jit(lambda tree: tree, out_shardings=partition.replicated(mesh))
+        gather = jax.jit(lambda tree: tree, out_shardings=sharding.replicated(mesh))
         step_fn = jitted_step(objective, root_key, shardings)
         batches = local_batches(
             dataset,
             batch_size,
             position["next_index"],
-            partition.share_of_batch(mesh),
+            sharding.share_of_batch(mesh),
             num_workers=num_read_workers,
         )
         closing.callback(batches.close)
@@ -179,7 +179,7 @@ def train(
         def read_batch() -> PyTree:
             watchdog.expect("reading a batch", schedule.step_seconds)
             with goodput.spent("data_wait", but_not_if=meter.is_busy):
-                return partition.to_global(next(batches), mesh)
+                return sharding.to_global(next(batches), mesh)
 
         batch = read_batch() if step < schedule.num_steps else None
         while step < schedule.num_steps:
@@ -326,7 +326,7 @@ def _validate(
     evaluate: Callable[[TrainState, RunLog], None] | None,
 ) -> np.float32:
     """Validates, exports and evaluates on a device of this process: on all it would hang."""
-    with jax.set_mesh(partition.own_mesh()):
+    with jax.set_mesh(sharding.own_mesh()):
         found = np.float32(objective.validate(average, log))
         objective.export(average, weights)
         if evaluate:

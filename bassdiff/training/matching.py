@@ -13,11 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from bassdiff.diffusion.types import Array, PyTree
 from bassdiff.models.matching import MatchingModel
 from bassdiff.training.guard import gradient_step
 from bassdiff.training.log import RunLog
 from bassdiff.training.state import TrainState, fresh_state
-from bassdiff.types import Array, PyTree
 
 
 def info_nce(mix: Array, bass: Array, scale: Array) -> tuple[Array, Array]:

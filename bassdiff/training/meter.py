@@ -8,8 +8,8 @@ from typing import TypeAlias
 import jax
 import numpy as np
 
+from bassdiff.diffusion.types import Array
 from bassdiff.training.goodput import Goodput
-from bassdiff.types import Array
 
 Metrics: TypeAlias = dict[str, Array]
 

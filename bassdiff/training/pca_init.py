@@ -14,11 +14,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from bassdiff.diffusion.types import Array, PyTree
 from bassdiff.models.bass_codec import NUM_PITCH_CHANNELS, BassCodec
 from bassdiff.models.features import spectral_features
 from bassdiff.models.harmonics import analyse, split_time
 from bassdiff.models.mix_codec import MixCodec
-from bassdiff.types import Array, PyTree
 
 # Of the channels of a bass's dynamics, where those of its spectrum and pitch have 1.
 DYNAMICS_STD = 0.7

@@ -10,8 +10,8 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
+from bassdiff.diffusion.types import PyTree
 from bassdiff.training.fingerprint import fingerprints, leaf_path
-from bassdiff.types import PyTree
 
 Record = dict[str, Any]
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
-from bassdiff.types import Array, PyTree
+from bassdiff.diffusion.types import Array, PyTree
 
 
 class TrainState(struct.PyTreeNode):

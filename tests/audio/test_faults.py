@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 from bassdiff.audio.io import probe, read_mono
-from bassdiff.errors import InputError
+from bassdiff.runtime.errors import InputError
 
 RATE_HZ = 22050
 NOT_AUDIO = "is not audio, or in a format that is not known here; export it as wav or flac"

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from bassdiff.audio import io
-from bassdiff.errors import InputError
+from bassdiff.runtime.errors import InputError
 
 
 def _noise(num_samples=22050, channels=1):

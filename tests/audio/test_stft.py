@@ -3,7 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bassdiff.audio.stft import band_filters, frames, hann, istft, log_magnitude, overlap_add, stft
+from bassdiff.audio.filters import band_filters, hann
+from bassdiff.audio.stft import frames, istft, log_magnitude, overlap_add, stft
 
 
 def signal(rng, num_samples, batch=2):

@@ -4,8 +4,8 @@ import pytest
 from bassdiff.audio.pitch import pitch_agreement
 from bassdiff.data.joined import revoiced
 from bassdiff.data.sources import open_source
-from bassdiff.data.stems import StemFolder
-from bassdiff.evaluation.timbre import timbre, timbre_distance
+from bassdiff.metrics.timbre import timbre, timbre_distance
+from bassdiff.synthesis.stems import StemFolder
 
 
 def test_plus_joins_in_order(midi_folder):

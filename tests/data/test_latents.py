@@ -5,7 +5,7 @@ import pytest
 
 from bassdiff.data.latents import HOP, OTHER_KEYS, active_frames, latent_fields, waveform_fields
 from bassdiff.data.mixing import normalised_bass, random_mix
-from bassdiff.data.stems import Stems
+from bassdiff.synthesis.stems import Stems
 
 RATE_HZ = 44100
 NUM_SAMPLES = 12 * HOP - 300

@@ -6,7 +6,7 @@ import soundfile
 
 from bassdiff.data.latents import waveform_fields
 from bassdiff.data.sources import open_source
-from bassdiff.errors import InputError, UnusableSong
+from bassdiff.runtime.errors import InputError, UnusableSong
 
 RATE_HZ = 44100
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from bassdiff.data.mixing import normalised_bass, random_mix
-from bassdiff.data.stems import Stems
+from bassdiff.synthesis.stems import Stems
 
 RATE_HZ = 44100
 NAMES = ("drums", "other", "vocals")

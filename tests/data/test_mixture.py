@@ -4,7 +4,7 @@ import pytest
 from bassdiff.data.mixture import open_mixture
 from bassdiff.data.pipeline import LatentCrop, examples, mixed
 from bassdiff.data.store import build
-from bassdiff.errors import InputError
+from bassdiff.runtime.errors import InputError
 
 
 class Songs:

@@ -8,7 +8,7 @@ import pytest
 from bassdiff.audio.pitch import track_pitch
 from bassdiff.data import openmpt
 from bassdiff.data.openmpt import Module
-from bassdiff.errors import InputError
+from bassdiff.runtime.errors import InputError
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ import pytest
 
 from bassdiff.audio.pitch import track_pitch
 from bassdiff.data.pedal import commonest_pitch, over_drums
-from bassdiff.data.score import Bend, Chord, Note, Part, Song
 from bassdiff.data.sources import open_source
-from bassdiff.errors import InputError, UnusableSong
+from bassdiff.runtime.errors import InputError, UnusableSong
+from bassdiff.synthesis.score import Bend, Chord, Note, Part, Song
 
 DRUMS = Part("drums", 0, True, (Note(0.0, 0.1, 36, 100), Note(1.0, 1.1, 38, 100)))
 KEYS = Part("keys", 0, False, (Note(0.0, 2.0, 60, 90),))

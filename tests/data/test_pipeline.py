@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from bassdiff.data.pipeline import ConfusableCrops, LatentCrop, WaveformCrop, examples
-from bassdiff.data.stems import Stems
 from bassdiff.data.store import build
-from bassdiff.errors import InputError
+from bassdiff.runtime.errors import InputError
+from bassdiff.synthesis.stems import Stems
 
 LENGTHS = [40, 8, 50, 60]
 

@@ -7,16 +7,17 @@ import pytest
 import scipy.signal
 
 from bassdiff.audio.io import SAMPLE_RATE_HZ, loudness_lufs
-from bassdiff.data import effects, feel, mastering, realism
-from bassdiff.data.annotation import Annotation
-from bassdiff.data.feel import loosened
+from bassdiff.data import mastering, realism
 from bassdiff.data.mastering import as_mp3, mastered, mastered_mix
 from bassdiff.data.mixing import MIX_LUFS, random_mix
 from bassdiff.data.realism import AsRecorded, Realism, detuned, with_leads
-from bassdiff.data.score import Bend, Chord, Note, Part, Song
-from bassdiff.data.stems import Stems
-from bassdiff.data.voice import VOWELS, sung
-from bassdiff.errors import InputError
+from bassdiff.runtime.errors import InputError
+from bassdiff.synthesis import effects, humanise
+from bassdiff.synthesis.annotation import Annotation
+from bassdiff.synthesis.humanise import loosened
+from bassdiff.synthesis.score import Bend, Chord, Note, Part, Song
+from bassdiff.synthesis.stems import Stems
+from bassdiff.synthesis.voice import VOWELS, sung
 
 SECONDS = 4
 
@@ -186,9 +187,9 @@ def test_a_loosened_song_keeps_its_notes_and_moves_its_grid_along(rng):
         assert all(note.end_seconds > note.start_seconds >= 0.0 for note in part.notes)
         late.append(starts - loose.beat_seconds)
     # Each note is off the grid by some milliseconds, a player as a whole by as much.
-    assert np.std(late[0]) == pytest.approx(feel.NOTE_SECONDS, rel=0.25)
+    assert np.std(late[0]) == pytest.approx(humanise.NOTE_SECONDS, rel=0.25)
     assert abs(late[0].mean()) < 0.002
-    assert 0.001 < abs(late[1].mean()) < 4 * feel.PLAYER_SECONDS
+    assert 0.001 < abs(late[1].mean()) < 4 * humanise.PLAYER_SECONDS
     bend = loose.parts[1].bends[0].start_seconds
     assert bend == pytest.approx(np.interp(10.0, beats, loose.beat_seconds), abs=0.04)
 
@@ -204,6 +205,10 @@ def test_groups_are_parsed_in_one_order():
 def test_each_group_acts_in_its_place(stems):
     plain, feel, mastering = (Realism.parse(name) for name in ("none", "feel", "mastering"))
     assert (plain.feel, feel.feel, mastering.feel) == (False, True, False)
-    assert (plain.mix_of, feel.mix_of, mastering.mix_of) == (random_mix, random_mix, mastered_mix)
+    assert (plain.mix_of, feel.mix_of, mastering.mix_of) == (
+        random_mix,
+        random_mix,
+        mastered_mix,
+    )
     same = plain.songs(Songs(stems), 0)[0]
     np.testing.assert_array_equal(same.bass, stems.bass)

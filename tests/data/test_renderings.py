@@ -4,7 +4,7 @@ import pytest
 from bassdiff.audio.io import SAMPLE_RATE_HZ
 from bassdiff.data import renderings
 from bassdiff.data.sources import open_source
-from bassdiff.errors import InputError
+from bassdiff.runtime.errors import InputError
 
 
 def strongest_hz(samples):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bassdiff.data.separation import STEMS, Separator
-from bassdiff.errors import InputError
+from bassdiff.runtime.errors import InputError
 
 
 def stereo(num_samples):

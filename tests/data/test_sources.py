@@ -5,7 +5,7 @@ import soundfile
 from bassdiff.audio.io import SAMPLE_RATE_HZ
 from bassdiff.data import sources
 from bassdiff.data.sources import open_source
-from bassdiff.errors import InputError
+from bassdiff.runtime.errors import InputError
 
 
 def splits(spec, **options):

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from bassdiff.audio.io import loudness_lufs
+from bassdiff.data.augmentation import WithCopies
 from bassdiff.data.batches import local_batches
-from bassdiff.data.copies import WithCopies
 from bassdiff.data.mixing import (
     BASS_LUFS,
     GAIN_RANGE_DB,
@@ -22,7 +22,7 @@ from bassdiff.data.mixing import (
     random_mix,
 )
 from bassdiff.data.pipeline import CROP_TRIALS, LatentCrop, examples
-from bassdiff.data.stems import Stems
+from bassdiff.synthesis.stems import Stems
 
 RATE_HZ = 44100
 NAMES = ("drums", "other", "vocals")

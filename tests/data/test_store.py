@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 from bassdiff.data import shards, store
-from bassdiff.data.stems import Stems
 from bassdiff.data.store import BEGUN, MANIFEST, Store, build, build_part
-from bassdiff.errors import InputError, Preempted, UnusableSong
+from bassdiff.runtime.errors import InputError, Preempted, UnusableSong
+from bassdiff.synthesis.stems import Stems
 
 ABOUT = {"codecs": {"mix": "a", "bass": "b"}, "sizes": (1, 2)}
 

@@ -17,7 +17,7 @@ from bassdiff.diffusion.guidance import (
     chain,
 )
 from bassdiff.diffusion.solvers import Euler
-from bassdiff.errors import InputError
+from bassdiff.runtime.errors import InputError
 
 UNIT = {"cfg": CFG(1.0), "apg": APG(1.0), "interval": Interval(CFG(1.0))}
 

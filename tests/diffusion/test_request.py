@@ -12,10 +12,10 @@ from bassdiff.diffusion import request as requests
 from bassdiff.diffusion.editing import Windowed
 from bassdiff.diffusion.guidance import GUIDANCES, chain
 from bassdiff.diffusion.request import LatentLayout, Request
+from bassdiff.diffusion.sampling import make_guidance, noise_levels
+from bassdiff.diffusion.settings import Sampling
 from bassdiff.diffusion.solvers import SOLVERS
 from bassdiff.diffusion.statistics import Sounding, frame_mean
-from bassdiff.sampling import make_guidance, noise_levels
-from bassdiff.settings import Sampling
 
 CHANNELS, FRAMES, STEPS = 4, (12, 7, 15, 9), (6, 4, 6, 5)
 LAYOUT = LatentLayout(

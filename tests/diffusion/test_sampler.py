@@ -22,7 +22,7 @@ from bassdiff.diffusion.guidance import (
 from bassdiff.diffusion.schedules import cosine
 from bassdiff.diffusion.solvers import SOLVERS, Churn, DPMpp2M, Euler, Heun
 from bassdiff.diffusion.statistics import frame_mean
-from bassdiff.training.partition import batch_sharding, make_mesh
+from bassdiff.training.sharding import batch_sharding, make_mesh
 
 MEAN = np.asarray([1.0, -0.5, 0.0, 2.0], np.float32)
 STD = 0.4

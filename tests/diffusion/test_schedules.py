@@ -13,7 +13,7 @@ from bassdiff.diffusion.schedules import (
     log_normal_levels,
     noise_rate,
 )
-from bassdiff.errors import InputError
+from bassdiff.runtime.errors import InputError
 
 
 @pytest.mark.parametrize("name", SCHEDULES)

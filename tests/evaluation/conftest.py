@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from bassdiff.audio import io
-from bassdiff.evaluation.table import Column, Row, Score, Table, mean_score
+from bassdiff.metrics.table import Column, Row, Score, Table, mean_score
 
 SYSTEMS = ("model", "true", "codec", "follower")
 LABELS = {"model": "bassdiff", "true": "true bass", "codec": "codec", "follower": "rule follower"}

@@ -4,15 +4,15 @@ import json
 import numpy as np
 import pytest
 
-from bassdiff.data.annotation import Annotation
-from bassdiff.data.score import Chord
-from bassdiff.data.stems import Stems
-from bassdiff.errors import InputError, UnusableSong
-from bassdiff.evaluation import anchors
+from bassdiff.evaluation import baselines
 from bassdiff.evaluation.clips import choose, digest
-from bassdiff.evaluation.fit import harmony, rhythm
 from bassdiff.evaluation.pairs import open_pairs
-from bassdiff.evaluation.takes import Takes
+from bassdiff.evaluation.result_cache import Takes
+from bassdiff.metrics.harmony_rhythm import harmony, rhythm
+from bassdiff.runtime.errors import InputError, UnusableSong
+from bassdiff.synthesis.annotation import Annotation
+from bassdiff.synthesis.score import Chord
+from bassdiff.synthesis.stems import Stems
 
 RATE = 44100
 
@@ -190,22 +190,22 @@ def test_a_folder_without_pairs_is_named(tmp_path):
 
 def test_the_follower_plays_the_roots_in_time(taken):
     for clip in taken:
-        bass = anchors.follower(clip)
+        bass = baselines.follower(clip)
         assert bass.shape == clip.mix.shape
         assert harmony(clip.mix, bass).top1
         assert rhythm(clip.mix, bass).correlation > 0.5
-        assert anchors.level_of(bass) == pytest.approx(anchors.level(clip), rel=0.01)
+        assert baselines.level_of(bass) == pytest.approx(baselines.level(clip), rel=0.01)
 
 
 def test_the_follower_rests_where_nothing_sounds(taken):
     silent = dataclasses.replace(taken[0], mix=np.zeros(2 * RATE, np.float32))
-    assert not anchors.follower(silent).any()
+    assert not baselines.follower(silent).any()
 
 
 def test_low_chroma_hears_the_bass_range_only():
     time = np.arange(RATE) / RATE
     low, high = (np.sin(2 * np.pi * hz * time) for hz in (110.0, 1046.5))
-    chroma = anchors.low_chroma(low + 5 * high)
+    chroma = baselines.low_chroma(low + 5 * high)
     assert chroma.sum(axis=0).argmax() == 9
     assert len(chroma) == pytest.approx(1 + RATE // 512, abs=1)
 
@@ -213,28 +213,28 @@ def test_low_chroma_hears_the_bass_range_only():
 def test_transposed_basses_are_in_another_key_and_nothing_else(taken):
     clip = taken[1]
     for number in range(24):
-        assert 1 <= abs(anchors.other_key(number)) <= 6
-    assert len({anchors.other_key(number) for number in range(12)}) == 12
+        assert 1 <= abs(baselines.other_key(number)) <= 6
+    assert len({baselines.other_key(number) for number in range(12)}) == 12
     higher = clip.cut_from(Songs().transposed(clip.index, 1).bass)
     assert higher.shape == clip.mix.shape
     assert harmony(clip.mix, higher).rank > 3
     assert rhythm(clip.mix, higher).correlation == pytest.approx(
         rhythm(clip.mix, clip.true_bass).correlation, abs=0.1
     )
-    shifted = anchors.pitch_shifted(clip.true_bass, 1)
+    shifted = baselines.pitch_shifted(clip.true_bass, 1)
     assert harmony(clip.mix, shifted).rank > 3
 
 
 def test_half_a_beat_late_is_half_of_the_annotated_beat(taken):
     clip = taken[0]
-    late = anchors.half_a_beat_late(clip.true_bass, clip)
+    late = baselines.half_a_beat_late(clip.true_bass, clip)
     np.testing.assert_array_equal(late, np.roll(clip.true_bass, RATE // 4))
     unknown = dataclasses.replace(clip, annotation=Annotation())
-    late_too = anchors.half_a_beat_late(clip.true_bass, unknown)
+    late_too = baselines.half_a_beat_late(clip.true_bass, unknown)
     np.testing.assert_array_equal(late_too, np.roll(clip.true_bass, RATE // 4))
-    assert anchors.lateness([clip]) == "half a beat"
-    assert anchors.lateness([unknown]) == "0.25 s"
-    assert anchors.lateness([clip, unknown]) == "half a beat or 0.25 s"
+    assert baselines.lateness([clip]) == "half a beat"
+    assert baselines.lateness([unknown]) == "0.25 s"
+    assert baselines.lateness([clip, unknown]) == "half a beat or 0.25 s"
     assert rhythm(clip.mix, late).correlation < 0.5 < rhythm(clip.mix, clip.true_bass).correlation
 
 
@@ -242,9 +242,9 @@ def test_the_nearest_bass_is_the_best_stretch_of_the_best(rng):
     wave = np.arange(10 * 1000, dtype=np.float32)
     vectors = np.eye(12)[:9]
     bank = [(-wave, 0.9 * np.roll(vectors, 1, axis=1)), (wave, vectors), (-wave, 0 * vectors)]
-    found = anchors.nearest(vectors[3:6], bank, 4000, hop_samples=1000)
+    found = baselines.nearest(vectors[3:6], bank, 4000, hop_samples=1000)
     np.testing.assert_array_equal(found, wave[3000:7000])
-    assert not anchors.nearest(vectors[:3], [], 50, hop_samples=1000).any()
+    assert not baselines.nearest(vectors[:3], [], 50, hop_samples=1000).any()
 
 
 def test_takes_are_played_once_and_kept(tmp_path, taken):

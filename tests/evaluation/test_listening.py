@@ -8,8 +8,8 @@ import pytest
 import soundfile
 
 from bassdiff.audio.io import loudness_lufs
-from bassdiff.errors import InputError
 from bassdiff.evaluation import listening
+from bassdiff.runtime.errors import InputError
 
 SYSTEMS = ["model", "true", "codec"]
 

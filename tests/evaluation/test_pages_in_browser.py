@@ -13,10 +13,10 @@ import shutil
 import numpy as np
 import pytest
 
-from bassdiff.appraisal.gallery import gallery
 from bassdiff.evaluation import listening, report
 from bassdiff.evaluation.clips import Clip
-from bassdiff.evaluation.folder import TASKS
+from bassdiff.evaluation.result_folder import TASKS
+from bassdiff.evaluation.tasks.gallery import gallery
 
 pytestmark = pytest.mark.browser
 

@@ -9,10 +9,10 @@ import pytest
 import soundfile
 
 from bassdiff.audio.io import loudness_lufs
-from bassdiff.errors import InputError
 from bassdiff.evaluation import charts, extremes, report, webpage
-from bassdiff.evaluation.folder import TASKS, read_folder
-from bassdiff.evaluation.table import Column, Row, Score, Table
+from bassdiff.evaluation.result_folder import TASKS, read_folder
+from bassdiff.metrics.table import Column, Row, Score, Table
+from bassdiff.runtime.errors import InputError
 
 HOSTILE = "<script>alert('A&B')</script>\"><img src=http://evil.example/x>"
 

@@ -3,7 +3,7 @@ import re
 import pytest
 
 from bassdiff.evaluation.sweep_charts import lines
-from bassdiff.evaluation.table import Column, Row, Score, Table
+from bassdiff.metrics.table import Column, Row, Score, Table
 
 
 def row(name, value, **setting):

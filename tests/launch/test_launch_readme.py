@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from bassdiff import cli
-from bassdiff.errors import InputError
+from bassdiff.cli.main import main as cli
+from bassdiff.diffusion.types import Cond
 from bassdiff.models.unet import UNet
 from bassdiff.pretrained.release import load_codecs
-from bassdiff.types import Cond
+from bassdiff.runtime.errors import InputError
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = (ROOT / "launch" / "tpu_vm.sh").read_text(encoding="utf-8")

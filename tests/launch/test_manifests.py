@@ -12,8 +12,8 @@ import yaml
 from yamllint import linter
 from yamllint.config import YamlLintConfig
 
-from bassdiff import cli
-from bassdiff.errors import InputError
+from bassdiff.cli.main import main as cli
+from bassdiff.runtime.errors import InputError
 
 ROOT = Path(__file__).parents[2]
 MANIFESTS = sorted((ROOT / "launch" / "gke").iterdir())

@@ -2,11 +2,11 @@ import jax
 import numpy as np
 import pytest
 
+from bassdiff.diffusion.types import Cond
 from bassdiff.models.bass_codec import NUM_PITCH_CHANNELS
 from bassdiff.models.mix_codec import MixCodec
 from bassdiff.models.unet import UNet
 from bassdiff.pretrained.weights import save_codec, save_unet
-from bassdiff.types import Cond
 
 MEAN = np.linspace(-0.5, 0.5, NUM_PITCH_CHANNELS + 4).astype(np.float32)
 

@@ -3,13 +3,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bassdiff.errors import InputError
-from bassdiff.evaluation.music import fit_of
+from bassdiff.metrics.music import fit_of
 from bassdiff.models.matching import MatchingModel
 from bassdiff.pretrained import judge as judging
 from bassdiff.pretrained.features import open_features, spectrum
 from bassdiff.pretrained.judge import Judge, Panel, load_judges
 from bassdiff.pretrained.weights import load_matching, save_matching
+from bassdiff.runtime.errors import InputError
 
 HOP, SIZE = 2048, 16
 

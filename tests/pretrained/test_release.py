@@ -2,7 +2,8 @@ import jax
 import numpy as np
 import pytest
 
-from bassdiff.errors import InputError
+from bassdiff.diffusion.sampling import noise_levels
+from bassdiff.diffusion.settings import Sampling
 from bassdiff.models.matching import MatchingModel
 from bassdiff.pretrained import release
 from bassdiff.pretrained.codec import Codec
@@ -13,8 +14,7 @@ from bassdiff.pretrained.weights import (
     save_codec,
     save_matching,
 )
-from bassdiff.sampling import noise_levels
-from bassdiff.settings import Sampling
+from bassdiff.runtime.errors import InputError
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
-from bassdiff.errors import InputError
 from bassdiff.pretrained.weights import load_codec, load_unet, save_codec
+from bassdiff.runtime.errors import InputError
 
 MEAN = np.linspace(-0.5, 0.5, 8).astype(np.float32)
 

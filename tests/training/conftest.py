@@ -5,10 +5,10 @@ import numpy as np
 import optax
 import pytest
 
-from bassdiff.data.stems import Stems
 from bassdiff.data.store import build
 from bassdiff.pretrained.release import load_codecs
-from bassdiff.training import partition
+from bassdiff.synthesis.stems import Stems
+from bassdiff.training import sharding
 from bassdiff.training.guard import gradient_step
 from bassdiff.training.state import fresh_state
 
@@ -98,7 +98,7 @@ def one_device(monkeypatch):
         axes = (jax.sharding.AxisType.Auto,) * 2
         return jax.make_mesh((1, 1), ("data", "fsdp"), axes, devices=jax.devices()[:1])
 
-    monkeypatch.setattr(partition, "make_mesh", make_mesh)
+    monkeypatch.setattr(sharding, "make_mesh", make_mesh)
 
 
 class NamedSongs:

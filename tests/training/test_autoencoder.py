@@ -7,15 +7,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bassdiff import recipes
 from bassdiff.audio.io import write
-from bassdiff.errors import InputError
 from bassdiff.models import bass_codec
 from bassdiff.models.bass_codec import BassCodec
 from bassdiff.models.features import LATENT_HOP
 from bassdiff.models.mix_codec import MixCodec
 from bassdiff.pretrained.codec import Codec
 from bassdiff.pretrained.weights import load_codec, save_codec
+from bassdiff.runtime.errors import InputError
+from bassdiff.training import recipes
 from bassdiff.training.autoencoder import (
     LeftByDiffusion,
     hinge_discriminator_loss,

@@ -18,10 +18,10 @@ import orbax.checkpoint as ocp
 import pytest
 from jax.experimental import multihost_utils
 
-from bassdiff.errors import InputError
+from bassdiff.runtime.errors import InputError
 from bassdiff.training.checkpoint import Checkpoints
 from bassdiff.training.fingerprint import fingerprints
-from bassdiff.training.partition import make_mesh, parameter_sharding
+from bassdiff.training.sharding import make_mesh, parameter_sharding
 from bassdiff.training.state import TrainState
 
 

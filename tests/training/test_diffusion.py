@@ -8,22 +8,22 @@ import numpy as np
 import optax
 import pytest
 
-from bassdiff import recipes
 from bassdiff.diffusion.denoiser import precondition
 from bassdiff.diffusion.request import LatentLayout
 from bassdiff.diffusion.schedules import cosine_levels
 from bassdiff.diffusion.statistics import Sounding
-from bassdiff.errors import InputError
+from bassdiff.diffusion.types import Cond
 from bassdiff.models.bass_codec import BassCodec
 from bassdiff.models.mix_codec import MixCodec
 from bassdiff.models.unet import UNet
 from bassdiff.pretrained.release import load_codecs
 from bassdiff.pretrained.weights import CodecWeights, load_unet
+from bassdiff.runtime.errors import InputError
+from bassdiff.training import recipes
 from bassdiff.training.diffusion import ERROR_LEVELS, Conditioning, DiffusionObjective
 from bassdiff.training.log import RunLog
-from bassdiff.training.partition import batch_sharding, make_mesh, replicated
+from bassdiff.training.sharding import batch_sharding, make_mesh, replicated
 from bassdiff.training.utilisation import program_collectives
-from bassdiff.types import Cond
 
 CHANNELS, FRAMES = 4, 8
 SAMPLING = dict(

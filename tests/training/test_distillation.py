@@ -4,19 +4,20 @@ import numpy as np
 import optax
 import pytest
 
-from bassdiff import bassist, recipes
 from bassdiff.diffusion import sampler
 from bassdiff.diffusion.guidance import CFG, chain
 from bassdiff.diffusion.rows import row_keys
+from bassdiff.diffusion.sampling import noise_levels
+from bassdiff.diffusion.settings import Sampling
 from bassdiff.diffusion.solvers import DPMpp2M, Euler
-from bassdiff.errors import InputError
+from bassdiff.diffusion.types import Cond
+from bassdiff.inference import generator
 from bassdiff.pretrained import weights
 from bassdiff.pretrained.release import load_weights
-from bassdiff.sampling import noise_levels
-from bassdiff.settings import Sampling
+from bassdiff.runtime.errors import InputError
+from bassdiff.training import recipes
 from bassdiff.training.distillation import DistillationObjective
 from bassdiff.training.log import RunLog
-from bassdiff.types import Cond
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +112,7 @@ def test_an_adapter_corrects_the_weights_it_was_trained_on(tmp_path, tiny_weight
     weights.save_adapter(path, params, bindings, {})
     loaded = load_weights(path.parent)
     np.testing.assert_allclose(loaded.unet.params["Conv_0"]["kernel"], kernel + 2.0, rtol=1e-5)
-    assert bassist.Bassist(loaded).defaults.steps == 2
+    assert generator.BassGenerator(loaded).defaults.steps == 2
     weights.save_adapter(path, params, {**bindings, "unet": "other"}, {})
     with pytest.raises(InputError, match="was trained on other weights than"):
         load_weights(path.parent)
@@ -140,7 +141,7 @@ def test_guidance_on_top_is_a_default_of_the_weights(config, tmp_path, extra, ki
 def test_a_config_trains_from_stores_to_an_adapter(config, tmp_path, one_device):
     recipes.run(config, tmp_path)
     loaded = load_weights(tmp_path / "weights")
-    assert noise_levels(bassist.Bassist(loaded).defaults).tolist() == [80.0, 1.0]
+    assert noise_levels(generator.BassGenerator(loaded).defaults).tolist() == [80.0, 1.0]
 
 
 def test_latents_of_other_codecs_are_refused(config, tmp_path, latent_stores):

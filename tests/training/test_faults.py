@@ -132,7 +132,7 @@ def test_what_goes_wrong_on_one_process_ends_all_soon(tmp_path, options, codes, 
 def test_a_peer_that_does_not_come_in_time_is_no_defect(tmp_path):
     words = """
 import time
-from bassdiff.runtime import distributed_job
+from bassdiff.runtime.jobs import distributed_job
 with distributed_job(start_seconds=60, heartbeat_seconds=10, shutdown_seconds=10):
     import jax, orbax.checkpoint as ocp
     if jax.process_index() == 1:
@@ -182,7 +182,7 @@ def test_a_gang_that_is_asked_to_end_saves_and_goes_on_later(tmp_path):
     assert int(final(tmp_path)[0]) == saved + 4
 
 
-CLI = ["-c", "import sys; from bassdiff.cli import main; sys.exit(main())"]
+CLI = ["-c", "import sys; from bassdiff.cli.main import main; sys.exit(main())"]
 
 
 def training(objective, **settings):

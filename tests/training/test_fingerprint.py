@@ -6,7 +6,7 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from bassdiff.training.fingerprint import fingerprints
-from bassdiff.training.partition import make_mesh
+from bassdiff.training.sharding import make_mesh
 
 DTYPES = ["float32", "bfloat16", "float16", "int32", "int8", "uint16", "bool"]
 MESHES = [(8, 1), (2, 4), (1, 8)]

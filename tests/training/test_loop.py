@@ -6,8 +6,8 @@ import jax
 import numpy as np
 import pytest
 
-from bassdiff.errors import InputError, Preempted
-from bassdiff.training import loop, partition
+from bassdiff.runtime.errors import InputError, Preempted
+from bassdiff.training import loop, sharding
 from bassdiff.training.checkpoint import Checkpoints
 from bassdiff.training.loop import Schedule, train
 
@@ -149,10 +149,10 @@ def test_a_streak_of_bad_batches_rolls_back_and_goes_on_behind_it(run, rows, reg
     assert records(tmp_path / "run")[-2]["goodput/lost_steps"] == 4.0
     # As good as if the bad batches had never been there.
     run("before", 4, dataset=dataset, checkpoint_every=2)
-    mesh = partition.make_mesh()
+    mesh = sharding.make_mesh()
     shapes = jax.eval_shape(regression().init, jax.random.key(0))
     before = Checkpoints(tmp_path / "before" / "checkpoints", 1)
-    good, position = before.restore(shapes, partition.parameter_sharding(shapes, mesh))
+    good, position = before.restore(shapes, sharding.parameter_sharding(shapes, mesh))
     before.close()
     assert position == {"next_index": 64, "rollbacks": 0}
     moved = Checkpoints(tmp_path / "moved" / "checkpoints", 1)

@@ -8,13 +8,13 @@ import pytest
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from bassdiff import recipes
-from bassdiff.errors import InputError
 from bassdiff.models.matching import MatchingModel
 from bassdiff.pretrained.weights import load_matching
+from bassdiff.runtime.errors import InputError
+from bassdiff.training import recipes
 from bassdiff.training.log import RunLog
 from bassdiff.training.matching import MatchingObjective, info_nce
-from bassdiff.training.partition import batch_sharding, replicated
+from bassdiff.training.sharding import batch_sharding, replicated
 
 
 def unit(vectors):

@@ -7,7 +7,7 @@ from jax.sharding import PartitionSpec as P
 
 from bassdiff.training.goodput import Goodput
 from bassdiff.training.meter import Meter
-from bassdiff.training.partition import make_mesh
+from bassdiff.training.sharding import make_mesh
 from bassdiff.training.utilisation import (
     peak_flops,
     program_collectives,

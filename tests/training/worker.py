@@ -11,8 +11,8 @@ import sys
 import time
 from pathlib import Path
 
-from bassdiff.errors import exit_code
-from bassdiff.runtime import agree, distributed_job
+from bassdiff.runtime.errors import exit_code
+from bassdiff.runtime.jobs import agree, distributed_job
 
 
 def main():

@@ -1,0 +1,366 @@
+"""The command line: one verb per job. `bassdiff VERB --help` tells the rest.
+
+Exit codes: 0 done; 2 bad input, usage or configuration (nothing was written); 3 an evaluation
+fell short of `--fail-if-gap-below`, or `data duplicates --fail` found a pair; 42 a long job was
+asked to end, or hung, and the same command goes on; 130 interrupted; 1 a defect of bassdiff, with
+a traceback to report.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import json
+import signal
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bassdiff.cli.arguments import arguments_of, rendering
+from bassdiff.cli.data_tasks import data_words
+from bassdiff.diffusion.settings import setting_fields
+from bassdiff.runtime.compilation_cache import keep_programs, mend
+from bassdiff.runtime.errors import GateFailed, InputError, Preempted, exit_code
+from bassdiff.runtime.jobs import distributed_job, resumable_job
+
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
+
+    from bassdiff.inference.inputs import Draft, Style
+    from bassdiff.metrics.table import Table
+    from bassdiff.synthesis.stems import Source
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code."""
+    commands = parser()
+    arguments, rest = commands.parse_known_args(argv)
+    if rest and arguments.verb is not train:
+        commands.error(f"unrecognized arguments: {' '.join(rest)}")
+    arguments.overrides = rest
+    warnings.showwarning = _show_warning
+    # A job that is asked to end cleans up as one that is interrupted does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        arguments.verb(arguments)
+    except (InputError, GateFailed, Preempted, KeyboardInterrupt) as error:
+        print(f"bassdiff: {str(error) or 'interrupted'}", file=sys.stderr)
+        return exit_code(error)
+    return 0
+
+
+def generate(arguments: argparse.Namespace) -> None:
+    """Plays a bass to a mix and writes it, a mixdown and a picture."""
+    from bassdiff.examples import example_mix
+    from bassdiff.inference.performance import name_outputs, perform
+
+    mixdown = Path(arguments.mixdown) if arguments.mixdown else None
+    outputs = name_outputs(Path(arguments.out), mixdown, arguments.plot, arguments.variations)
+    perform(
+        Path(arguments.mix) if arguments.mix else example_mix(),
+        outputs,
+        arguments.weights,
+        arguments.adapter,
+        _styles(arguments),
+        _draft(arguments),
+        arguments.seed,
+        _overrides(arguments),
+    )
+    for output in outputs:
+        print("wrote", *filter(None, dataclasses.astuple(output)), file=sys.stderr)
+
+
+@resumable_job()
+def encode(arguments: argparse.Namespace) -> None:
+    """Pre-encodes songs for training a diffusion or a matching model."""
+    from tqdm import tqdm
+
+    from bassdiff.data.augmentation import WithCopies
+    from bassdiff.data.realism import Realism
+    from bassdiff.pretrained import encoding
+    from bassdiff.pretrained.features import open_features
+
+    keep_programs()
+    realism = Realism.parse(arguments.realism)
+    features = open_features(arguments.features, arguments.weights)
+    copies = {
+        "copies": arguments.copies,
+        "tempos": tuple(arguments.tempos),
+        "max_semitones": arguments.semitones,
+    }
+    about = {
+        "source": arguments.data,
+        "split": arguments.split,
+        "soundfonts": [Path(font).name for font in arguments.soundfont],
+        "variants": arguments.variants,
+        "max_seconds": arguments.max_seconds,
+        **(copies if arguments.copies else {}),
+        **({"realism": realism.groups} if realism.groups else {}),
+        **({"drums_alone": True} if arguments.drums_alone else {}),
+    }
+    songs = _source(arguments, feel=realism.feel, drums_alone=arguments.drums_alone)
+    source = WithCopies(songs, **copies, seed=arguments.seed)
+    done = encoding.encode(
+        realism.songs(source, arguments.seed),
+        features,
+        Path(arguments.out),
+        about,
+        num_mixes=arguments.mixes,
+        num_keys=arguments.keys,
+        seed=arguments.seed,
+        part=arguments.part,
+        progress=lambda songs: tqdm(songs, "songs", unit="song"),
+        mix_of=realism.mix_of,
+    )
+    print(done, file=sys.stderr)
+
+
+def train(arguments: argparse.Namespace) -> None:
+    """Trains an autoencoder, a diffusion model, its fast form or a matching model."""
+    from bassdiff.training import recipes
+
+    keep_programs()
+    init = [] if arguments.init is None else [f"--config.init={arguments.init}"]
+    config = read_config(arguments.config, [*init, *arguments.overrides])
+    if config.objective != arguments.objective:
+        raise InputError(
+            f"{arguments.config} configures {config.objective}; run "
+            f"`bassdiff train {config.objective}`"
+        )
+    with distributed_job():
+        recipes.run(config, Path(arguments.workdir), arguments.profile)
+
+
+def release(arguments: argparse.Namespace) -> None:
+    """Gathers the weights of finished runs into one folder."""
+    from bassdiff.pretrained.release import release
+
+    release(
+        Path(arguments.codecs),
+        Path(arguments.unet),
+        Path(arguments.out),
+        [Path(path) for path in arguments.matching],
+    )
+
+
+@resumable_job()
+def evaluate(arguments: argparse.Namespace) -> None:
+    """Scores basses on songs that were not trained on, beside anchors of known worth."""
+    out = Path(arguments.out)
+    if arguments.task == "listen":
+        _listen(arguments, out)
+        return
+    from bassdiff.evaluation.report import check_report, write_report
+
+    page = Path(arguments.report or out / "report")
+    log = Path(arguments.training_log) if arguments.training_log else None
+    is_reported = bool(arguments.report) or arguments.task == "report"
+    if is_reported:
+        check_report(page, log)
+    table = None if arguments.task == "report" else _appraise(arguments, out)
+    if table:
+        print(table.to_text())
+    if is_reported:
+        print("wrote", write_report(out, page, log), file=sys.stderr)
+    if table and arguments.fail_if_gap_below is not None:
+        from bassdiff.evaluation.tasks.ablation import check_gap
+
+        check_gap(table, arguments.fail_if_gap_below)
+
+
+def sweep(arguments: argparse.Namespace) -> None:
+    """Plays a set of mixes with every combination of settings, and compares them."""
+    from bassdiff.evaluation.tasks.sweep import parse_grid
+
+    arguments.grid = parse_grid(arguments.grid)
+    evaluate(arguments)
+
+
+def gallery(arguments: argparse.Namespace) -> None:
+    """Writes a page of examples to listen to: mixes, basses, and the sounds of references."""
+    from tqdm import tqdm
+
+    from bassdiff.data.sources import unplaced
+    from bassdiff.evaluation.clips import choose
+    from bassdiff.evaluation.tasks.gallery import gallery
+    from bassdiff.inference.generator import load
+
+    keep_programs()
+    generator = load(arguments.weights, arguments.adapter)
+    chosen = choose(_source(arguments), arguments.num_clips, arguments.clip_seconds)
+    songs = len({clip.song for clip in chosen.clips})
+    page = gallery(
+        generator,
+        chosen.clips,
+        Path(arguments.out),
+        f"weights {Path(arguments.weights).name} · {songs} songs of {unplaced(arguments.data)}, "
+        f"{arguments.split} · seeds from {arguments.seed}",
+        seed=arguments.seed,
+        overrides=_overrides(arguments),
+        progress=lambda items, label: tqdm(items, label, unit="example"),
+    )
+    print("wrote", page, file=sys.stderr)
+
+
+@resumable_job()
+def data(arguments: argparse.Namespace) -> None:
+    """Prepares sets of songs for training, and looks at them before they are trained on."""
+    arguments.task(arguments)
+
+
+def _listen(arguments: argparse.Namespace, out: Path) -> None:
+    from bassdiff.evaluation.listening import summarise, write_listening_page
+
+    if arguments.results:
+        print(json.dumps(summarise([Path(path) for path in arguments.results]), indent=1))
+        return
+    page = Path(arguments.page) if arguments.page else out / "listening"
+    systems = arguments.systems.split(",")
+    print("wrote", write_listening_page(out, page, systems, arguments.kind), file=sys.stderr)
+
+
+def _appraise(arguments: argparse.Namespace, out: Path) -> Table:
+    from tqdm import tqdm
+
+    from bassdiff.evaluation.tasks.run import Request, run
+
+    if arguments.fail_if_gap_below is not None and arguments.task != "ablation":
+        raise InputError("--fail-if-gap-below is a gate of ablation; ask for that task")
+    if bool(arguments.data) == bool(arguments.pairs):
+        raise InputError("name the songs to play to (--data), or finished pairs (--pairs)")
+    keep_programs()
+    optional = (
+        *("embedder", "bank", "training"),
+        *("sweep_clips", "num_songs", "segment_seconds", "grid"),
+    )
+    request = Request(
+        out=out,
+        data=arguments.data or f"pairs:{arguments.pairs}",
+        finished=bool(arguments.pairs),
+        source={"split": "all" if arguments.pairs else arguments.split, **rendering(arguments)},
+        num_clips=arguments.num_clips,
+        clip_seconds=arguments.clip_seconds,
+        seed=arguments.seed,
+        weights=arguments.weights,
+        adapter=arguments.adapter,
+        overrides=_overrides(arguments),
+        judge=arguments.judge,
+        **{name: getattr(arguments, name) for name in optional if hasattr(arguments, name)},
+    )
+    with contextlib.ExitStack() as bars:
+        # An error's sentence begins on a line of its own, not behind a bar.
+        return run(
+            arguments.task,
+            request,
+            lambda items, label: bars.enter_context(tqdm(items, label, leave=False)),
+        )
+
+
+def _source(arguments: argparse.Namespace, feel: bool = False, drums_alone: bool = False) -> Source:
+    from bassdiff.data.sources import open_source
+
+    return open_source(
+        arguments.data,
+        arguments.split,
+        **rendering(arguments),
+        feel=feel,
+        drums_alone=drums_alone,
+    )
+
+
+def _styles(arguments: argparse.Namespace) -> list[Style]:
+    from bassdiff.inference.inputs import Style
+
+    options = {"weight": arguments.style_weight, "start_seconds": arguments.style_from}
+    for name, values in zip(("--style-weight", "--style-from"), options.values(), strict=True):
+        if values and len(values) != len(arguments.style):
+            raise InputError(
+                f"{len(values)} values of {name} and {len(arguments.style)} of --style do not pair "
+                "up; give one for each or none"
+            )
+    if arguments.style_weight and len(set(arguments.style_from)) == len(arguments.style) > 1:
+        raise InputError(
+            "--style-weight blends styles that begin together, and these take turns; leave it out"
+        )
+    return [
+        Style(path, **{name: values[i] for name, values in options.items() if values})
+        for i, path in enumerate(arguments.style)
+    ]
+
+
+def _draft(arguments: argparse.Namespace) -> Draft | None:
+    from bassdiff.inference import inputs
+
+    if (arguments.edit is None) != (arguments.region is None):
+        raise InputError("--edit BASS and --region START:END need each other; give both")
+    if arguments.strength is not None and not (arguments.vary or arguments.retimbre):
+        raise InputError("--strength is of --vary or --retimbre; name a bass by one of them")
+    if arguments.edit:
+        return inputs.edit(arguments.edit, *arguments.region)
+    if arguments.continuing:
+        return inputs.continuation(arguments.continuing)
+    strength = {} if arguments.strength is None else {"strength": arguments.strength}
+    if arguments.vary:
+        return inputs.variation(arguments.vary, **strength)
+    if arguments.retimbre:
+        return inputs.retimbre(arguments.retimbre, **strength)
+    return None
+
+
+def _overrides(arguments: argparse.Namespace) -> dict[str, float | int | str]:
+    overrides = {field.name: getattr(arguments, field.name, None) for field in setting_fields()}
+    return {name: value for name, value in overrides.items() if value is not None}
+
+
+def read_config(spec: str, overrides: Sequence[str]) -> ConfigDict:
+    """Reads `FILE:SIZE` and applies `--config.key=value` overrides.
+
+    Raises:
+      InputError: If the file, the size or a key is unknown, or a value has the wrong type.
+    """
+    from absl import flags
+    from ml_collections import config_flags
+
+    path = Path(spec.partition(":")[0])
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such config file; configs/ holds ours")
+    # Flags of their own, so that nothing is shared with other users of absl.
+    values = flags.FlagValues()
+    words = ["bassdiff train", f"--config={spec}", *overrides]
+    config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=words)
+    try:
+        left = values(words)
+        config = values.config
+    except (flags.Error, KeyError, AttributeError, TypeError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        if isinstance(error, KeyError | AttributeError):
+            # They say no more than the name.
+            reason = f"there is no size or key {reason.strip(chr(34) + chr(39))!r}"
+        raise InputError(
+            f"the configuration {' '.join((spec, *overrides))} cannot be used ({reason}); "
+            "see the file for its sizes and keys"
+        ) from error
+    if len(left) > 1:
+        raise InputError(f"unknown argument {left[1]}; settings look like --config.key=value")
+    return config
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    from tqdm import tqdm
+
+    # Not into the middle of a progress bar.
+    tqdm.write(f"bassdiff: warning: {mend(str(message))}", file=sys.stderr)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
+    return arguments_of(
+        (generate, train, encode, release, evaluate, sweep, gallery, data), data_words
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

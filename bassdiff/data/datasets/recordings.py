@@ -1,0 +1,85 @@
+"""Recordings without stems, taken apart by a separator that the user brings."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from bassdiff.audio.io import SAMPLE_RATE_HZ, read_channels
+from bassdiff.data import roles
+from bassdiff.data.datasets.base import SongBuilder, SourceConfig
+from bassdiff.data.datasets.rules import Reading, Track, tracks_by_album, within_full_scale
+from bassdiff.data.separation import STEMS, Separator
+from bassdiff.runtime.errors import InputError
+from bassdiff.synthesis.stems import AUDIO_SUFFIXES
+
+MIN_SECONDS = 20.0
+# Of the song: how long a bass plays at the least, and of that, how long one pitch is heard.
+LEAST_BASS, LEAST_PITCHED = 0.25, 0.7
+# Below the song: a stem as quiet is what the separator left over of the others, the bass among
+# them, and no mix is to be made of that alone.
+LEFT_OVER_DB = -30.0
+
+
+class Recordings(SongBuilder):
+    """A folder of recorded songs, with or without sub-folders; held out as tracker modules are."""
+
+    name = "recordings"
+    DESCRIPTION = "Recordings of the user's own, taken apart by a separator."
+    BUILDER_CONFIGS: ClassVar[list[SourceConfig]] = []
+    BITS = 16
+    OPTIONS = frozenset({"separator", "max_seconds"})
+
+    def _tracks(self, folder: Path | None) -> list[Track]:
+        assert folder is not None
+        config = self.builder_config
+        if config.separator is None:
+            raise InputError(
+                f"{self.name}: say what takes the songs apart, by --separator FILE.onnx."
+            )
+        # What cannot take apart any song is told before the first.
+        _opened(config.separator)
+        return tracks_by_album(
+            folder,
+            AUDIO_SUFFIXES,
+            functools.partial(
+                read_recording, separator=config.separator, max_seconds=config.max_seconds
+            ),
+        )
+
+
+def read_recording(path: Path, name: str, separator: str, max_seconds: float | None) -> Reading:
+    """Takes a recording apart.
+
+    Args:
+      path: of the recording.
+      name: what the song is called.
+      separator: the ONNX file of a `Separator`.
+      max_seconds: longer songs are cut there.
+
+    Raises:
+      InputError: it cannot be read, is too short, or has no bass or nothing beside it.
+    """
+    channels = read_channels(path, max_seconds)
+    # The first two, or the only one twice.
+    stereo = channels[[0, min(1, len(channels) - 1)]]
+    if stereo.shape[1] < MIN_SECONDS * SAMPLE_RATE_HZ:
+        raise InputError(f"{name}: lasts less than {MIN_SECONDS:g} s.")
+    stems = _opened(separator).separate(stereo)
+    floor = float(np.std(stereo.mean(axis=0))) * 10 ** (LEFT_OVER_DB / 20)
+    stems = {stem: audio for stem, audio in stems.items() if float(audio.std()) > floor}
+    sound = roles.heard(stems["bass"]) if "bass" in stems else roles.SILENCE
+    if sound.sounds < LEAST_BASS or sound.pitched < LEAST_PITCHED:
+        raise InputError(f"{name}: no bass of one voice plays for a quarter of the song.")
+    if stems.keys() <= {"bass", "drums"}:
+        raise InputError(f"{name}: has nothing but a bass and drums.")
+    missing = [stem for stem in STEMS if stem not in stems]
+    return within_full_scale(name, stems, [f"without {stem}, next to silent" for stem in missing])
+
+
+@functools.lru_cache(maxsize=1)
+def _opened(separator: str) -> Separator:
+    return Separator(Path(separator))

@@ -1,0 +1,93 @@
+"""The compiled program that plays a batch: whoever plays, plays by it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from bassdiff.diffusion import request as requests
+from bassdiff.diffusion.denoiser import precondition
+from bassdiff.diffusion.request import LatentLayout, Request
+from bassdiff.diffusion.sampler import Trajectory
+from bassdiff.diffusion.types import Array, Cond, Guidance, PyTree, Solver
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1), donate_argnames="trajectory")
+def _advance(
+    model: nn.Module,
+    window: Guidance,
+    params: PyTree,
+    solver: Solver,
+    layout: LatentLayout,
+    request: Request,
+    trajectory: Trajectory,
+    first: Array,
+    last: Array,
+) -> Trajectory:
+    def network(x: Array, sigma: Array, cond: Cond) -> Array:
+        return model.apply({"params": params}, x, sigma, cond)
+
+    denoise = window(precondition(network))
+    return requests.play(denoise, solver, layout, request, trajectory, first, last)
+
+
+def generate_latents(
+    model: nn.Module,
+    params: PyTree,
+    window: Guidance,
+    solver: Solver,
+    layout: LatentLayout,
+    request: Request,
+    mesh: Mesh | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[np.ndarray]:
+    """Latents of a batch of basses.
+
+    One program serves all requests of one batch size, length, contrast and solver, whatever the
+    numbers in them. A row comes out the same in any batch, but for rounding.
+
+    Args:
+      model: The network.
+      params: Its parameters.
+      window: Through which it looks at long songs; `chain()` for none.
+      solver: See `diffusion/solvers.py`.
+      layout: Of the bass's latents.
+      request: What to play, padded to a length that programs are wanted for.
+      mesh: Devices that share the rows, along its axis `data`; None for one device.
+      progress: Called with (steps done, steps in all) after every step, which the host then waits
+        for; without it there is one call.
+
+    Returns:
+      `[frames, C]` float32 of every row.
+    """
+    num_rows = len(request.seed)
+    # Of the longest row: the others are done before.
+    steps = int(np.max(np.sum(np.asarray(request.levels) > 0.0, axis=1)))
+    if mesh is not None:
+        params, layout = jax.device_put((params, layout), NamedSharding(mesh, PartitionSpec()))
+        short = -num_rows % mesh.shape["data"]
+        filled = jax.tree.map(lambda leaf: np.concatenate([leaf, *[leaf[-1:]] * short]), request)
+        rows = NamedSharding(mesh, PartitionSpec("data"))
+        request = jax.device_put(filled, rows)
+    trajectory = requests.blank(solver, request)
+    for first, last in [(i, i + 1) for i in range(steps)] if progress else [(0, steps)]:
+        trajectory = _advance(
+            model,
+            window,
+            params,
+            solver,
+            layout,
+            request,
+            trajectory,
+            np.int32(first),
+            np.int32(last),
+        )
+        if progress is not None:
+            jax.block_until_ready(trajectory)
+            progress(last, steps)
+    return requests.rows_of(trajectory, request)[:num_rows]

@@ -1,0 +1,173 @@
+"""Songs that stand in two splits at once: what is learnt of one is then no proof on the other."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bassdiff.evaluation.inspection.fingerprint import Match, best_matches, fingerprint
+from bassdiff.evaluation.inspection.measures import pitched_sum
+from bassdiff.evaluation.inspection.songs import Progress, without
+from bassdiff.runtime.atomic import atomic_file
+from bassdiff.runtime.errors import InputError
+from bassdiff.synthesis.stems import Source
+
+# README.md beside this file says what it finds and what it takes for found.
+THRESHOLD = 0.6
+_QUANTILES = (0.5, 0.9, 0.99, 0.999, 1.0)
+_SHOWN_PAIRS = 40
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two songs that are taken for one.
+
+    Attributes:
+      first: name of a song of the first set.
+      second: name of a song of the second.
+      match: how alike they are, and where.
+    """
+
+    first: str
+    second: str
+    match: Match
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was found.
+
+    Attributes:
+      sets: what was compared, by name.
+      num_songs: how many songs of each could be compared.
+      threshold: least similarity of a pair.
+      pairs: the most alike first.
+      nearest: every song of the second set beside the most alike one of the first.
+      quantiles: similarity of all pairs, by quantile.
+      unreadable: (song, reason) of what could not be compared.
+    """
+
+    sets: tuple[str, str]
+    num_songs: tuple[int, int]
+    threshold: float
+    pairs: tuple[Pair, ...]
+    nearest: tuple[Pair, ...]
+    quantiles: dict[str, float]
+    unreadable: tuple[tuple[str, str], ...]
+
+    def to_json(self) -> str:
+        """The report for a file."""
+        values = dataclasses.asdict(self)
+        for name in ("pairs", "nearest"):
+            values[name] = [
+                {"first": p.first, "second": p.second, **p.match._asdict()}
+                for p in getattr(self, name)
+            ]
+        return json.dumps(values, indent=1) + "\n"
+
+    def to_text(self) -> str:
+        """The pairs for a terminal."""
+        first, second = self.num_songs
+        lines = [
+            f"{len(self.pairs)} pairs of songs are alike by {self.threshold} or more, among "
+            f"{first} of {self.sets[0]} and {second} of {self.sets[1]}"
+        ]
+        if self.pairs:
+            shown = self.pairs[:_SHOWN_PAIRS]
+            width = max(len(pair.first) for pair in shown)
+            lines += [
+                f"{pair.match.similarity:.2f}  {pair.first:{width}}  {pair.second}  "
+                f"({pair.match.semitones:+d} semitones, {pair.match.lag_seconds:+.1f} s)"
+                for pair in shown
+            ]
+        if len(self.pairs) > _SHOWN_PAIRS:
+            lines.append(f"... and {len(self.pairs) - _SHOWN_PAIRS} more")
+        lines += [f"not compared: {name}: {reason}" for name, reason in self.unreadable]
+        return "\n".join(lines)
+
+
+def find_duplicates(
+    first: Source,
+    second: Source | None,
+    sets: tuple[str, str],
+    progress: Progress,
+    roots: Sequence[str] = (),
+    threshold: float = THRESHOLD,
+) -> Report:
+    """Compares every song of one set with every song of another.
+
+    Args:
+      first: songs, usually those to train on.
+      second: others; every two songs of `first` are compared when None.
+      sets: what the two are called.
+      progress: wraps what takes long.
+      roots: folders that are left out of the paths of what cannot be read.
+      threshold: least similarity of a pair.
+
+    Raises:
+      InputError: one of the sets has no song that can be compared.
+    """
+    unreadable: list[tuple[str, str]] = []
+    names, songs = _fingerprints(first, sets[0], unreadable, progress, roots)
+    others, targets = names, songs
+    if second is not None:
+        others, targets = _fingerprints(second, sets[1], unreadable, progress, roots)
+    alike = np.full((len(songs), len(targets)), -1.0)
+    pairs, nearest = [], [Pair("", name, Match(-1.0, 0, 0.0, 1.0)) for name in others]
+    rows = best_matches(songs, targets)
+    for row in progress(range(len(songs)), "pairs"):
+        for column, match in enumerate(next(rows)):
+            if second is None and column <= row:
+                continue
+            alike[row, column] = match.similarity
+            pair = Pair(names[row], others[column], match)
+            if match.similarity >= threshold:
+                pairs.append(pair)
+            if match.similarity > nearest[column].match.similarity:
+                nearest[column] = pair
+    compared = alike[alike > -1.0]
+    return Report(
+        sets,
+        (len(songs), len(targets)),
+        threshold,
+        tuple(sorted(pairs, key=lambda pair: -pair.match.similarity)),
+        tuple(pair for pair in nearest if pair.first),
+        {f"{q:g}": float(np.quantile(compared, q)) for q in _QUANTILES if len(compared)},
+        tuple(unreadable),
+    )
+
+
+def write_report(path: Path, report: Report) -> None:
+    """Writes the report whole or not at all."""
+    with atomic_file(path) as file:
+        file.write(report.to_json().encode())
+
+
+def _fingerprints(
+    source: Source,
+    name: str,
+    unreadable: list[tuple[str, str]],
+    progress: Progress,
+    roots: Sequence[str],
+) -> tuple[Sequence[str], list[np.ndarray]]:
+    names, songs = [], []
+    for index in progress(range(len(source)), name):
+        try:
+            stems = source[index]
+            print_ = fingerprint(pitched_sum(stems), stems.sample_rate_hz)
+            if not print_.any():
+                raise InputError("nothing in it has a pitch")
+        except InputError as error:
+            unreadable.append((source.names[index], without(roots, str(error))))
+            continue
+        names.append(stems.name)
+        songs.append(print_)
+    if not songs:
+        reason = unreadable[-1][1] if unreadable else "there are none"
+        raise InputError(f"none of the songs of {name} can be compared; last: {reason}")
+    return names, songs

@@ -1,0 +1,141 @@
+"""Reads what `bassdiff evaluate --out DIR` left: tables of results, and the clips played."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bassdiff.audio.io import SAMPLE_RATE_HZ, read_mono
+from bassdiff.evaluation.clips import MIX
+from bassdiff.metrics.table import Table, parse_table
+from bassdiff.runtime.errors import InputError
+
+# In the order in which a reader asks.
+TASKS = (
+    *("music", "matching", "distances", "memorisation", "style", "longform", "codec"),
+    *("ablation", "sweep"),
+)
+_REMEDY = "make it with `bassdiff evaluate music --out DIR`"
+
+
+@dataclass(frozen=True)
+class PlayedClip:
+    """A clip of an evaluation folder: a mix, and the bass of each system that played to it.
+
+    Attributes:
+      name: unique; the name of its folder.
+      song: the song's name.
+      start_seconds: where in the song it begins.
+      seconds: how long it is.
+      folder: where its audio files are.
+    """
+
+    name: str
+    song: str
+    start_seconds: float
+    seconds: float
+    folder: Path
+
+    def systems(self) -> list[str]:
+        """Names of all that played a bass to this clip, sorted."""
+        return sorted(path.stem for path in self.folder.glob("*.flac") if path.stem != MIX)
+
+    def read(self, name: str, max_seconds: float) -> np.ndarray:
+        """The beginning of the mix, or of a system's bass.
+
+        Args:
+          name: a system, or `MIX`.
+          max_seconds: no more than this much.
+
+        Returns:
+          `[N]` float32 at 44.1 kHz, at the level at which basses are added to mixes.
+
+        Raises:
+          InputError: the file is missing or no audio.
+        """
+        return read_mono(self.folder / f"{name}.flac")[: round(max_seconds * SAMPLE_RATE_HZ)]
+
+
+@dataclass(frozen=True)
+class EvaluationFolder:
+    """All of a folder but its audio.
+
+    Attributes:
+      about: the weights, data, settings and version behind the results.
+      tables: by file name without its suffix, in the order of `TASKS`; at least one. A task
+        done in several ways has several, as `distances` by another embedder.
+      clips: in order; empty if none were kept.
+    """
+
+    about: dict[str, Any]
+    tables: dict[str, Table]
+    clips: list[PlayedClip]
+
+
+def read_folder(folder: Path) -> EvaluationFolder:
+    """Reads an evaluation folder.
+
+    Raises:
+      InputError: it has no `about.json` or no results, or a file in it is unreadable.
+    """
+    if not (folder / "about.json").is_file():
+        raise InputError(f"{folder}: holds no about.json, so it is no evaluation; {_REMEDY}.")
+    about = _read_json(folder / "about.json")
+    if not isinstance(about, dict):
+        raise InputError(f"{folder / 'about.json'}: is no JSON object; {_REMEDY}.")
+    paths = [
+        path
+        for task in TASKS
+        for path in (folder / f"{task}.json", *sorted(folder.glob(f"{task}-*.json")))
+        if path.is_file()
+    ]
+    tables = {path.stem: parse_table(_read_text(path), str(path)) for path in paths}
+    if not tables:
+        names = ", ".join(f"{task}.json" for task in TASKS)
+        raise InputError(f"{folder}: holds none of the results {names}; {_REMEDY}.")
+    has_clips = (folder / "clips.json").is_file()
+    return EvaluationFolder(about, tables, read_clips(folder) if has_clips else [])
+
+
+def read_clips(folder: Path) -> list[PlayedClip]:
+    """Reads the list of an evaluation folder's clips.
+
+    Raises:
+      InputError: there is none, or it is unreadable.
+    """
+    path = folder / "clips.json"
+    if not path.is_file():
+        raise InputError(f"{folder}: holds no clips.json, so no clips to play; {_REMEDY}.")
+    try:
+        return [
+            PlayedClip(
+                name=str(clip["name"]),
+                song=str(clip["song"]),
+                start_seconds=float(clip["start_seconds"]),
+                seconds=float(clip["seconds"]),
+                folder=folder / "clips" / str(clip["name"]),
+            )
+            for clip in _read_json(path)
+        ]
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: is no list of clips; {_REMEDY}.") from error
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); {_REMEDY}.") from error
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(_read_text(path))
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}: is not JSON ({error}); {_REMEDY}.") from error

@@ -1,0 +1,196 @@
+"""What every question shares: the clips, who plays to them, and the folder that keeps it all."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from bassdiff.audio.io import SAMPLE_RATE_HZ, loudness_lufs, match_loudness
+from bassdiff.data.mixing import BASS_LUFS
+from bassdiff.evaluation import baselines
+from bassdiff.evaluation.clips import Clip
+from bassdiff.evaluation.result_cache import Takes
+from bassdiff.inference.generator import SILENCE_LUFS, BassGenerator
+from bassdiff.metrics.music import HeardMix, derangement, hear_mix
+from bassdiff.pretrained.judge import Panel
+from bassdiff.runtime.errors import InputError
+from bassdiff.synthesis.stems import Source
+
+# As `tqdm(items, description)`: gives the items back one by one.
+Progress: TypeAlias = Callable[[Iterable[Any], str], Iterable[Any]]
+MODEL = "model"
+
+
+@dataclass(frozen=True)
+class EvaluationContext:
+    """A generator before an audience.
+
+    Attributes:
+      generator: who plays.
+      source: the songs, for other keys and whole lengths.
+      clips: what is played to.
+      takes: where everything is kept.
+      seed: the first clip's; the others count up.
+      overrides: settings of the generator that differ from its weights' defaults.
+      spare: other clips, to make a reference set of.
+      num_skipped: songs in which no clip was found.
+      judge: the matching models, if there are any.
+      progress: wraps what takes long, as `tqdm(items, description)` does.
+    """
+
+    generator: BassGenerator
+    source: Source
+    clips: Sequence[Clip]
+    takes: Takes
+    seed: int
+    overrides: dict[str, Any] = field(default_factory=dict)
+    spare: Sequence[Clip] = ()
+    num_skipped: int = 0
+    judge: Panel | None = None
+    progress: Progress = lambda items, _: items
+
+    @property
+    def songs(self) -> list[str]:
+        """The song of every clip."""
+        return [clip.song for clip in self.clips]
+
+    @property
+    def other_songs(self) -> list[str]:
+        """For every clip the song that `shuffled` takes instead."""
+        return [self.songs[number] for number in derangement(self.songs)]
+
+    def first(self, num_clips: int) -> EvaluationContext:
+        """The same with fewer clips, for questions that take many basses of each.
+
+        Raises:
+          InputError: they are of one song, with nothing to compare it with.
+        """
+        clips = self.clips[:num_clips]
+        if len({clip.song for clip in clips}) < 2:
+            raise InputError(f"--sweep-clips {num_clips} leaves clips of one song; ask for more")
+        return dataclasses.replace(self, clips=clips)
+
+    def require_true(self) -> None:
+        """Checks, before anything is played, that every clip's true bass is known.
+
+        Raises:
+          InputError: one is not.
+        """
+        for clip in self.clips:
+            _ = clip.true_bass
+
+    def heard_mixes(self) -> list[HeardMix]:
+        """What the measures need of every clip's mix."""
+        return [
+            hear_mix(clip.mix, clip.annotation, clip.drums, clip.bass, self.judge)
+            for clip in self.progress(self.clips, "mixes")
+        ]
+
+    def model(self, number: int) -> np.ndarray:
+        """The bass under test of clip `number`: a finished one, or this generator's own."""
+        clip = self.clips[number]
+        if (finished := clip.finished) is not None:
+            return self.takes.take(clip, MODEL, lambda: finished)
+        return self.variation(number, MODEL)
+
+    def true(self, number: int) -> np.ndarray:
+        """The true bass of clip `number`; InputError where it is not known."""
+        clip = self.clips[number]
+        return self.takes.take(clip, "true", lambda: clip.true_bass)
+
+    def codec(self, number: int) -> np.ndarray:
+        """The bass codec's round trip of the true bass of clip `number`."""
+        return self.takes.take(
+            self.clips[number], "codec", lambda: self.round_trip(self.clips[number].true_bass)
+        )
+
+    def transposed(self, number: int) -> np.ndarray:
+        """The true bass of clip `number`, 1 to 6 semitones higher or lower.
+
+        It is played from the score where there is one; finished pairs are recordings.
+        """
+        clip = self.clips[number]
+        semitones = baselines.other_key(clip.index)
+
+        def play() -> np.ndarray:
+            if clip.finished is not None:
+                return baselines.pitch_shifted(clip.true_bass, semitones)
+            # Rendering a song takes longer than all its clips: they share one.
+            bass = self.source.transposed(clip.index, semitones).bass
+            for other in self.clips:
+                if other.index == clip.index:
+                    self.takes.keep(other, "transposed", other.cut_from(bass))
+            return clip.cut_from(bass)
+
+        return self.takes.take(clip, "transposed", play)
+
+    def late(self, number: int) -> np.ndarray:
+        """The true bass of clip `number`, half a beat late."""
+        clip = self.clips[number]
+        return self.takes.take(
+            clip, "late", lambda: baselines.half_a_beat_late(clip.true_bass, clip)
+        )
+
+    def follower(self, number: int) -> np.ndarray:
+        """What a rule plays to clip `number`."""
+        clip = self.clips[number]
+        return self.takes.take(clip, "follower", lambda: baselines.follower(clip))
+
+    def shuffled(self, number: int) -> np.ndarray:
+        """The true bass of another song than clip `number`'s."""
+        return self.true(derangement(self.songs)[number])
+
+    def silence(self, number: int) -> np.ndarray:
+        """No bass to clip `number`."""
+        return np.zeros_like(self.clips[number].mix)
+
+    def variation(
+        self,
+        number: int,
+        name: str,
+        mix_of: Callable[[int], np.ndarray] | None = None,
+        **changes: Any,
+    ) -> np.ndarray:
+        """What the generator plays to clip `number`, kept as `name`.
+
+        Args:
+          number: of the clip.
+          name: of the system.
+          mix_of: makes another mix to listen to; called only if it has not been played yet.
+          **changes: settings that differ.
+        """
+        clip = self.clips[number]
+
+        def play() -> np.ndarray:
+            return self.generator.generate(
+                clip.mix if mix_of is None else mix_of(number),
+                SAMPLE_RATE_HZ,
+                seed=self.seed + number,
+                **{**self.overrides, **changes},
+            )
+
+        return self.takes.take(clip, name, play)
+
+    def round_trip(self, bass: np.ndarray) -> np.ndarray:
+        """The bass codec's reconstruction `[N]`, at the level of the original."""
+        loudness = loudness_lufs(bass, SAMPLE_RATE_HZ)
+        if loudness <= SILENCE_LUFS:
+            return np.zeros_like(bass)
+        back = self.generator.round_trip(match_loudness(bass, SAMPLE_RATE_HZ, BASS_LUFS))
+        return back * np.float32(10.0 ** ((loudness - BASS_LUFS) / 20.0))
+
+    def about(self, **more: Any) -> dict[str, Any]:
+        """What a table says of its origin."""
+        seeds = [self.seed, self.seed + len(self.clips) - 1]
+        return {
+            "num_clips": len(self.clips),
+            "num_songs": len(set(self.songs)),
+            "skipped_songs": self.num_skipped,
+            "seeds": seeds,
+            **self.takes.about,
+            **more,
+        }

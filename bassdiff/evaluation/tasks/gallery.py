@@ -1,0 +1,83 @@
+"""A page of examples: what is generated to mixes, by itself and in the sound of a reference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bassdiff.audio.io import SAMPLE_RATE_HZ
+from bassdiff.evaluation.clips import Clip
+from bassdiff.evaluation.tasks.context import Progress
+from bassdiff.evaluation.webpage import matching_gains, mixdown, mp3_uri, picture_uri, write_page
+from bassdiff.inference.generator import BassGenerator
+from bassdiff.metrics.music import derangement
+from bassdiff.runtime.atomic import check_folder
+
+
+def gallery(
+    generator: BassGenerator,
+    clips: Sequence[Clip],
+    out: Path,
+    facts: str,
+    *,
+    seed: int = 0,
+    overrides: dict[str, Any] | None = None,
+    progress: Progress = lambda items, _: items,
+) -> Path:
+    """Plays to every clip, and once more in the sound of another song's bass, and writes a page.
+
+    Args:
+      generator: Who plays.
+      clips: Of two songs or more, with their true basses; see `clips.choose`.
+      out: The folder to put `index.html` into, made if it is missing.
+      facts: What the page says of its making.
+      seed: Of the first clip; the others count up.
+      overrides: Settings that differ from the weights' defaults.
+      progress: Wraps the clips, as `tqdm(items, description)` does.
+
+    Returns:
+      The page's path.
+
+    Raises:
+      InputError: A true bass is not known, a setting cannot be used, or the page cannot be
+        written.
+    """
+    check_folder(out)
+    references = [clips[number] for number in derangement([clip.song for clip in clips])]
+    sounds = [reference.true_bass for reference in references]
+    items = []
+    for number in progress(range(len(clips)), "examples"):
+        how = {"seed": seed + number, **(overrides or {})}
+        mix = clips[number].mix
+        bass = generator.generate(mix, SAMPLE_RATE_HZ, **how)
+        styled = generator.generate(mix, SAMPLE_RATE_HZ, style=sounds[number], **how)
+        items.append(_example(clips[number], references[number].song, bass, styled, sounds[number]))
+    return write_page(out, "gallery.html", items=items, facts=facts)
+
+
+def _example(
+    clip: Clip, reference: str, bass: np.ndarray, styled: np.ndarray, sound: np.ndarray
+) -> dict[str, Any]:
+    """One clip as `clip.html` shows it: its own mixdowns equally loud, parts as loud as in them."""
+    together = mixdown(clip.mix, bass), mixdown(clip.mix, styled)
+    plain, in_style = matching_gains(together)
+    (alone,) = matching_gains([sound])
+    sounds = {
+        "mix": plain * clip.mix,
+        "bass": plain * bass,
+        "mix + bass": plain * together[0],
+        f"style reference: {reference}": alone * sound,
+        "bass in that sound": in_style * styled,
+        "mix + bass in that sound": in_style * together[1],
+    }
+    return {
+        "clip": {"song": clip.song, "start_seconds": clip.start_samples / SAMPLE_RATE_HZ},
+        "shortened": "",
+        "rank": "",
+        "scores": [],
+        "sounds": [(label, mp3_uri(signal)) for label, signal in sounds.items()],
+        "picture": picture_uri(clip.mix, bass),
+    }

@@ -1,0 +1,132 @@
+"""Does the bass follow the mix? The system beside true, broken and rule-made basses."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import numpy as np
+
+from bassdiff.audio.pitch import pitch_agreement
+from bassdiff.evaluation import baselines
+from bassdiff.evaluation.tasks.context import MODEL, EvaluationContext
+from bassdiff.metrics.music import (
+    COLUMNS,
+    HeardBass,
+    HeardMix,
+    Judge,
+    derangement,
+    hear_bass,
+    score_clips,
+)
+from bassdiff.metrics.table import Column, Row, Score, Table, ratio_score
+from bassdiff.runtime.errors import UnusableSong
+from bassdiff.synthesis.stems import Source
+
+PITCH_KEPT = Column(
+    "pitch_kept",
+    "codec keeps the pitch",
+    "share of the true bass's pitched frames that are within 25 cents after the codec's round trip",
+    digits=3,
+)
+LABELS = {
+    MODEL: "bassdiff",
+    "true": "true bass",
+    "codec": "codec of the true bass",
+    "shuffled": "another song's bass",
+    "transposed": "true bass in another key",
+    "follower": "rule: low chroma at onsets",
+    "silence": "silence",
+}
+
+Bank = list[tuple[np.ndarray, np.ndarray]]
+
+
+def music(context: EvaluationContext, bank: Source | None = None, bank_name: str = "") -> Table:
+    """Scores the system and its anchors with every measure of `evaluation/music.py`.
+
+    Args:
+      context: clips and players.
+      bank: songs whose basses the nearest is looked for among; no such row when None, nor
+        without a matching model.
+      bank_name: what the bank is called.
+    """
+    judge = context.judge
+    labels = {
+        **LABELS,
+        "late": f"true bass {baselines.lateness(context.clips)} late",
+        "nearest": f"nearest bass of {bank_name}",
+    }
+    mixes = context.heard_mixes()
+    systems: dict[str, Callable[[int], np.ndarray]] = {MODEL: context.model}
+    if all(clip.bass is not None for clip in context.clips):
+        systems |= {
+            "true": context.true,
+            "codec": context.codec,
+            "transposed": context.transposed,
+            "late": context.late,
+        }
+    systems["follower"] = context.follower
+    if bank is not None and judge is not None:
+        # Not where all that was found in it is there already.
+        basses = functools.cache(lambda: _embedded(bank, judge, context))
+        systems["nearest"] = functools.partial(_nearest, context, mixes, basses, judge.hop_samples)
+    systems["silence"] = context.silence
+
+    heard: dict[str, list[HeardBass]] = {}
+    kept: list[tuple[float, int]] = []
+    for name, play in systems.items():
+        heard[name] = []
+        for number in context.progress(range(len(context.clips)), labels[name]):
+            bass = play(number)
+            heard[name].append(hear_bass(bass, judge))
+            if name == "codec":
+                agreement = pitch_agreement(context.true(number), bass)
+                kept.append((agreement.within_25_cents, agreement.num_frames))
+    rows = []
+    for name, basses_heard in heard.items():
+        scores = score_clips(mixes, basses_heard, context.songs)
+        if name == "codec":
+            scores["pitch_kept"] = _kept(kept, context.songs)
+        rows.append(Row(name, labels[name], "system" if name == MODEL else "anchor", scores))
+    reference = "true" if "true" in heard else MODEL
+    others = [heard[reference][number] for number in derangement(context.songs)]
+    shuffled = score_clips(mixes, others, context.songs, context.other_songs)
+    rows.append(Row("shuffled", LABELS["shuffled"], "anchor", shuffled))
+    return Table(
+        "music",
+        "Does the bass follow the mix?",
+        context.about(bank_songs=None if bank is None else len(bank)),
+        (*COLUMNS, PITCH_KEPT),
+        tuple(rows),
+    )
+
+
+def _nearest(
+    context: EvaluationContext,
+    mixes: list[HeardMix],
+    bank: Callable[[], Bank],
+    hop_samples: int,
+    number: int,
+) -> np.ndarray:
+    clip, vectors = context.clips[number], mixes[number].vectors
+    assert vectors is not None
+    return context.takes.take(
+        clip, "nearest", lambda: baselines.nearest(vectors, bank(), len(clip.mix), hop_samples)
+    )
+
+
+def _embedded(bank: Source, judge: Judge, context: EvaluationContext) -> Bank:
+    basses = []
+    for index in context.progress(range(len(bank)), "bank"):
+        try:
+            bass = bank[index].bass
+        except UnusableSong:
+            continue
+        basses.append((bass, judge.bass_vectors(bass)))
+    return basses
+
+
+def _kept(kept: list[tuple[float, int]], songs: list[str]) -> Score:
+    share, frames = (np.array(column, float) for column in zip(*kept, strict=True))
+    return ratio_score(share * frames, frames, songs)

@@ -1,0 +1,239 @@
+"""From what a musician hands in to what sampling starts from: styles and drafts as latents."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from bassdiff.audio.io import SAMPLE_RATE_HZ, loudness_lufs, match_loudness, read_mono, resample
+from bassdiff.data.mixing import BASS_LUFS
+from bassdiff.diffusion.noise_range import SIGMA_MAX
+from bassdiff.diffusion.request import MAX_SECTIONS
+from bassdiff.diffusion.settings import Sampling
+from bassdiff.inference.inputs import SPLICE_SECONDS, Draft, Recording, Style, section_shares
+from bassdiff.models.features import LATENT_HOP
+from bassdiff.pretrained.codec import Codec
+from bassdiff.runtime.errors import InputError
+
+MIN_STYLE_SECONDS = 0.5
+MAX_CHANNELS = 64
+SILENCE_LUFS = -70.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Grounding:
+    """The sound to play in, as latents.
+
+    Attributes:
+      style: `[S, C]` mean of the references' normalised latents where they sound.
+      spread: `[S, C]` their standard deviation.
+      sections: `[T, S]` how much of a frame is in which reference's sound.
+      strength: 0 where there is no reference.
+    """
+
+    style: np.ndarray
+    spread: np.ndarray
+    sections: np.ndarray
+    strength: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """Where sampling starts, as latents.
+
+    Attributes:
+      known: `[T, C]` normalised latents of a draft.
+      keep: `[T, C]`, 1 where they are kept.
+      sigma_max: The noise level that they are taken up to.
+      gain: Factor from the level at which codecs hear basses to the draft's own.
+      free_seconds: The stretch outside which all is kept, if there is one.
+    """
+
+    known: np.ndarray
+    keep: np.ndarray
+    sigma_max: float = SIGMA_MAX
+    gain: float = 1.0
+    free_seconds: tuple[float, float] | None = None
+
+
+class Preparation:
+    """Hears references and drafts as the bass codec does."""
+
+    def __init__(self, codec: Codec) -> None:
+        self._codec = codec
+        # The reference lends its sound, not its notes.
+        self._timbre = codec.sound_channels
+
+    def grounding(
+        self,
+        style: Recording | Sequence[Style] | None,
+        sample_rate_hz: int,
+        sampling: Sampling,
+        num_frames: int,
+        mix_seconds: float = float("inf"),
+    ) -> Grounding:
+        """The sound of references; without any its strength is 0.
+
+        Raises:
+          InputError: If a style cannot be heard, begins after the mix has ended, or is one of too
+            many that take turns.
+        """
+        styles = _styles(style)
+        starts = sorted({reference.start_seconds for reference in styles})
+        if starts and starts[-1] >= mix_seconds:
+            raise InputError(
+                f"a style takes over at {starts[-1]:g} s and the mix lasts {mix_seconds:.1f} s; "
+                "let it begin earlier"
+            )
+        if len(starts) > MAX_SECTIONS:
+            raise InputError(f"{len(starts)} styles take turns; name {MAX_SECTIONS} at most")
+        # Of one size whatever is asked, so that one program serves it.
+        mean = np.zeros((MAX_SECTIONS, self._codec.num_channels), np.float32)
+        spread = np.ones_like(mean)
+        weights = np.zeros(MAX_SECTIONS)
+        for reference in styles:
+            section = starts.index(reference.start_seconds)
+            weights[section] += reference.weight
+            share = np.float32(reference.weight / weights[section])
+            own_mean, own_spread = self.style_latents(reference.recording, sample_rate_hz)
+            mean[section] += share * (own_mean - mean[section])
+            spread[section] += share * (own_spread - spread[section])
+        if sampling.grounding == "replacement" and len(starts) > 1:
+            raise InputError("styles that take turns need --grounding mean or moments")
+        padding = np.full(MAX_SECTIONS - max(1, len(starts)), np.inf)
+        times = (np.arange(num_frames) + 0.5) * LATENT_HOP / SAMPLE_RATE_HZ
+        sections = section_shares(np.concatenate([starts or [0.0], padding]), times)
+        return Grounding(mean, spread, sections, sampling.style_strength if styles else 0.0)
+
+    def style_latents(self, style: Recording, sample_rate_hz: int) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation `[C]` of a bass recording's latents where it sounds.
+
+        Raises:
+          InputError: If the recording cannot be read or has no sound.
+        """
+        name, wave = _heard("the style reference", style, sample_rate_hz)
+        if len(wave) < MIN_STYLE_SECONDS * SAMPLE_RATE_HZ:
+            raise InputError(
+                f"{name} is {len(wave) / SAMPLE_RATE_HZ:.3f} s long; give a style reference of "
+                f"{MIN_STYLE_SECONDS} s at least"
+            )
+        latents = self._codec.encode(match_loudness(wave, SAMPLE_RATE_HZ, BASS_LUFS))
+        sounding = self._codec.sounding
+        share = np.clip(latents @ sounding.weights + sounding.offset, 0.0, 1.0) + 1e-4
+        mean = np.average(latents, axis=0, weights=share)
+        variance = np.average(np.square(latents - mean), axis=0, weights=share)
+        return mean.astype(np.float32), np.sqrt(variance).astype(np.float32)
+
+    def start(self, draft: Draft, sample_rate_hz: int, num_samples: int) -> Start:
+        """A draft as latents, as long as a mix of `num_samples` at 44.1 kHz.
+
+        Raises:
+          InputError: If the draft cannot be read, has no sound or does not fit the mix.
+        """
+        name, wave = _heard("the bass", draft.bass, sample_rate_hz)
+        length, seconds = len(wave) / SAMPLE_RATE_HZ, num_samples / SAMPLE_RATE_HZ
+        if len(wave) > num_samples + SAMPLE_RATE_HZ // 10:
+            raise InputError(
+                f"{name} lasts {length:.1f} s and the mix {seconds:.1f} s; cut it to the mix"
+            )
+        wave = np.pad(wave[:num_samples], (0, max(0, num_samples - len(wave))))
+        loudness = loudness_lufs(wave, SAMPLE_RATE_HZ)
+        gain = 10.0 ** ((loudness - BASS_LUFS) / 20.0)
+        known = self._codec.encode(wave / np.float32(gain))
+        keep = np.zeros_like(known)
+        free = None
+        if draft.free_seconds is not None:
+            start, end = draft.free_seconds
+            start = length if start is None else start
+            free = start, end
+            if start >= seconds:
+                raise InputError(
+                    f"what is to be played begins at {start:.1f} s and the mix lasts "
+                    f"{seconds:.1f} s; begin earlier"
+                )
+            if length < seconds - 0.1 and end < seconds:
+                warnings.warn(
+                    f"{name} lasts {length:.1f} s and the mix {seconds:.1f} s; beyond it and the "
+                    "region, the bass is silent",
+                    stacklevel=3,
+                )
+            times = (np.arange(len(known)) + 0.5) * LATENT_HOP / SAMPLE_RATE_HZ
+            keep[(times < start) | (times >= end)] = 1.0
+        if draft.keep_notes:
+            if not np.any(self._timbre == 0.0):
+                raise InputError("these weights' codec has no pitch channels to keep notes in")
+            keep[:, self._timbre == 0.0] = 1.0
+        return Start(known, keep, draft.sigma_max, gain, free)
+
+    def spliced(self, bass: np.ndarray, start: Start) -> np.ndarray:
+        """What is kept, sample by sample: an oscillator would go on in another phase.
+
+        Args:
+          bass: `[N]` at 44.1 kHz, decoded from what was sampled.
+          start: The draft that it was sampled from.
+        """
+        if start.free_seconds is None:
+            return bass
+        kept = self._codec.decode(start.known)[: len(bass)]
+        times = np.arange(len(bass)) / SAMPLE_RATE_HZ
+        begin, end = start.free_seconds
+        rising = np.clip((times - begin) / SPLICE_SECONDS, 0.0, 1.0)
+        falling = np.clip((end - times) / SPLICE_SECONDS, 0.0, 1.0)
+        share = np.minimum(rising, falling).astype(np.float32)
+        return kept + share * (bass - kept)
+
+
+def _styles(style: Recording | Sequence[Style] | None) -> list[Style]:
+    if style is None:
+        return []
+    if isinstance(style, (str, Path, np.ndarray)):
+        return [Style(style)]
+    return list(style)
+
+
+def _heard(name: str, recording: Recording, sample_rate_hz: int) -> tuple[str, np.ndarray]:
+    """What to call a recording, and its samples `[N]` at 44.1 kHz."""
+    if isinstance(recording, (str, Path)):
+        name, wave = str(recording), read_mono(recording, SAMPLE_RATE_HZ)
+    else:
+        rate_hz = whole_rate(sample_rate_hz)
+        wave = resample(mono(name, recording), rate_hz, SAMPLE_RATE_HZ)
+    if len(wave) >= MIN_STYLE_SECONDS * SAMPLE_RATE_HZ and (
+        loudness_lufs(wave, SAMPLE_RATE_HZ) <= SILENCE_LUFS
+    ):
+        raise InputError(f"{name} has no sound; give a recording of a bass playing")
+    return name, wave
+
+
+def mono(name: str, samples: np.ndarray) -> np.ndarray:
+    """`[N]` or `[N, channels]` samples as `[N]` float32.
+
+    Raises:
+      InputError: They are not finite floats of such a shape; the sentence calls them `name`.
+    """
+    values = np.asarray(samples)
+    if not np.issubdtype(values.dtype, np.floating):
+        raise InputError(
+            f"{name} has samples of type {values.dtype}; give floats whose full scale is 1"
+        )
+    wave = values.astype(np.float32)
+    wide = wave.ndim == 2 and wave.shape[1] > max(MAX_CHANNELS, wave.shape[0])
+    if wave.ndim not in (1, 2) or not wave.size or wide:
+        raise InputError(
+            f"{name} has samples of shape {wave.shape}; give [N], or [N, channels] with time first"
+        )
+    wave = wave.mean(axis=1) if wave.ndim == 2 else wave
+    if not np.all(np.isfinite(wave)):
+        raise InputError(f"{name} holds values that are not finite; export it again")
+    return wave
+
+
+def whole_rate(sample_rate_hz: float) -> int:
+    """A sample rate as an integer; InputError if it is none."""
+    if not (sample_rate_hz > 0 and sample_rate_hz == int(sample_rate_hz)):
+        raise InputError(f"the sample rate is {sample_rate_hz} Hz; give a positive whole number")
+    return int(sample_rate_hz)

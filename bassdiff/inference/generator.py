@@ -1,0 +1,415 @@
+"""The generator: mix audio in, bass audio out."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from bassdiff.audio.io import SAMPLE_RATE_HZ, loudness_lufs, resample
+from bassdiff.audio.pitchedness import pitchless
+from bassdiff.data.mixing import BASS_LUFS, MIX_LUFS
+from bassdiff.diffusion.generation import generate_latents
+from bassdiff.diffusion.noise_range import SIGMA_MAX
+from bassdiff.diffusion.request import Request, stack
+from bassdiff.diffusion.sampling import make_guidance, make_solver, make_window, noise_levels
+from bassdiff.diffusion.settings import MAX_STEPS, Sampling
+from bassdiff.inference.conditioning import (
+    SILENCE_LUFS,
+    Grounding,
+    Preparation,
+    Start,
+    mono,
+    whole_rate,
+)
+from bassdiff.inference.inputs import Draft, Recording, Style, check_length, check_seed
+from bassdiff.models.features import LATENT_HOP
+from bassdiff.pretrained.codec import Codec
+from bassdiff.pretrained.release import Weights, load_weights
+from bassdiff.runtime.compilation_cache import keep_programs
+from bassdiff.runtime.errors import InputError
+
+# Lengths, in latent frames, that the sampler is compiled for: 25 s, 30 s, 40 s, 53 s, 71 s, ... At
+# most 35 % is added to a song of 19 s or more; shorter ones share a program, which costs less than
+# compiling for each. Beyond ten minutes songs are heard in windows, and padding costs nothing.
+FRAME_BUCKETS = (
+    *(544, 640, 864, 1152, 1536, 2048, 2720, 3648, 4864, 6496, 8640, 10656, 13824),
+    *(41472, 77824),
+)
+SILENT_DB = 30.0
+ODD_LEVEL_DB = 10.0
+
+# What is done, how much of it, and of how much.
+Progress = Callable[[str, int, int], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """One bass to play, in Python.
+
+    Attributes:
+      mix: `[N]` or `[N, channels]` floats whose full scale is 1, 1 s to 1 h.
+      sample_rate_hz: Its rate, in Hz.
+      style: A bass recording whose sound to take: a file, or samples `[N]` or `[N, channels]` at
+        the mix's rate; or several as `Style`s, to blend or to take turns. None leaves the sound
+        to the model.
+      draft: A bass to edit, continue, vary or give another sound; see `material.py`.
+      seed: The same seed gives the same bass.
+      sampling: Settings; the weights' defaults when None.
+    """
+
+    mix: np.ndarray
+    sample_rate_hz: int
+    style: Recording | Sequence[Style] | None = None
+    draft: Draft | None = None
+    seed: int = 0
+    sampling: Sampling | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class _Heard:
+    """A task whose mix has been read.
+
+    Attributes:
+      sampling: Its settings.
+      wave: `[N]` the mix at 44.1 kHz.
+      gain: Factor to the level at which codecs hear mixes.
+      num_samples: Of the mix at its own rate.
+      sample_rate_hz: That rate.
+      start: Where sampling starts.
+      grounding: Its sound.
+      held: `[T]` bool, where one note is held.
+      seed: Of the noise.
+    """
+
+    sampling: Sampling
+    wave: np.ndarray
+    gain: float
+    num_samples: int
+    sample_rate_hz: int
+    start: Start | None
+    grounding: Grounding
+    held: np.ndarray
+    seed: int
+
+
+class BassGenerator:
+    """A mix codec's encoder, a denoiser and a bass codec, ready to play.
+
+    Build one with `bassdiff.load`. All calls with songs of similar length share one compiled
+    program per solver, guidance and grounding, whatever the other settings.
+    """
+
+    def __init__(self, weights: Weights) -> None:
+        self._unet = weights.unet
+        self._params = jax.device_put(weights.unet.params)
+        self.mix_codec = Codec(weights.mix_codec)
+        self.bass_codec = Codec(weights.bass_codec)
+        self._preparation = Preparation(self.bass_codec)
+        self._layout = self.bass_codec.layout
+        devices = np.asarray(jax.local_devices())
+        self._mesh = Mesh(devices, ("data",)) if len(devices) > 1 else None
+        self.defaults = Sampling.of_weights(weights.unet.bindings)
+
+    def generate(
+        self,
+        mix: np.ndarray,
+        sample_rate_hz: int,
+        *,
+        style: Recording | Sequence[Style] | None = None,
+        draft: Draft | None = None,
+        seed: int = 0,
+        sampling: Sampling | None = None,
+        progress: Progress | None = None,
+        **overrides: Any,
+    ) -> np.ndarray:
+        """Plays a bass to a mix.
+
+        Args:
+          mix: `[N]` or `[N, channels]` floats whose full scale is 1, 1 s to 1 h.
+          sample_rate_hz: Its rate, in Hz.
+          style: A bass recording whose sound to take: a file, or samples `[N]` or
+            `[N, channels]` at the mix's rate; or several as `Style`s, to blend or to take
+            turns. None leaves the sound to the model.
+          draft: A bass to edit, continue, vary or give another sound; see `material.py`.
+          seed: The same seed gives the same bass.
+          sampling: Settings; the weights' defaults when None.
+          progress: Called with what is done (listening, playing, decoding), how much of it is
+            done and how much there is, after every step.
+          **overrides: Single settings of `Sampling` to change, such as `guidance=4.0`.
+
+        Returns:
+          `[N]` float32 at the mix's rate, mono and aligned with it, as loud as a bass in it
+          should be, or as the draft is: `mix + bass`, or `mix + bass[:, None]` with channels, is
+          the mixdown. Like any sum it may exceed full scale. What a draft keeps is its codec's
+          round trip.
+
+        Raises:
+          InputError: If the mix, the style or the draft cannot be used, a setting is out of
+            range, or the weights do not get anywhere with these settings.
+        """
+        known_knobs = [field.name for field in dataclasses.fields(Sampling)]
+        for name in overrides:
+            if name not in known_knobs:
+                raise InputError(f"unknown setting {name!r}; choose among {', '.join(known_knobs)}")
+        sampling = dataclasses.replace(sampling or self.defaults, **overrides)
+        if "guidance" in overrides and sampling.guidance_kind == "none":
+            warnings.warn(
+                "guidance does nothing here: these settings have none, or it is in the weights; "
+                "choose a guidance_kind to add some",
+                stacklevel=2,
+            )
+        task = Task(mix, sample_rate_hz, style, draft, seed, sampling)
+        return self.generate_batch([task], progress)[0]
+
+    def generate_batch(
+        self, tasks: Sequence[Task], progress: Progress | None = None
+    ) -> list[np.ndarray]:
+        """Plays several basses at once; each is what `generate` would play to its mix alone.
+
+        Basses of like length and like kinds of settings are sampled together, over all devices of
+        this process. Numbers among the settings may differ from task to task.
+
+        Args:
+          tasks: What to play.
+          progress: As in `generate`.
+
+        Returns:
+          A bass per task, as `generate` returns it.
+
+        Raises:
+          InputError: See `generate`.
+        """
+        heard = [self._hear(task) for task in tasks]
+        if progress:
+            progress("listening", 0, len(tasks))
+        # A mix may peak far above its loudness; a codec has no ceiling, so nothing clips.
+        mixes = self.mix_codec.encode_all([one.wave * np.float32(one.gain) for one in heard])
+        if progress:
+            progress("listening", len(tasks), len(tasks))
+        latents = self._sample_all(heard, mixes, progress)
+        if progress:
+            progress("decoding", 0, len(tasks))
+        waves = self.bass_codec.decode_all(latents)
+        basses = [self._finish(one, wave) for one, wave in zip(heard, waves, strict=True)]
+        if progress:
+            progress("decoding", len(tasks), len(tasks))
+        return basses
+
+    def _hear(self, task: Task) -> _Heard:
+        """Reads and checks all that a task brings."""
+        sampling = task.sampling or self.defaults
+        check_seed(task.seed)
+        sample_rate_hz = whole_rate(task.sample_rate_hz)
+        given = mono("the mix", task.mix)
+        check_length("the mix", len(given), sample_rate_hz)
+        wave = resample(given, sample_rate_hz, SAMPLE_RATE_HZ)
+        gain = 1.0
+        if (loudness := loudness_lufs(wave, SAMPLE_RATE_HZ)) > SILENCE_LUFS:
+            gain = 10.0 ** ((MIX_LUFS - loudness) / 20.0)
+        else:
+            warnings.warn("the mix is silent; the bass has nothing to follow", stacklevel=5)
+        start = None
+        if task.draft is not None:
+            start = self._preparation.start(task.draft, sample_rate_hz, len(wave))
+        num_frames = -(-len(wave) // LATENT_HOP)
+        grounding = self._preparation.grounding(
+            task.style, sample_rate_hz, sampling, num_frames, len(wave) / SAMPLE_RATE_HZ
+        )
+        held = pitchless(wave, num_frames, LATENT_HOP / SAMPLE_RATE_HZ)
+        is_played = start is None or start.sigma_max > 0.0
+        if sampling.pedal and is_played and held.all():
+            warnings.warn(
+                "no pitch is heard in the mix, so the bass holds one note; pedal 0 lets it choose",
+                stacklevel=5,
+            )
+        return _Heard(
+            sampling,
+            wave,
+            gain,
+            len(given),
+            sample_rate_hz,
+            start,
+            grounding,
+            held,
+            task.seed,
+        )
+
+    def _finish(self, heard: _Heard, wave: np.ndarray) -> np.ndarray:
+        """From what the codec decoded to the bass at the mix's rate and level."""
+        bass = wave[: len(heard.wave)]
+        _check_sound(bass)
+        if heard.start is None:
+            bass = bass / np.float32(heard.gain)
+        else:
+            bass = self._preparation.spliced(bass, heard.start) * np.float32(heard.start.gain)
+        return resample(bass, SAMPLE_RATE_HZ, heard.sample_rate_hz, num_samples=heard.num_samples)
+
+    def _sample_all(
+        self, heard: Sequence[_Heard], mixes: Sequence[np.ndarray], progress: Progress | None
+    ) -> list[np.ndarray]:
+        """Latents of every bass; what shares a program and a length is sampled together."""
+        latents: list[np.ndarray | None] = [None] * len(heard)
+        groups: dict[Any, list[int]] = {}
+        for number, one in enumerate(heard):
+            if one.start is not None and one.start.sigma_max == 0.0:
+                # Without noise there is nothing to sample.
+                latents[number] = one.start.known
+                continue
+            bucket = frame_bucket(len(mixes[number]))
+            groups.setdefault((bucket, one.sampling.program), []).append(number)
+        steps = {
+            kind: max(heard[number].sampling.steps for number in group)
+            for kind, group in groups.items()
+        }
+        before = 0
+        for kind, group in groups.items():
+
+            def show(done: int, _: int, before: int = before) -> None:
+                if progress:
+                    progress("playing", before + done, sum(steps.values()))
+
+            requests = [
+                self.request(
+                    mixes[number],
+                    heard[number].sampling,
+                    heard[number].seed,
+                    heard[number].grounding,
+                    heard[number].start,
+                    heard[number].held,
+                )
+                for number in group
+            ]
+            rows = self.sample(requests, heard[group[0]].sampling, show if progress else None)
+            for number, row in zip(group, rows, strict=True):
+                latents[number] = row
+            before += steps[kind]
+        return [row for row in latents if row is not None]
+
+    def request(
+        self,
+        mix_latents: np.ndarray,
+        sampling: Sampling,
+        seed: int = 0,
+        grounding: Grounding | None = None,
+        start: Start | None = None,
+        held: np.ndarray | None = None,
+    ) -> Request:
+        """One row of what is asked of the sampler.
+
+        Args:
+          mix_latents: `[T, C']` normalised.
+          sampling: Settings.
+          seed: Of the noise.
+          grounding: The sound; None for whatever sound.
+          start: Where sampling starts; None for noise.
+          held: `[T]`, where one note is held; None for nowhere.
+        """
+        sigmas = noise_levels(sampling, start.sigma_max if start else SIGMA_MAX)
+        request = Request.plain(
+            mix_latents[None],
+            # Padded to one length, so that the number of steps does not recompile.
+            np.pad(sigmas, (0, MAX_STEPS - sampling.steps)),
+            self.bass_codec.num_channels,
+            make_guidance(sampling),
+            seed,
+        ).replace(replaces_mean=sampling.grounding == "replacement")
+        if grounding is not None:
+            request = request.replace(
+                style=grounding.style[None],
+                spread=grounding.spread[None],
+                sections=grounding.sections[None],
+                style_strength=np.full(1, grounding.strength, np.float32),
+                match_spread=np.full(1, sampling.grounding == "moments", np.float32),
+            )
+        if start is not None:
+            request = request.replace(known=start.known[None], keep=start.keep[None])
+        if held is not None:
+            request = request.replace(held=np.float32(sampling.pedal) * held[None])
+        return request
+
+    def sample(
+        self,
+        requests: Sequence[Request],
+        sampling: Sampling,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> list[np.ndarray]:
+        """Latents `[T, C]` of basses that are sampled together.
+
+        Args:
+          requests: One row each, all made with settings of one `Sampling.program`.
+          sampling: Settings of that kind.
+          progress: Called with (steps done, steps in all).
+        """
+        bucket = frame_bucket(max(request.mix.shape[1] for request in requests))
+        return generate_latents(
+            self._unet.model,
+            self._params,
+            make_window(sampling, bucket, LATENT_HOP / SAMPLE_RATE_HZ),
+            make_solver(sampling),
+            self._layout,
+            stack([request.padded(bucket) for request in requests]),
+            self._mesh if len(requests) > 1 else None,
+            progress,
+        )
+
+    def round_trip(self, bass: np.ndarray) -> np.ndarray:
+        """The bass codec's reconstruction of a waveform `[N]` at 44.1 kHz, `[N]`."""
+        return self.bass_codec.decode(self.bass_codec.encode(bass))[: len(bass)]
+
+
+def _check_sound(bass: np.ndarray) -> None:
+    """Says what came out wrong, and which setting to change.
+
+    Args:
+      bass: `[N]` at 44.1 kHz, at the level at which codecs hear basses.
+    """
+    if not np.all(np.isfinite(bass)):
+        raise InputError(
+            "these weights play nothing finite with these settings; lower the guidance, take "
+            "more steps or use other weights"
+        )
+    excess_db = loudness_lufs(bass, SAMPLE_RATE_HZ) - BASS_LUFS
+    if excess_db < -SILENT_DB:
+        warnings.warn(
+            "the bass came out silent; try another seed, lower the guidance or take more steps",
+            stacklevel=6,
+        )
+    elif abs(excess_db) > ODD_LEVEL_DB:
+        what = "louder" if excess_db > 0 else "softer"
+        remedy = (
+            "lower the guidance or raise the rescale"
+            if excess_db > 0
+            else ("raise the guidance or lower the rescale")
+        )
+        warnings.warn(
+            f"the bass came out {abs(excess_db):.0f} dB {what} than basses are; {remedy}",
+            stacklevel=6,
+        )
+
+
+def frame_bucket(frames: int) -> int:
+    """The length, in latent frames, that a song of so many is padded to."""
+    return next(size for size in FRAME_BUCKETS if size >= frames)
+
+
+def load(weights: str | Path = "small", adapter: str | Path | None = None) -> BassGenerator:
+    """Loads a generator. What it compiles is kept between runs, as by the command line.
+
+    Args:
+      weights: The name of released weights, or a folder with `mix_codec.safetensors`,
+        `bass_codec.safetensors` and `unet.safetensors`.
+      adapter: An `adapter.safetensors` that was trained on these weights, such as one of your
+        own sound.
+
+    Raises:
+      InputError: If there are no such weights, or they do not belong together.
+    """
+    keep_programs()
+    return BassGenerator(load_weights(weights, adapter))

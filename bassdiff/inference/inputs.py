@@ -1,0 +1,137 @@
+"""What a musician hands in: a mix within limits, references of sound, a bass to start from."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+
+from bassdiff.diffusion.noise_range import SIGMA_MAX
+from bassdiff.runtime.errors import InputError
+
+MIN_SECONDS = 1.0
+MAX_SECONDS = 3600.0
+# A file, or samples `[N]` or `[N, channels]` at the mix's rate.
+Recording: TypeAlias = str | Path | np.ndarray
+# References change over within this time.
+CROSSFADE_SECONDS = 0.5
+# A part kept from a draft meets a new one within this time.
+SPLICE_SECONDS = 0.02
+
+
+def check_length(name: str, num_samples: int, sample_rate_hz: int) -> None:
+    """Checks that a mix has a length that can be played to.
+
+    Raises:
+      InputError: If it is shorter than 1 s or longer than 1 h.
+    """
+    seconds = num_samples / sample_rate_hz
+    if seconds < MIN_SECONDS:
+        raise InputError(f"{name} is {seconds:.3f} s long; give a mix of 1 s at least")
+    if seconds > MAX_SECONDS:
+        raise InputError(f"{name} is longer than 1 h; cut it and play to the parts")
+
+
+def check_seed(seed: int) -> None:
+    """Checks that a seed fits the random generator.
+
+    Raises:
+      InputError: If it is negative or too large.
+    """
+    if not 0 <= seed < 2**32:
+        raise InputError(f"the seed is {seed}; choose one from 0 to 2^32 - 1")
+
+
+@dataclasses.dataclass(frozen=True)
+class Style:
+    """A bass recording whose sound to take.
+
+    Attributes:
+      recording: The recording.
+      weight: Its share among references that begin at the same time; positive.
+      start_seconds: From when on its sound is wanted, until another one's begins.
+    """
+
+    recording: Recording
+    weight: float = 1.0
+    start_seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Checks the values."""
+        if not 0.0 < self.weight < float("inf"):
+            raise InputError(f"the weight of a style is {self.weight}; choose a positive one")
+        if not 0.0 <= self.start_seconds < float("inf"):
+            raise InputError(f"a style starts at {self.start_seconds} s; choose 0 or later")
+
+
+@dataclasses.dataclass(frozen=True)
+class Draft:
+    """A bass to start from instead of from nothing.
+
+    `edit`, `continuation`, `variation` and `retimbre` say what it is for.
+
+    Attributes:
+      bass: The recording, played to the same mix and aligned with it.
+      strength: 0 (what is not kept comes out as the codec's round trip) to 1 (from scratch).
+      free_seconds: The stretch to play anew; outside it the draft is kept. None is all of it;
+        a start of None is where the draft ends.
+      keep_notes: Keep pitches, and play the sound anew.
+    """
+
+    bass: Recording
+    strength: float = 1.0
+    free_seconds: tuple[float | None, float] | None = None
+    keep_notes: bool = False
+
+    def __post_init__(self) -> None:
+        """Checks the values."""
+        if not 0.0 <= self.strength <= 1.0:
+            raise InputError(f"the strength is {self.strength}; choose a value from 0 to 1")
+        if self.free_seconds is not None:
+            start, end = self.free_seconds
+            if start is not None and not 0.0 <= start < end:
+                raise InputError(
+                    f"a region from {start:g} to {end:g} s is none; give START:END with 0 <= "
+                    "START < END"
+                )
+
+    @property
+    def sigma_max(self) -> float:
+        """The noise level that the draft is taken up to: even steps are even in its angle."""
+        return min(float(np.tan(self.strength * np.pi / 2.0)), SIGMA_MAX)
+
+
+def edit(bass: Recording, start_seconds: float, end_seconds: float) -> Draft:
+    """Plays one stretch of a bass anew, to fit what is before and after it."""
+    return Draft(bass, free_seconds=(start_seconds, end_seconds))
+
+
+def continuation(bass: Recording) -> Draft:
+    """Goes on from where a bass ends."""
+    return Draft(bass, free_seconds=(None, float("inf")))
+
+
+def variation(bass: Recording, strength: float = 0.4) -> Draft:
+    """Plays a bass differently: 0 not at all, 1 from scratch."""
+    return Draft(bass, strength)
+
+
+def retimbre(bass: Recording, strength: float = 0.6) -> Draft:
+    """Keeps a bass's notes and plays them in another sound; name a style with it."""
+    return Draft(bass, strength, keep_notes=True)
+
+
+def section_shares(starts_seconds: np.ndarray, times_seconds: np.ndarray) -> np.ndarray:
+    """How much of each time belongs to which section: `[T, S]` float32 of row sum 1.
+
+    Args:
+      starts_seconds: `[S]`, not decreasing; the first section begins at 0 whatever it says.
+      times_seconds: `[T]`.
+    """
+    begun = (times_seconds[:, None] - starts_seconds[None, 1:]) / CROSSFADE_SECONDS + 0.5
+    begun = np.clip(begun, 0.0, 1.0)
+    ones, zeros = np.ones((len(times_seconds), 1)), np.zeros((len(times_seconds), 1))
+    bounds = np.concatenate([ones, begun, zeros], axis=1)
+    return np.maximum(bounds[:, :-1] - bounds[:, 1:], 0.0).astype(np.float32)

@@ -1,0 +1,248 @@
+"""What a bass plays: its notes against known chords, its onsets and beats, how much it plays.
+
+Everywhere NaN means "not known", so that means over songs leave those out. What a bass fails to
+play is known: it scores 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import mir_eval.beat
+import mir_eval.onset
+import numpy as np
+import scipy.ndimage
+
+from bassdiff.audio.compiled_librosa import librosa
+from bassdiff.audio.io import SAMPLE_RATE_HZ
+from bassdiff.audio.pitch import HOP_SECONDS, PitchTrack
+from bassdiff.data.latents import ACTIVE_RATIO, active_frames
+from bassdiff.synthesis.score import Chord
+
+_HOP_SAMPLES = round(HOP_SECONDS * SAMPLE_RATE_HZ)
+# Above the mean of the 0.2 s around it. An absolute step, since the first note after a silence
+# rises 20 dB and legato ones 2: relative to it they would be missed. Steady noise stays below.
+_ONSET_STEP_DB = 0.7
+_TEMPO_TOLERANCE = 0.04
+_TEMPO_RATIOS = (1 / 3, 1 / 2, 1.0, 2.0, 3.0)
+_REST_SECONDS = 0.1
+# A note sounds until `ACTIVE_RATIO`, but must have risen this far above it: 6 dB in power.
+_HYSTERESIS_RATIO = 4.0
+# As in `active_frames`: -90 dB of full scale is silence, however silent the rest.
+_SILENCE_POWER = 1e-9
+
+
+@dataclass(frozen=True)
+class BeatAgreement:
+    """Whether a bass keeps the beat.
+
+    Attributes:
+      beat_f1: F-measure of its beats within 70 ms, 0…1. A beat tracked at half or double
+        the tempo scores 2/3, one on the off-beats 0.
+      tempo_ok: 1.0 where the tempi agree within 4 %, a factor of 2 or 3 apart allowed, else 0.0.
+    """
+
+    beat_f1: float
+    tempo_ok: float
+
+
+@dataclass(frozen=True)
+class Activity:
+    """How much a bass plays.
+
+    Attributes:
+      active_share: share of the time it sounds, 0…1; NaN of no samples.
+      rests_per_minute: silences of at least 100 ms between sounding stretches, a minute of
+        signal; NaN where nothing sounds.
+    """
+
+    active_share: float
+    rests_per_minute: float
+
+
+@dataclass(frozen=True)
+class PitchRange:
+    """Where on the neck a bass plays, in MIDI pitch (fractional); NaN where nothing is voiced.
+
+    Attributes:
+      low_midi: 5th percentile of the voiced frames.
+      high_midi: 95th percentile.
+    """
+
+    low_midi: float
+    high_midi: float
+
+
+def chord_tone_share(
+    pitch: PitchTrack, chords: Sequence[Chord], offset_seconds: float = 0.0
+) -> float:
+    """Share of voiced frames whose pitch class belongs to the chord, or is its slash bass.
+
+    Args:
+      pitch: of the bass.
+      chords: annotated, in order, without overlap; frames outside them do not count.
+      offset_seconds: where on the chords' clock the first frame lies.
+
+    Returns:
+      0…1; 12 even pitch classes against triads give 0.25. 0 where there are chords but no voiced
+      frame lies inside one, NaN where no frame does.
+    """
+    return _share_within(
+        pitch, [{*c.pitch_classes, c.bass} for c in chords], chords, offset_seconds
+    )
+
+
+def root_share(pitch: PitchTrack, chords: Sequence[Chord], offset_seconds: float = 0.0) -> float:
+    """Share of voiced frames whose pitch class is the chord's lowest note (its `bass`).
+
+    Takes and returns what `chord_tone_share` does; chance is 1/12.
+    """
+    return _share_within(pitch, [{c.bass} for c in chords], chords, offset_seconds)
+
+
+def held_share(pitch: PitchTrack) -> float:
+    """Share of voiced frames whose pitch class is the commonest: 1 is a pedal point.
+
+    Args:
+      pitch: from `track_pitch`.
+
+    Returns:
+      1/12 to 1; 0 without voiced frames.
+    """
+    counts = np.bincount(pitch.pitch_classes()[pitch.voiced], minlength=12)
+    return float(counts.max() / max(counts.sum(), 1))
+
+
+def onset_times(envelope: np.ndarray) -> np.ndarray:
+    """Picks the onsets of an envelope of `fit`: peaks 0.7 dB above the mean around them.
+
+    They come 5 to 30 ms late, the later the softer the attack, since a window of 93 ms must
+    first fill with the note.
+
+    Args:
+      envelope: `[F]` float, dB a frame, frames `HOP_SECONDS` apart.
+
+    Returns:
+      `[num_onsets]` float64, seconds, increasing; empty for silence and steady sounds.
+    """
+    return librosa.onset.onset_detect(
+        onset_envelope=envelope,
+        sr=SAMPLE_RATE_HZ,
+        hop_length=_HOP_SAMPLES,
+        units="time",
+        normalize=False,
+        delta=_ONSET_STEP_DB,
+    )
+
+
+def onset_f1(
+    reference_seconds: np.ndarray, estimated_seconds: np.ndarray, window_seconds: float = 0.05
+) -> float:
+    """F-measure of onsets, 2 · precision · recall / (precision + recall), by mir_eval.
+
+    Args:
+      reference_seconds: `[R]` float, increasing: the drums' onsets or the true bass's.
+      estimated_seconds: `[E]` float, increasing.
+      window_seconds: how far apart two onsets may lie that are one; each is matched once.
+
+    Returns:
+      0…1; 0 where only the estimate has no onsets, NaN where the reference has none.
+    """
+    # mir_eval warns of empty lists.
+    if not len(reference_seconds):
+        return np.nan
+    if not len(estimated_seconds):
+        return 0.0
+    f1, _, _ = mir_eval.onset.f_measure(reference_seconds, estimated_seconds, window_seconds)
+    return float(f1)
+
+
+def beat_agreement(
+    mix_onsets: np.ndarray,
+    bass_onsets: np.ndarray,
+    beat_seconds: Sequence[float] | np.ndarray | None = None,
+) -> BeatAgreement:
+    """Compares the beats that librosa tracks in a bass with the known ones, or the mix's.
+
+    No beats are trimmed: mir_eval's own evaluation leaves out the first 5 s, in which a
+    listener finds the beat, but these trackers hear the whole clip before they answer. A tempo
+    is that of the mean distance of beats.
+
+    Args:
+      mix_onsets: `[F]` float, onset envelope of the mix, used where the beats are not known.
+      bass_onsets: `[F]` float, that of the bass.
+      beat_seconds: annotated beats, increasing; fewer than two count as not known.
+
+    Returns:
+      The agreement; zeros where only the bass has fewer than two beats, as without onsets, NaN
+      where there are none to compare with.
+    """
+    known = np.asarray(() if beat_seconds is None else beat_seconds, float)
+    reference = known if len(known) > 1 else _beats(mix_onsets)
+    beats = _beats(bass_onsets)
+    if len(reference) < 2:
+        return BeatAgreement(np.nan, np.nan)
+    if len(beats) < 2:
+        return BeatAgreement(0.0, 0.0)
+    ratio = np.diff(reference).mean() / np.diff(beats).mean()
+    tempo_ok = any(abs(ratio / allowed - 1) <= _TEMPO_TOLERANCE for allowed in _TEMPO_RATIOS)
+    return BeatAgreement(float(mir_eval.beat.f_measure(reference, beats)), float(tempo_ok))
+
+
+def activity(bass: np.ndarray) -> Activity:
+    """Measures how much of the time a bass `[N]` float at 44.1 kHz sounds, and how often it rests.
+
+    The share is that of `active_frames`. Rests are found on a grid of 11.6 ms: a stretch
+    begins and ends 40 dB below the loudest moment and must rise above -34 dB.
+    """
+    if not len(bass):
+        return Activity(np.nan, np.nan)
+    share = float(active_frames(bass).mean())
+    if not share:
+        return Activity(0.0, np.nan)
+    padded = np.pad(bass, (0, -len(bass) % _HOP_SAMPLES)).reshape(-1, _HOP_SAMPLES)
+    # Peaks, since a frame is shorter than a low note's period and their power would flicker.
+    power = np.abs(padded).max(axis=1) ** 2
+    gate = max(float(power.max()) * ACTIVE_RATIO, _SILENCE_POWER)
+    stretch, _ = scipy.ndimage.label(power > gate)
+    risen = np.setdiff1d(stretch[power > gate * _HYSTERESIS_RATIO], 0)
+    places = np.flatnonzero(np.isin(stretch, risen))
+    # Frames that are silent in part count as sounding: half of one at either end.
+    rests = int((np.diff(places) * HOP_SECONDS >= _REST_SECONDS).sum())
+    return Activity(share, rests / (len(bass) / SAMPLE_RATE_HZ / 60))
+
+
+def pitch_range(pitch: PitchTrack) -> PitchRange:
+    """Measures the range of pitches over the voiced frames."""
+    if not pitch.voiced.any():
+        return PitchRange(np.nan, np.nan)
+    midi = librosa.hz_to_midi(pitch.f0_hz[pitch.voiced])
+    low, high = np.percentile(midi, [5, 95])
+    return PitchRange(float(low), float(high))
+
+
+def _share_within(
+    pitch: PitchTrack, allowed: list[set[int]], chords: Sequence[Chord], offset_seconds: float
+) -> float:
+    """Share of the voiced frames inside a chord whose pitch class its set allows."""
+    seconds = np.arange(len(pitch.voiced)) * pitch.hop_seconds + offset_seconds
+    classes = pitch.pitch_classes()
+    right = total = annotated = 0
+    for chord, members in zip(chords, allowed, strict=True):
+        inside = (seconds >= chord.start_seconds) & (seconds < chord.end_seconds)
+        played = classes[inside & pitch.voiced]
+        annotated += int(inside.sum())
+        total += len(played)
+        right += int(np.isin(played, list(members)).sum())
+    return right / max(total, 1) if annotated else np.nan
+
+
+def _beats(envelope: np.ndarray) -> np.ndarray:
+    """`[num_beats]` seconds; none without onsets, since the tracker finds beats in any noise."""
+    if not len(onset_times(envelope)):
+        return np.zeros(0)
+    _, beats = librosa.beat.beat_track(
+        onset_envelope=envelope, sr=SAMPLE_RATE_HZ, hop_length=_HOP_SAMPLES, units="time"
+    )
+    return beats

@@ -1,0 +1,255 @@
+"""Results: scores with intervals, in rows of systems and anchors, as text and as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias, get_args
+
+import numpy as np
+
+from bassdiff.runtime.errors import InputError
+
+Kind: TypeAlias = Literal["system", "anchor", "setting"]
+Better: TypeAlias = Literal["higher", "lower", "none"]
+
+_NUM_RESAMPLES = 2000
+_SEED = 0
+
+
+@dataclass(frozen=True)
+class Column:
+    """One measure of a table.
+
+    Attributes:
+      name: as scores are keyed.
+      label: as people read it.
+      help: one sentence about what it says.
+      better: which way is good; "none" where neither is.
+      chance: what a bass that ignores the mix would score; None where that is not defined.
+      digits: decimals to print.
+    """
+
+    name: str
+    label: str
+    help: str
+    better: Better = "higher"
+    chance: float | None = None
+    digits: int = 2
+
+
+@dataclass(frozen=True)
+class Score:
+    """A mean with its 95 % interval.
+
+    Attributes:
+      value: NaN where nothing is known.
+      low: lower end; NaN where no interval is known.
+      high: upper end.
+      per_clip: the clips' own values, NaN where unknown; empty where there are none.
+    """
+
+    value: float
+    low: float
+    high: float
+    per_clip: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Row:
+    """The scores of one system, anchor or setting.
+
+    Attributes:
+      name: unique in its table; also the file name of what was played.
+      label: as people read it.
+      kind: the system under test, an anchor beside it, or a setting of the system.
+      scores: by column name.
+      setting: what differs from the system's defaults, by name.
+    """
+
+    name: str
+    label: str
+    kind: Kind
+    scores: dict[str, Score]
+    setting: dict[str, float | str] | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """One task's results, and where they come from.
+
+    Attributes:
+      task: one of `evaluation.folder.TASKS`, with "-" and a word where it was done in two ways.
+      title: the question it answers.
+      about: numbers of clips and songs, seeds, embedder, reference set, ...
+      columns: in order.
+      rows: in order.
+    """
+
+    task: str
+    title: str
+    about: dict[str, Any]
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+
+    def row(self, name: str) -> Row:
+        """The row of a name.
+
+        Raises:
+          KeyError: there is none.
+        """
+        for row in self.rows:
+            if row.name == name:
+                return row
+        raise KeyError(name)
+
+    def to_json(self) -> str:
+        """The table for a file; what is unknown is null."""
+        return json.dumps(_without_nan(dataclasses.asdict(self)), indent=1) + "\n"
+
+    def to_text(self, width: int = 120) -> str:
+        """The table for a terminal: a line for each measure, intervals for the system alone.
+
+        Args:
+          width: of the terminal; what is wider goes on below, with measures and chance again.
+        """
+        scored = [c for c in self.columns if any(_cell(row, c) for row in self.rows)]
+        chance = ["" if c.chance is None else f"{c.chance:z.{c.digits}f}" for c in scored]
+        upright = [[row.name, *(_cell(row, column) for column in scored)] for row in self.rows]
+        named = _padded(["", *(column.label for column in scored)])
+        expected = _padded(["chance", *chance])
+        labels = [f"{name}  {value}" for name, value in zip(named, expected, strict=True)]
+        blocks = [labels]
+        for cells in map(_padded, upright):
+            wider = [f"{line}  {cell}" for line, cell in zip(blocks[-1], cells, strict=True)]
+            if len(wider[0]) > width and blocks[-1] is not labels:
+                wider = [f"{line}  {cell}" for line, cell in zip(labels, cells, strict=True)]
+                blocks.append(wider)
+            blocks[-1] = wider
+        return "\n\n".join("\n".join(line.rstrip() for line in block) for block in blocks)
+
+
+def parse_table(text: str, name: str) -> Table:
+    """Reads what `Table.to_json` wrote.
+
+    Raises:
+      InputError: it is something else; `name` is named.
+    """
+    try:
+        values = json.loads(text)
+        return Table(
+            _typed(values["task"], str),
+            _typed(values["title"], str),
+            _typed(values["about"], dict),
+            tuple(_column(**column) for column in values["columns"]),
+            tuple(_row(**row) for row in values["rows"]),
+        )
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise InputError(f"{name} is no table of results; make it again") from error
+
+
+def mean_score(values: Sequence[float] | np.ndarray, songs: Sequence[Hashable]) -> Score:
+    """The mean of what is known, with a bootstrap interval over songs.
+
+    Args:
+      values: `[n]`, one a clip; NaN is not known.
+      songs: `[n]`, the song each clip is of: clips of one song are drawn together.
+    """
+    values = np.asarray(values, float)
+    known = np.isfinite(values)
+    score = ratio_score(np.where(known, values, 0.0), known.astype(float), songs)
+    return dataclasses.replace(score, per_clip=tuple(values.tolist()))
+
+
+def ratio_score(total: np.ndarray, count: np.ndarray, songs: Sequence[Hashable]) -> Score:
+    """sum(total) / sum(count), with a 95 % percentile bootstrap that draws whole songs.
+
+    Args:
+      total: `[n]`, one a clip.
+      count: `[n]` not negative.
+      songs: `[n]`.
+
+    Returns:
+      The score, NaN where every count is 0.
+    """
+    if not count.sum():
+        return Score(math.nan, math.nan, math.nan)
+    number = {name: index for index, name in enumerate(dict.fromkeys(songs))}
+    song = np.array([number[name] for name in songs])
+    totals, counts = np.bincount(song, total), np.bincount(song, count)
+    draws = np.random.default_rng(_SEED).integers(len(totals), size=(_NUM_RESAMPLES, len(totals)))
+    drawn = counts[draws].sum(axis=1)
+    means = totals[draws].sum(axis=1)[drawn > 0] / drawn[drawn > 0]
+    low, high = np.percentile(means, [2.5, 97.5])
+    per_clip = np.divide(total, count, out=np.full(len(total), math.nan), where=count > 0)
+    value = float(total.sum() / count.sum())
+    return Score(value, float(low), float(high), tuple(per_clip.tolist()))
+
+
+def _cell(row: Row, column: Column) -> str:
+    score, digits = row.scores.get(column.name), column.digits
+    if score is None or math.isnan(score.value):
+        return ""
+    # The "z" leaves no minus before zeros.
+    if math.isnan(score.low) or row.kind != "system":
+        return f"{score.value:z.{digits}f}"
+    return f"{score.value:z.{digits}f} [{score.low:z.{digits}f}, {score.high:z.{digits}f}]"
+
+
+def _padded(cells: Sequence[str]) -> list[str]:
+    """Cells as wide as the widest."""
+    width = max(map(len, cells))
+    return [cell.ljust(width) for cell in cells]
+
+
+def _typed(value: Any, *kinds: type) -> Any:
+    if not isinstance(value, kinds):
+        raise TypeError(value)
+    return value
+
+
+def _one_of(value: Any, choices: Any) -> Any:
+    if value not in get_args(choices):
+        raise ValueError(value)
+    return value
+
+
+def _number(value: Any) -> float:
+    """What was stored as null is not known."""
+    return math.nan if value is None else float(_typed(value, int, float))
+
+
+def _column(name: Any, label: Any, help: Any, better: Any, chance: Any, digits: Any) -> Column:
+    for text in (name, label, help):
+        _typed(text, str)
+    known = None if chance is None else _number(chance)
+    return Column(name, label, help, _one_of(better, Better), known, _typed(digits, int))
+
+
+def _row(name: Any, label: Any, kind: Any, scores: Any, setting: Any) -> Row:
+    read = {
+        column: Score(
+            _number(score["value"]),
+            _number(score["low"]),
+            _number(score["high"]),
+            tuple(map(_number, _typed(score["per_clip"], list))),
+        )
+        for column, score in scores.items()
+    }
+    for value in ({} if setting is None else _typed(setting, dict)).values():
+        _typed(value, str, int, float)
+    return Row(_typed(name, str), _typed(label, str), _one_of(kind, Kind), read, setting)
+
+
+def _without_nan(value: Any) -> Any:
+    """JSON has no NaN."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return value

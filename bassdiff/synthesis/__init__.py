@@ -1,0 +1,1 @@
+"""Songs that are composed, read from notes and rendered."""

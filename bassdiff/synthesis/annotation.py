@@ -1,0 +1,89 @@
+"""What is known of a song's beats and chords: kept beside its stems, for evaluation."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+
+from bassdiff.runtime.errors import InputError
+from bassdiff.synthesis.score import QUALITIES, Chord
+
+FILE_NAME = "annotation.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Annotation:
+    """Beats and chords in seconds from the start of the audio; empty where nothing is known.
+
+    Attributes:
+      beat_seconds: increasing times of beats.
+      chords: in order, without overlap.
+    """
+
+    beat_seconds: tuple[float, ...] = ()
+    chords: tuple[Chord, ...] = ()
+
+    def cut(self, start_seconds: float, end_seconds: float) -> Annotation:
+        """What lies between two times, counted from the first of them."""
+        beats = np.asarray(self.beat_seconds)
+        inside = beats[(beats >= start_seconds) & (beats < end_seconds)] - start_seconds
+        chords = tuple(
+            chord._replace(
+                start_seconds=max(chord.start_seconds, start_seconds) - start_seconds,
+                end_seconds=min(chord.end_seconds, end_seconds) - start_seconds,
+            )
+            for chord in self.chords
+            if chord.end_seconds > start_seconds and chord.start_seconds < end_seconds
+        )
+        return Annotation(tuple(inside.tolist()), chords)
+
+    def transposed(self, semitones: int) -> Annotation:
+        """The chords `semitones` higher."""
+        chords = tuple(chord.transposed(semitones) for chord in self.chords)
+        return dataclasses.replace(self, chords=chords)
+
+    def at_tempo(self, tempo: float) -> Annotation:
+        """The same song played `tempo` times as fast: what came at time t comes at t / tempo."""
+        beats = tuple(beat / tempo for beat in self.beat_seconds)
+        chords = tuple(
+            chord._replace(
+                start_seconds=chord.start_seconds / tempo, end_seconds=chord.end_seconds / tempo
+            )
+            for chord in self.chords
+        )
+        return Annotation(beats, chords)
+
+    def to_json(self) -> str:
+        """The contents of an `annotation.json`."""
+        return json.dumps({"beat_seconds": self.beat_seconds, "chords": self.chords}, indent=1)
+
+
+def parse_annotation(text: str, name: str) -> Annotation:
+    """Reads what `Annotation.to_json` wrote.
+
+    Args:
+      text: `{"beat_seconds": [...], "chords": [[start, end, root, quality, bass], ...]}`.
+      name: of the file, for the message.
+
+    Raises:
+      InputError: when it is something else.
+    """
+    try:
+        values = json.loads(text)
+        beats = tuple(float(beat) for beat in values["beat_seconds"])
+        chords = tuple(
+            Chord(float(start), float(end), int(root), str(quality), int(bass))
+            for start, end, root, quality, bass in values["chords"]
+        )
+        unknown = [chord.quality for chord in chords if chord.quality not in QUALITIES]
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputError(
+            f"{name}: not an annotation of beats and chords; correct or remove it."
+        ) from error
+    if unknown:
+        raise InputError(
+            f"{name}: {unknown[0]!r} is no chord quality; choose among {', '.join(QUALITIES)}."
+        )
+    return Annotation(beats, chords)

@@ -1,0 +1,166 @@
+"""MIDI files and lead sheets as songs."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pretty_midi
+
+from bassdiff.runtime.errors import InputError
+from bassdiff.synthesis.score import Bend, Note, Part, Song
+
+BASS_PROGRAMS = range(32, 40)
+# Bass sounds also play leads in MIDI files; above this median pitch a line is no bass.
+HIGHEST_BASS_MEDIAN = 55
+# A doubled bass note is the same pitch struck by a second track within this time.
+DOUBLING_SECONDS = 0.04
+
+
+def read_midi(path: str | Path) -> Song:
+    """Reads a multi-instrument MIDI file that has a bass.
+
+    The bass is what programs 32–39 play; where there is none, the tracks called "bass".
+    Other instruments are grouped into stems by General MIDI family. Channel volume and
+    expression are folded into velocities, whose effect on loudness is the same.
+
+    Args:
+      path: a Standard MIDI File.
+
+    Returns:
+      The song, named after the file, without chord annotation.
+
+    Raises:
+      InputError: when the file is missing or no MIDI, or has no bass or nothing else.
+    """
+    path = Path(path)
+    score = parse_midi(path)
+    tracks = [track for track in score.instruments if track.notes]
+    basses = _bass_tracks(tracks)
+    if not basses:
+        raise InputError(
+            f"{path}: no bass (programs 33-40 or a track named bass) plays a note; "
+            "choose a song with a bass part."
+        )
+    parts = list(_without_doubles([_part(track, "bass") for track in basses]))
+    parts += [_part(track, stem_of(track)) for track in tracks if track not in basses]
+    if all(part.stem == "bass" for part in parts):
+        raise InputError(f"{path}: nothing but a bass plays; choose a song with other parts.")
+    return Song(
+        name=path.stem,
+        beat_seconds=np.asarray(score.get_beats()),
+        bar_seconds=np.asarray(score.get_downbeats()),
+        chords=(),
+        parts=tuple(parts),
+    )
+
+
+def parse_midi(path: Path) -> pretty_midi.PrettyMIDI:
+    """The parsed file.
+
+    Raises:
+      InputError: when the file is missing or cannot be parsed.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such MIDI file; check the path.")
+    with warnings.catch_warnings():
+        # Tempo changes on other tracks than the first are common and harmless.
+        warnings.simplefilter("ignore")
+        try:
+            return pretty_midi.PrettyMIDI(str(path))
+        except Exception as error:
+            # The parser lets whatever a broken byte causes escape: KeyError, EOFError, ...
+            raise InputError(
+                f"{path}: not a readable MIDI file ({type(error).__name__}); export it again."
+            ) from error
+
+
+def stem_of(track: pretty_midi.Instrument) -> str:
+    """The stem for an instrument that is not the bass, by its General MIDI family."""
+    if track.is_drum or track.program >= 112:
+        return "drums"
+    families = (
+        (24, "keys"),
+        (32, "guitar"),
+        (40, "synth"),
+        (56, "strings"),
+        (80, "winds"),
+        (88, "synth"),
+        (104, "pads"),
+        (112, "guitar"),
+    )
+    return next(name for end, name in families if track.program < end)
+
+
+def _bass_tracks(tracks: list[pretty_midi.Instrument]) -> list[pretty_midi.Instrument]:
+    melodic = [track for track in tracks if not track.is_drum]
+    basses = [track for track in melodic if track.program in BASS_PROGRAMS] or [
+        track for track in melodic if "bass" in track.name.lower()
+    ]
+    low = [t for t in basses if np.median([n.pitch for n in t.notes]) <= HIGHEST_BASS_MEDIAN]
+    return low or basses[:1]
+
+
+def _part(track: pretty_midi.Instrument, stem: str) -> Part:
+    times, gains = _volume_curve(track)
+    notes = []
+    for note in sorted(track.notes, key=lambda note: (note.start, note.pitch)):
+        gain = gains[np.searchsorted(times, note.start, side="right")]
+        velocity = int(np.clip(round(note.velocity * gain), 1, 127))
+        notes.append(Note(float(note.start), float(note.end), int(note.pitch), velocity))
+    span = _bend_range_semitones(track)
+    bends = tuple(
+        Bend(float(bend.time), bend.pitch / 8192.0 * span)
+        for bend in sorted(track.pitch_bends, key=lambda bend: bend.time)
+    )
+    is_drum = bool(track.is_drum)
+    return Part(stem, int(track.program), is_drum, tuple(notes), () if is_drum else bends)
+
+
+def _volume_curve(track: pretty_midi.Instrument) -> tuple[np.ndarray, np.ndarray]:
+    """Times of changes `[M]` and the gain before and after each `[M + 1]`.
+
+    Loudness goes with the square of volume (controller 7), of expression (11) and of
+    velocity alike, so their product can move into the velocity.
+    """
+    state = {7: 100.0, 11: 127.0}
+    times, gains = [], [1.0]
+    for change in sorted(track.control_changes, key=lambda change: change.time):
+        if change.number in state:
+            state[change.number] = change.value
+            times.append(change.time)
+            gains.append(state[7] / 100.0 * state[11] / 127.0)
+    return np.asarray(times), np.asarray(gains)
+
+
+def _bend_range_semitones(track: pretty_midi.Instrument) -> float:
+    """The last pitch-bend range that registered parameter 0 sets, 2 where none does."""
+    parameter = {100: 127, 101: 127}
+    span = 2.0
+    for change in track.control_changes:
+        if change.number in parameter:
+            parameter[change.number] = change.value
+        elif change.number == 6 and parameter == {100: 0, 101: 0}:
+            span = float(change.value)
+    return span
+
+
+def _without_doubles(parts: list[Part]) -> list[Part]:
+    """The parts without notes that an earlier part strikes at the same time."""
+    kept: list[Part] = []
+    struck: dict[int, list[float]] = {}
+    for part in parts:
+        notes = tuple(
+            note
+            for note in part.notes
+            if all(
+                abs(note.start_seconds - other) > DOUBLING_SECONDS
+                for other in struck.get(note.pitch, ())
+            )
+        )
+        for note in notes:
+            struck.setdefault(note.pitch, []).append(note.start_seconds)
+        if notes:
+            kept.append(Part(part.stem, part.program, part.is_drum, notes, part.bends))
+    return kept

@@ -1,0 +1,201 @@
+"""Multitrack songs as arrays, and folders of them on disk."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from bassdiff.audio.io import SAMPLE_RATE_HZ, read_mono
+from bassdiff.runtime.errors import InputError
+from bassdiff.synthesis.annotation import FILE_NAME, Annotation, parse_annotation
+
+# What has no key is not transposed.
+UNPITCHED = frozenset({"drums", "percussion"})
+
+AUDIO_SUFFIXES = frozenset(".wav .flac .ogg .opus .mp3 .aiff .aif .caf .au .w64 .rf64".split())
+
+
+@dataclasses.dataclass(frozen=True)
+class Stems:
+    """One song, split into its bass and everything else.
+
+    Attributes:
+      name: unique within its source.
+      bass: `[N]` float32 mono.
+      others: at least one other stem by name, each `[N]` float32 mono.
+      sample_rate_hz: of all of them.
+      annotation: what is known of the beats and chords.
+      padded_samples: by stem, how many samples of silence its file lacked to be as long as the
+        longest; what lacked none is left out.
+    """
+
+    name: str
+    bass: np.ndarray
+    others: dict[str, np.ndarray]
+    sample_rate_hz: int
+    annotation: Annotation = dataclasses.field(default_factory=Annotation)
+    padded_samples: dict[str, int] = dataclasses.field(default_factory=dict)
+
+    def mix(
+        self,
+        names: Iterable[str] | None = None,
+        gains_db: Mapping[str, float] | None = None,
+    ) -> np.ndarray:
+        """Sums stems other than the bass.
+
+        Args:
+          names: which of `others` to sum; all of them when `None`.
+          gains_db: gain in decibels by stem name; 0 where a name is absent.
+
+        Returns:
+          `[N]` float32; may exceed ±1.
+
+        Raises:
+          InputError: when a name is not among `others`.
+        """
+        gains_db = gains_db or {}
+        total = np.zeros_like(self.bass)
+        for name in self.others if names is None else names:
+            if name not in self.others:
+                raise InputError(
+                    f"{self.name}: no stem is called {name!r}; choose among {sorted(self.others)}."
+                )
+            total += self.others[name] * np.float32(10.0 ** (gains_db.get(name, 0.0) / 20.0))
+        return total
+
+
+class Source(Protocol):
+    """Songs by index: random access, the same song for the same index."""
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the songs, in order."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Stems: ...
+
+    def transposed(self, index: int, semitones: int) -> Stems:
+        """The same performance of the same song in another key."""
+        ...
+
+
+def song_folders(root: Path) -> list[Path]:
+    """Sorted sub-folders of `root` that hold a `bass.*` file and another stem.
+
+    Raises:
+      InputError: when `root` is no folder or holds no such song.
+    """
+    if not root.is_dir():
+        raise InputError(f"{root}: there is no such folder of songs; check the path.")
+    folders = [
+        folder
+        for folder in sorted(root.iterdir())
+        if folder.is_dir() and len(files := stem_files(folder)) > 1 and "bass" in files
+    ]
+    if not folders:
+        raise InputError(
+            f"{root}: no sub-folder holds a bass.* file and another stem; "
+            "lay the songs out as SONG/bass.wav, SONG/drums.wav, ..."
+        )
+    return folders
+
+
+def read_stems(folder: Path) -> Stems:
+    """Reads the audio files of one song folder as mono stems at `SAMPLE_RATE_HZ`.
+
+    Files shorter than the longest one are padded with silence at their end. Beats and chords
+    come from an `annotation.json`, if there is one.
+
+    Raises:
+      InputError: when a file cannot be read, or the bass or every other stem is missing.
+    """
+    files = stem_files(folder)
+    if "bass" not in files or len(files) < 2:
+        raise InputError(
+            f"{folder}: a song needs a bass.* file and another stem; add the missing one."
+        )
+    audio = {name: read_mono(path, SAMPLE_RATE_HZ) for name, path in files.items()}
+    length = max(len(samples) for samples in audio.values())
+    padded = {name: np.pad(samples, (0, length - len(samples))) for name, samples in audio.items()}
+    bass = padded.pop("bass")
+    notes = folder / FILE_NAME
+    known = parse_annotation(notes.read_text(), str(notes)) if notes.is_file() else Annotation()
+    lacked = {name: length - len(samples) for name, samples in audio.items()}
+    missing = {name: samples for name, samples in lacked.items() if samples}
+    return Stems(folder.name, bass, padded, SAMPLE_RATE_HZ, known, missing)
+
+
+def varied(stems: Stems, semitones: int = 0, tempo: float = 1.0) -> Stems:
+    """A recording in another key and at another tempo, by a phase vocoder.
+
+    Drums change their tempo, not their pitch. The vocoder smears attacks a little, in the bass
+    and the other stems alike.
+
+    Args:
+      stems: One song of N samples.
+      semitones: How much higher; below 0, lower.
+      tempo: Above 0; 1.1 is 10 % faster.
+
+    Returns:
+      The song under the same name: every stem `[round(N / tempo)]`, chords transposed, their
+      and the beats' times divided by `tempo`.
+    """
+    if semitones == 0 and tempo == 1.0:
+        return stems
+    # Takes seconds to import, which processes that only read songs need not wait for.
+    from bassdiff.audio.vocoder import stretched_and_shifted
+
+    def vary(samples: np.ndarray, semitones: int) -> np.ndarray:
+        return stretched_and_shifted(samples, stems.sample_rate_hz, tempo, semitones)
+
+    others = {
+        name: vary(samples, 0 if name in UNPITCHED else semitones)
+        for name, samples in stems.others.items()
+    }
+    return dataclasses.replace(
+        stems,
+        bass=vary(stems.bass, semitones),
+        others=others,
+        annotation=stems.annotation.transposed(semitones).at_tempo(tempo),
+    )
+
+
+class StemFolder:
+    """Songs in sub-folders, as in MUSDB18-HQ: `ROOT/SONG/bass.wav`, `drums.wav`, ...
+
+    A file called `mixture.*` is ignored: it holds the bass.
+    """
+
+    def __init__(self, root: str | Path, folders: Iterable[Path] | None = None):
+        """Finds the songs under `root`, or takes those `folders` of it."""
+        self._folders = song_folders(Path(root)) if folders is None else list(folders)
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the song folders, in order."""
+        return [folder.name for folder in self._folders]
+
+    def __len__(self) -> int:
+        return len(self._folders)
+
+    def __getitem__(self, index: int) -> Stems:
+        return read_stems(self._folders[index])
+
+    def transposed(self, index: int, semitones: int) -> Stems:
+        """Song `index` in another key; see `varied`."""
+        return varied(self[index], semitones)
+
+
+def stem_files(folder: Path) -> dict[str, Path]:
+    """The audio files of a song folder by stem; `mixture.*` is none."""
+    return {
+        path.stem.lower(): path
+        for path in sorted(folder.iterdir())
+        if path.suffix.lower() in AUDIO_SUFFIXES and path.stem.lower() != "mixture"
+    }

@@ -1,0 +1,136 @@
+"""From a config to the training of a codec."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from pathlib import Path
+
+import grain
+import numpy as np
+from ml_collections import ConfigDict
+from tqdm import tqdm
+
+from bassdiff.data import latents, pipeline, store
+from bassdiff.data.sources import open_source
+from bassdiff.diffusion.types import Array, Cond
+from bassdiff.models.bass_codec import BassCodec
+from bassdiff.models.discriminator import Discriminator
+from bassdiff.models.mix_codec import MixCodec
+from bassdiff.pretrained.codec import Codec
+from bassdiff.pretrained.release import find, load_weights
+from bassdiff.pretrained.weights import CodecWeights, UNetWeights, load_codec
+from bassdiff.runtime.errors import InputError
+from bassdiff.runtime.jobs import first_process_first
+from bassdiff.training import initialization
+from bassdiff.training.autoencoder import AutoencoderObjective, LeftByDiffusion, LossWeights
+from bassdiff.training.recipes.optimiser import adam, compute_dtype
+from bassdiff.training.recipes.stores import NUM_VALIDATION_CLIPS
+from bassdiff.training.recipes.weights import check_model
+
+
+def build(config: ConfigDict, workdir: Path) -> tuple[AutoencoderObjective, grain.MapDataset]:
+    """The autoencoder's objective and its crops; stores waveforms under `workdir/data`."""
+    if config.kind not in ("bass", "mix"):
+        raise InputError(f"config.kind={config.kind!r} is not a codec; use bass or mix")
+    if not 0.0 <= config.varied_share <= 1.0:
+        raise InputError(f"config.varied_share={config.varied_share} is no share; use 0 to 1")
+    if not 0.0 <= config.denoised_share <= 1.0:
+        raise InputError(f"config.denoised_share={config.denoised_share} is no share; use 0 to 1")
+    if config.fresh_decoder and config.train_encoder:
+        raise InputError(
+            "config.fresh_decoder is for an encoder that stays; set train_encoder=False"
+        )
+    make_model = BassCodec if config.kind == "bass" else MixCodec
+    try:
+        model = make_model(**config.model, dtype=compute_dtype(config))
+    except TypeError as error:
+        raise InputError(
+            f"config.model does not describe a codec of kind {config.kind} ({error}); use "
+            "configs/autoencoder.py:SIZE for basses and SIZE,mix for mixes"
+        ) from error
+    codec, origin = initialization.start(workdir, config.init, functools.partial(_codec, config))
+    if config.fresh_decoder and codec is None:
+        raise InputError("config.fresh_decoder needs an encoder; name weights by config.init")
+    stores = {}
+    for split in ("train", "validation"):
+        source = open_source(
+            config.data.source,
+            split,
+            soundfonts=config.data.soundfonts,
+            variants=config.data.variants if split == "train" else 1,
+            max_seconds=config.data.max_seconds,
+            with_bass=config.kind == "bass",
+        )
+        with first_process_first(f"{split} songs"):
+            stores[split] = store.build(
+                workdir / "data" / split,
+                source,
+                latents.waveform_fields(config.kind, config.data.num_mixes),
+                {"kind": config.kind, "split": split, **config.data.to_dict()},
+                config.seed,
+                functools.partial(tqdm, desc=f"{split} songs", unit="song"),
+            )
+
+    def crops(split: str, num_samples: int) -> grain.MapDataset:
+        share = config.varied_share if split == "train" else 0.0
+        crop = pipeline.WaveformCrop(stores[split], num_samples, varied_share=share)
+        return pipeline.examples(stores[split], crop, num_samples, config.seed)
+
+    def clips(split: str, count: int, num_samples: int) -> np.ndarray:
+        dataset = crops(split, num_samples)
+        return np.stack([dataset[i]["audio"] for i in range(count)])
+
+    objective = AutoencoderObjective(
+        model=model,
+        discriminator=Discriminator(**config.discriminator, dtype=compute_dtype(config)),
+        weights=LossWeights(**config.loss),
+        optimizer=adam(config, b1=0.8, b2=0.99),
+        discriminator_optimizer=adam(config, b1=0.8, b2=0.99),
+        ema_decay=config.ema_decay,
+        train_encoder=config.train_encoder,
+        whitening=config.whitening,
+        adversarial_from_step=config.adversarial_from_step,
+        fit_clips=clips("train", config.num_fit_clips, 2 * config.crop_samples),
+        validation_clips=clips("validation", NUM_VALIDATION_CLIPS, 2 * config.crop_samples),
+        num_parts=config.num_parts,
+        start=codec,
+        origin=origin,
+        left_by_diffusion=_left_by_diffusion(config, codec),
+    )
+    return objective, crops("train", config.crop_samples)
+
+
+def _left_by_diffusion(config: ConfigDict, codec: CodecWeights | None) -> LeftByDiffusion | None:
+    """What shows the decoder latents as `config.denoiser` leaves them, if that is wanted."""
+    if not config.denoiser:
+        return None
+    weights = load_weights(config.denoiser)
+    fingerprint = None if codec is None else codec.fingerprint
+    if config.train_encoder or weights.bass_codec.fingerprint != fingerprint:
+        raise InputError(
+            f"config.denoiser={config.denoiser} was trained on latents of another codec; name the "
+            "codec that it was released with by --init, and set train_encoder=False"
+        )
+    bass = Codec(weights.bass_codec)
+    return LeftByDiffusion(
+        functools.partial(_network, weights.unet),
+        weights.bass_codec.mean,
+        weights.bass_codec.std,
+        bass.sound_channels,
+        weights.mix_codec.model.num_channels,
+        config.denoised_share,
+    )
+
+
+def _network(unet: UNetWeights, x: Array, sigma: Array, cond: Cond) -> Array:
+    return unet.model.apply({"params": unet.params}, x, sigma, cond)
+
+
+def _codec(config: ConfigDict, name: str) -> CodecWeights:
+    """The codec to start from, checked to be of the config's model."""
+    codec = load_codec(find(name) / f"{config.kind}_codec.safetensors")
+    check_model(name, codec.model, config.model)
+    if config.fresh_decoder:
+        codec = dataclasses.replace(codec, params={"encoder": codec.params["encoder"]})
+    return codec

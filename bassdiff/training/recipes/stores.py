@@ -1,0 +1,108 @@
+"""The latents that a config names, of seen and of unseen songs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+import grain
+import numpy as np
+from ml_collections import ConfigDict
+
+from bassdiff.data import pipeline
+from bassdiff.data.mixture import Part, open_mixture
+from bassdiff.data.store import Store
+from bassdiff.pretrained.weights import CodecWeights
+from bassdiff.runtime.errors import InputError
+
+NUM_VALIDATION_CLIPS = 16
+
+Mixtures: TypeAlias = dict[str, list[Part]]
+
+
+def open_stores(config: ConfigDict) -> Mixtures:
+    """The stores of both splits, which share their codecs and no song."""
+    mixtures = {}
+    for split, key in (("train", "latents"), ("validation", "validation_latents")):
+        if not config.data[key]:
+            raise InputError(
+                f"config.data.{key} is empty; make latents with `bassdiff encode --split {split}` "
+                "and name their folder"
+            )
+        mixtures[split] = open_mixture(config.data[key])
+    seen, unseen = (
+        {name for part in parts for name in part.store.manifest["names"]}
+        for parts in mixtures.values()
+    )
+    if seen & unseen:
+        raise InputError(
+            f"{config.data.latents} and {config.data.validation_latents} share songs, for "
+            f"instance {min(seen & unseen)}; encode different splits"
+        )
+    if origin(mixtures["train"]) != origin(mixtures["validation"]):
+        raise InputError("training and validation latents come from different codecs; encode both")
+    return mixtures
+
+
+def origin(parts: Sequence[Part]) -> dict[str, str]:
+    """The codecs, or other features, that made the latents of a mixture."""
+    return parts[0].store.manifest["codecs"]
+
+
+def check_codecs(
+    config: ConfigDict,
+    mixtures: Mixtures,
+    weights: str,
+    mix_codec: CodecWeights,
+    bass_codec: CodecWeights,
+) -> None:
+    """Checks that latents are of these codecs, which `weights` names.
+
+    Raises:
+      InputError: If they are of others.
+    """
+    fingerprints = {"mix": mix_codec.fingerprint, "bass": bass_codec.fingerprint}
+    if origin(mixtures["train"]) != fingerprints:
+        raise InputError(
+            f"{config.data.latents} was not made by the codecs of {weights}; encode the songs with "
+            f"--weights {weights}, or train on the codecs that made it"
+        )
+
+
+def mixed(
+    parts: Sequence[Part], examples: Callable[[Store, int], grain.MapDataset], seed: int
+) -> grain.MapDataset:
+    """The examples of a mixture's stores, of each with a seed of its own.
+
+    Args:
+      parts: The mixture.
+      examples: Makes the endless examples of a store, given a seed.
+      seed: Of the first store; counts up.
+
+    Raises:
+      InputError: A store has no examples; the sentence names it.
+    """
+    datasets = []
+    for number, part in enumerate(parts):
+        try:
+            datasets.append(examples(part.store, seed + number))
+        except InputError as error:
+            raise InputError(f"{part.folder}: {error}") from error
+    return pipeline.mixed(datasets, [part.weight for part in parts])
+
+
+def latent_crops(config: ConfigDict, parts: Sequence[Part]) -> grain.MapDataset:
+    """Pairs of a bass and a mix, `config.crop_frames` long."""
+
+    def examples(store: Store, seed: int) -> grain.MapDataset:
+        crop = pipeline.LatentCrop(store, config.crop_frames)
+        return pipeline.examples(store, crop, config.crop_frames, seed)
+
+    return mixed(parts, examples, config.seed)
+
+
+def unseen_clips(config: ConfigDict, mixtures: Mixtures) -> dict[str, np.ndarray]:
+    """The crops that a run is validated on; fields as `LatentCrop` has, `[n, T, C]` each."""
+    crops = latent_crops(config, mixtures["validation"])
+    rows = [crops[i] for i in range(NUM_VALIDATION_CLIPS)]
+    return {name: np.stack([row[name] for row in rows]) for name in rows[0]}

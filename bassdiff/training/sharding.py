@@ -1,0 +1,113 @@
+"""Where every array of a training job lives: the mesh and the rules that place arrays on it.
+
+`jit` over arrays with a `NamedSharding` is what pjit has become: the compiler splits the
+step and inserts the collectives. No model file mentions devices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from bassdiff.diffusion.types import PyTree
+from bassdiff.runtime.errors import InputError
+
+
+def make_mesh(data: int = -1, fsdp: int = 1) -> Mesh:
+    """A `(data, fsdp)` mesh over all devices.
+
+    Args:
+      data: Devices that hold different rows of a batch and the same parameters;
+        -1 takes all that `fsdp` leaves.
+      fsdp: Devices over which each parameter is split. Rows are split over both.
+
+    Raises:
+      InputError: If the product is not the number of devices.
+    """
+    num_devices = len(jax.devices())
+    rest = num_devices // fsdp if data == -1 and fsdp > 0 else data
+    if rest < 1 or fsdp < 1 or rest * fsdp != num_devices:
+        raise InputError(
+            f"a mesh of data={data} and fsdp={fsdp} does not cover {num_devices} devices; "
+            "set config.mesh.data=-1 and config.mesh.fsdp to a divisor of that number"
+        )
+    devices = arranged(jax.devices(), rest, fsdp)
+    return Mesh(devices, ("data", "fsdp"), axis_types=(AxisType.Auto,) * 2)
+
+
+def arranged(devices: Sequence[jax.Device], data: int, fsdp: int) -> np.ndarray:
+    """Devices `[data, fsdp]`, in order of slice, process and number.
+
+    So neighbours along `fsdp` are near each other on their network; parameters are gathered within
+    a slice, and only gradients are summed over the slower network between slices. And rows lie in
+    the order of processes, whatever the shape of the network, so that batches and noise do not
+    depend on it.
+
+    Raises:
+      InputError: If `fsdp` would reach beyond a slice.
+    """
+    num_slices = len({getattr(device, "slice_index", 0) for device in devices})
+    if data % num_slices:
+        raise InputError(
+            f"{num_slices} slices of {len(devices) // num_slices} devices cannot hold fsdp={fsdp}; "
+            "set config.mesh.fsdp to a divisor of the devices of a slice"
+        )
+    ordered = sorted(devices, key=lambda d: (getattr(d, "slice_index", 0), d.process_index, d.id))
+    return np.asarray(ordered).reshape(data, fsdp)
+
+
+def share_of_batch(mesh: Mesh) -> tuple[int, int]:
+    """Which part of every batch is this process's, and of how many."""
+    processes = list(dict.fromkeys(device.process_index for device in mesh.devices.flat))
+    return processes.index(jax.process_index()), len(processes)
+
+
+def own_mesh() -> Mesh:
+    """A `(1, 1)` mesh of this process's first device, for what one process does alone."""
+    devices = np.asarray(jax.local_devices()[:1]).reshape(1, 1)
+    return Mesh(devices, ("data", "fsdp"), axis_types=(AxisType.Auto,) * 2)
+
+
+def parameter_sharding(shapes: PyTree, mesh: Mesh, min_size: int = 2**16) -> PyTree:
+    """Splits each large array over `fsdp` along its largest divisible dimension.
+
+    Args:
+      shapes: A pytree of arrays or `ShapeDtypeStruct`s, such as `jax.eval_shape` gives.
+      mesh: From `make_mesh`.
+      min_size: Smaller arrays are replicated: splitting them costs more than it saves.
+
+    Returns:
+      A pytree of `NamedSharding` of the same structure.
+    """
+    parts = mesh.shape["fsdp"]
+
+    def place(leaf: jax.ShapeDtypeStruct) -> NamedSharding:
+        divisible = [axis for axis, size in enumerate(leaf.shape) if size % parts == 0]
+        if parts == 1 or np.prod(leaf.shape) < min_size or not divisible:
+            return NamedSharding(mesh, P())
+        axis = max(divisible, key=lambda a: leaf.shape[a])
+        return NamedSharding(mesh, P(*("fsdp" if a == axis else None for a in range(leaf.ndim))))
+
+    return jax.tree.map(place, shapes)
+
+
+def batch_sharding(mesh: Mesh) -> NamedSharding:
+    """Rows of a batch are split over every device; other axes are whole."""
+    return NamedSharding(mesh, P(("data", "fsdp")))
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    """The whole array on every device."""
+    return NamedSharding(mesh, P())
+
+
+def to_global(batch: PyTree, mesh: Mesh) -> PyTree:
+    """Assembles this process's rows (numpy) into global arrays sharded by rows."""
+    sharding = batch_sharding(mesh)
+    return jax.tree.map(
+        lambda rows: jax.make_array_from_process_local_data(sharding, np.asarray(rows)), batch
+    )
