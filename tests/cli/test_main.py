@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from bassdiff.audio import io
-from bassdiff.cli.main import main as cli
+from bassdiff.cli import main as cli
 from bassdiff.pretrained import weights
 from bassdiff.pretrained.release import load_weights
 

@@ -12,7 +12,7 @@ import yaml
 from yamllint import linter
 from yamllint.config import YamlLintConfig
 
-from bassdiff.cli.main import main as cli
+from bassdiff.cli import main as cli
 from bassdiff.runtime.errors import InputError
 
 ROOT = Path(__file__).parents[2]

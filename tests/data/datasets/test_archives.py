@@ -9,7 +9,7 @@ import zipfile
 
 import pytest
 
-from bassdiff.cli.main import main as cli
+from bassdiff.cli import main as cli
 from bassdiff.data.datasets import archives, base
 from bassdiff.data.datasets.archives import Archive
 from bassdiff.data.datasets.preparing import BUILDERS, prepare

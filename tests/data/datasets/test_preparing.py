@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import tensorflow_datasets as tfds
 
-from bassdiff.cli.main import main as cli
+from bassdiff.cli import main as cli
 from bassdiff.data.datasets import base, parts, stem_folders
 from bassdiff.data.datasets.preparing import BUILDERS, prepare
 from bassdiff.data.datasets.reading import PreparedSongs, read_report

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from bassdiff.cli.main import main as cli
+from bassdiff.cli import main as cli
 from bassdiff.data.datasets.base import SourceConfig
 from bassdiff.data.datasets.preparing import prepare
 from bassdiff.data.datasets.recordings import Recordings, read_recording

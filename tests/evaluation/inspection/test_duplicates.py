@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from bassdiff.cli.main import main as cli
+from bassdiff.cli import main as cli
 from bassdiff.evaluation.inspection.duplicates import THRESHOLD, find_duplicates
 from bassdiff.evaluation.inspection.fingerprint import best_matches, fingerprint
 from bassdiff.evaluation.inspection.measures import pitched_sum

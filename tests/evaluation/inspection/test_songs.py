@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from bassdiff.cli.main import main as cli
+from bassdiff.cli import main as cli
 from bassdiff.data.store import build
 from bassdiff.evaluation.inspection import charts
 from bassdiff.evaluation.inspection.measures import clipped_runs, estimate_key, measure

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bassdiff.cli.main import main as cli
+from bassdiff.cli import main as cli
 from bassdiff.evaluation.tasks.ablation import CONTEXTS
 from bassdiff.metrics.table import Column, Row, Score, Table
 from bassdiff.runtime.errors import InputError

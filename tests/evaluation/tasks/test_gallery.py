@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from bassdiff.cli.main import main as cli
+from bassdiff.cli import main as cli
 from bassdiff.data.sources import open_source
 from bassdiff.evaluation.clips import choose
 from bassdiff.evaluation.tasks.gallery import gallery
