@@ -75,7 +75,9 @@ setup(
     ],
     keywords=["music", "bass", "accompaniment", "diffusion", "jax", "flax", "tpu"],
     python_requires=">=3.11",
-    packages=find_packages(include=["bassdiff", "bassdiff.*"]),
+    # Configs come with the package, so that `--config diffusion:small` works wherever it is.
+    packages=[*find_packages(include=["bassdiff", "bassdiff.*"]), "bassdiff.configs"],
+    package_dir={"bassdiff.configs": "configs"},
     package_data={
         "bassdiff": ["py.typed", "docs/*.md"],
         "bassdiff.data": ["*.md"],

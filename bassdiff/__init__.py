@@ -1,7 +1,7 @@
 """bassdiff listens to a music mix and plays a bass line that belongs to it.
 
-    generator = bassdiff.load()
-    bass = generator.generate(mix, sample_rate_hz, style="my_bass.wav")
+generator = bassdiff.load()
+bass = generator.generate(mix, sample_rate_hz, style="my_bass.wav")
 """
 
 from __future__ import annotations

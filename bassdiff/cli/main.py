@@ -315,8 +315,26 @@ def _overrides(arguments: argparse.Namespace) -> dict[str, float | int | str]:
     return {name: value for name, value in overrides.items() if value is not None}
 
 
+def _our_configs() -> list[Path]:
+    """The configs of this package: inside it where it was installed, beside it in a checkout."""
+    here = Path(__file__).parents[1]
+    folder = here / "configs"
+    folder = folder if folder.is_dir() else here.parent / "configs"
+    return [path for path in folder.glob("*.py") if path.stem != "__init__"]
+
+
+def _config_path(name: str) -> Path | None:
+    if Path(name).is_file():
+        return Path(name)
+    return next((path for path in _our_configs() if path.stem == name), None)
+
+
 def read_config(spec: str, overrides: Sequence[str]) -> ConfigDict:
-    """Reads `FILE:SIZE` and applies `--config.key=value` overrides.
+    """Reads `FILE:SIZE`, or `NAME:SIZE` of a config that comes with the package.
+
+    Args:
+      spec: Such as `my_configs/diffusion.py:small`, or `diffusion:small`.
+      overrides: `--config.key=value` words.
 
     Raises:
       InputError: If the file, the size or a key is unknown, or a value has the wrong type.
@@ -324,9 +342,14 @@ def read_config(spec: str, overrides: Sequence[str]) -> ConfigDict:
     from absl import flags
     from ml_collections import config_flags
 
-    path = Path(spec.partition(":")[0])
-    if not path.is_file():
-        raise InputError(f"{path}: there is no such config file; configs/ holds ours")
+    name, _, size = spec.partition(":")
+    path = _config_path(name)
+    if path is None:
+        raise InputError(
+            f"{name}: there is no such config file; name one, or one of ours: "
+            f"{', '.join(sorted(file.stem for file in _our_configs()))}"
+        )
+    spec = f"{path}:{size}" if size else str(path)
     # Flags of their own, so that nothing is shared with other users of absl.
     values = flags.FlagValues()
     words = ["bassdiff train", f"--config={spec}", *overrides]

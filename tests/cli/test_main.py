@@ -10,6 +10,7 @@ from bassdiff.audio import io
 from bassdiff.cli import main as cli
 from bassdiff.pretrained import weights
 from bassdiff.pretrained.release import load_weights
+from bassdiff.runtime.errors import InputError
 
 # Untrained weights may play louder than full scale.
 pytestmark = pytest.mark.filterwarnings(
@@ -321,3 +322,10 @@ def test_training_does_not_start_from_a_correction(capsys, tmp_path):
     words = ["--config", "configs/diffusion.py:tiny", "--init", str(tmp_path / "mine")]
     assert cli.main(["train", "diffusion", *words, "--workdir", str(tmp_path / "run")]) == 2
     assert "mine only corrects a U-Net and has none to start from" in capsys.readouterr().err
+
+
+def test_our_configs_are_known_by_name():
+    config = cli.read_config("diffusion:tiny", ["--config.num_steps=7"])
+    assert config.objective == "diffusion" and config.num_steps == 7
+    with pytest.raises(InputError, match="one of ours: autoencoder, diffusion, distillation"):
+        cli.read_config("diffuse:tiny", [])

@@ -7,8 +7,8 @@ import time
 import jax
 import pytest
 
-from bassdiff.runtime.errors import InputError, Preempted
 from bassdiff.runtime import jobs
+from bassdiff.runtime.errors import InputError, Preempted
 
 
 def run(code, **environment):
