@@ -7,7 +7,7 @@ import math
 import numpy as np
 from scipy.ndimage import minimum_filter1d, uniform_filter1d
 
-from bassdiff.audio.io import loudness_lufs
+from bassdiff.audio.channels import channels_lufs
 
 # Just under full scale, so that a lossy file's overshoot does not clip at once.
 CEILING = 10.0 ** (-0.3 / 20.0)
@@ -27,7 +27,7 @@ def mixdown(mix: np.ndarray, bass: np.ndarray, sample_rate_hz: int) -> tuple[np.
       `[N, channels]` float32 within full scale, and by how many dB the highest peak was limited.
     """
     together = np.asarray(mix + bass[:, None], np.float32)
-    before, after = (loudness_lufs(x.mean(axis=1), sample_rate_hz) for x in (mix, together))
+    before, after = (channels_lufs(x, sample_rate_hz) for x in (mix, together))
     if math.isfinite(before) and math.isfinite(after):
         # Never louder: a bass that cancels a mix is not to be raised out of noise.
         together *= np.float32(10.0 ** (min(0.0, before - after) / 20.0))

@@ -9,7 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
-from bassdiff.audio.io import SAMPLE_RATE_HZ, loudness_lufs, match_loudness, read_mono, resample
+from bassdiff.audio.channels import to_mono
+from bassdiff.audio.io import (
+    SAMPLE_RATE_HZ,
+    loudness_lufs,
+    match_loudness,
+    probe,
+    read,
+    resample,
+)
 from bassdiff.data.mixing import BASS_LUFS
 from bassdiff.diffusion.noise_range import SIGMA_MAX
 from bassdiff.diffusion.request import MAX_SECTIONS
@@ -46,13 +54,15 @@ class Start:
     """Where sampling starts, as latents.
 
     Attributes:
-      known: `[T, C]` normalised latents of a draft.
+      given: `[N]` the draft at the mix's rate, as long as the mix.
+      known: `[T, C]` its normalised latents.
       keep: `[T, C]`, 1 where they are kept.
       sigma_max: The noise level that they are taken up to.
       gain: Factor from the level at which codecs hear basses to the draft's own.
       free_seconds: The stretch outside which all is kept, if there is one.
     """
 
+    given: np.ndarray
     known: np.ndarray
     keep: np.ndarray
     sigma_max: float = SIGMA_MAX
@@ -129,18 +139,19 @@ class Preparation:
         return mean.astype(np.float32), np.sqrt(variance).astype(np.float32)
 
     def start(self, draft: Draft, sample_rate_hz: int, num_samples: int) -> Start:
-        """A draft as latents, as long as a mix of `num_samples` at 44.1 kHz.
+        """A draft as latents, as long as a mix of `num_samples` at its rate.
 
         Raises:
           InputError: If the draft cannot be read, has no sound or does not fit the mix.
         """
-        name, wave = _heard("the bass", draft.bass, sample_rate_hz)
-        length, seconds = len(wave) / SAMPLE_RATE_HZ, num_samples / SAMPLE_RATE_HZ
-        if len(wave) > num_samples + SAMPLE_RATE_HZ // 10:
+        name, given = _heard("the bass", draft.bass, sample_rate_hz, sample_rate_hz)
+        length, seconds = len(given) / sample_rate_hz, num_samples / sample_rate_hz
+        if len(given) > num_samples + sample_rate_hz // 10:
             raise InputError(
                 f"{name} lasts {length:.1f} s and the mix {seconds:.1f} s; cut it to the mix"
             )
-        wave = np.pad(wave[:num_samples], (0, max(0, num_samples - len(wave))))
+        given = np.pad(given[:num_samples], (0, max(0, num_samples - len(given))))
+        wave = resample(given, sample_rate_hz, SAMPLE_RATE_HZ)
         loudness = loudness_lufs(wave, SAMPLE_RATE_HZ)
         gain = 10.0 ** ((loudness - BASS_LUFS) / 20.0)
         known = self._codec.encode(wave / np.float32(gain))
@@ -167,24 +178,7 @@ class Preparation:
             if not np.any(self._timbre == 0.0):
                 raise InputError("these weights' codec has no pitch channels to keep notes in")
             keep[:, self._timbre == 0.0] = 1.0
-        return Start(known, keep, draft.sigma_max, gain, free)
-
-    def spliced(self, bass: np.ndarray, start: Start) -> np.ndarray:
-        """What is kept, sample by sample: an oscillator would go on in another phase.
-
-        Args:
-          bass: `[N]` at 44.1 kHz, decoded from what was sampled.
-          start: The draft that it was sampled from.
-        """
-        if start.free_seconds is None:
-            return bass
-        kept = self._codec.decode(start.known)[: len(bass)]
-        times = np.arange(len(bass)) / SAMPLE_RATE_HZ
-        begin, end = start.free_seconds
-        rising = np.clip((times - begin) / SPLICE_SECONDS, 0.0, 1.0)
-        falling = np.clip((end - times) / SPLICE_SECONDS, 0.0, 1.0)
-        share = np.minimum(rising, falling).astype(np.float32)
-        return kept + share * (bass - kept)
+        return Start(given, known, keep, draft.sigma_max, gain, free)
 
 
 def _styles(style: Recording | Sequence[Style] | None) -> list[Style]:
@@ -195,22 +189,47 @@ def _styles(style: Recording | Sequence[Style] | None) -> list[Style]:
     return list(style)
 
 
-def _heard(name: str, recording: Recording, sample_rate_hz: int) -> tuple[str, np.ndarray]:
-    """What to call a recording, and its samples `[N]` at 44.1 kHz."""
+def spliced(bass: np.ndarray, start: Start, sample_rate_hz: int) -> np.ndarray:
+    """A bass in its region, and beside it the draft as it was given, to the sample.
+
+    Args:
+      bass: `[N]` what was generated, at the mix's rate and the draft's level.
+      start: The draft that it was sampled from.
+      sample_rate_hz: Of the mix.
+    """
+    if start.sigma_max == 0.0:
+        return start.given
+    if start.free_seconds is None:
+        return bass
+    times = np.arange(len(bass)) / sample_rate_hz
+    begin, end = start.free_seconds
+    rising = np.clip((times - begin) / SPLICE_SECONDS, 0.0, 1.0)
+    falling = np.clip((end - times) / SPLICE_SECONDS, 0.0, 1.0)
+    share = np.minimum(rising, falling).astype(np.float32)
+    # Not as a sum of a difference, which rounding would keep from being exact.
+    return np.where(share > 0.0, share * bass + (1.0 - share) * start.given, start.given)
+
+
+def _heard(
+    name: str, recording: Recording, sample_rate_hz: int, wanted_hz: int = SAMPLE_RATE_HZ
+) -> tuple[str, np.ndarray]:
+    """What to call a recording, and its samples `[N]` at the wanted rate."""
     if isinstance(recording, (str, Path)):
-        name, wave = str(recording), read_mono(recording, SAMPLE_RATE_HZ)
+        name, rate_hz = str(recording), probe(recording).sample_rate_hz
+        wave = read(recording)
     else:
         rate_hz = whole_rate(sample_rate_hz)
-        wave = resample(mono(name, recording), rate_hz, SAMPLE_RATE_HZ)
-    if len(wave) >= MIN_STYLE_SECONDS * SAMPLE_RATE_HZ and (
-        loudness_lufs(wave, SAMPLE_RATE_HZ) <= SILENCE_LUFS
+        wave = checked(name, recording)
+    wave = resample(to_mono(wave), rate_hz, wanted_hz)
+    if len(wave) >= MIN_STYLE_SECONDS * wanted_hz and (
+        loudness_lufs(wave, wanted_hz) <= SILENCE_LUFS
     ):
         raise InputError(f"{name} has no sound; give a recording of a bass playing")
     return name, wave
 
 
-def mono(name: str, samples: np.ndarray) -> np.ndarray:
-    """`[N]` or `[N, channels]` samples as `[N]` float32.
+def checked(name: str, samples: np.ndarray) -> np.ndarray:
+    """Samples `[N]` or `[N, channels]` as float32.
 
     Raises:
       InputError: They are not finite floats of such a shape; the sentence calls them `name`.
@@ -226,7 +245,6 @@ def mono(name: str, samples: np.ndarray) -> np.ndarray:
         raise InputError(
             f"{name} has samples of shape {wave.shape}; give [N], or [N, channels] with time first"
         )
-    wave = wave.mean(axis=1) if wave.ndim == 2 else wave
     if not np.all(np.isfinite(wave)):
         raise InputError(f"{name} holds values that are not finite; export it again")
     return wave

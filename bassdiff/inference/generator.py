@@ -12,6 +12,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from bassdiff.audio.channels import channels_lufs, to_mono
 from bassdiff.audio.io import SAMPLE_RATE_HZ, loudness_lufs, resample
 from bassdiff.audio.pitchedness import pitchless
 from bassdiff.data.mixing import BASS_LUFS, MIX_LUFS
@@ -25,7 +26,8 @@ from bassdiff.inference.conditioning import (
     Grounding,
     Preparation,
     Start,
-    mono,
+    checked,
+    spliced,
     whole_rate,
 )
 from bassdiff.inference.inputs import Draft, Recording, Style, check_length, check_seed
@@ -80,6 +82,7 @@ class _Heard:
       sampling: Its settings.
       wave: `[N]` the mix at 44.1 kHz.
       gain: Factor to the level at which codecs hear mixes.
+      level: The same for the loudness of all channels together; what is played is as much softer.
       num_samples: Of the mix at its own rate.
       sample_rate_hz: That rate.
       start: Where sampling starts.
@@ -91,6 +94,7 @@ class _Heard:
     sampling: Sampling
     wave: np.ndarray
     gain: float
+    level: float
     num_samples: int
     sample_rate_hz: int
     start: Start | None
@@ -147,8 +151,8 @@ class BassGenerator:
         Returns:
           `[N]` float32 at the mix's rate, mono and aligned with it, as loud as a bass in it
           should be, or as the draft is: `mix + bass`, or `mix + bass[:, None]` with channels, is
-          the mixdown. Like any sum it may exceed full scale. What a draft keeps is its codec's
-          round trip.
+          the mixdown. Like any sum it may exceed full scale. Outside its region an edited draft
+          is what was given, to the sample.
 
         Raises:
           InputError: If the mix, the style or the draft cannot be used, a setting is out of
@@ -207,17 +211,23 @@ class BassGenerator:
         sampling = task.sampling or self.defaults
         check_seed(task.seed)
         sample_rate_hz = whole_rate(task.sample_rate_hz)
-        given = mono("the mix", task.mix)
+        channels = checked("the mix", task.mix)
+        given = to_mono(channels)
         check_length("the mix", len(given), sample_rate_hz)
         wave = resample(given, sample_rate_hz, SAMPLE_RATE_HZ)
-        gain = 1.0
-        if (loudness := loudness_lufs(wave, SAMPLE_RATE_HZ)) > SILENCE_LUFS:
-            gain = 10.0 ** ((MIX_LUFS - loudness) / 20.0)
+        # A constant is not heard, and would be taken for the lowest of notes.
+        wave = wave - wave.mean(dtype=np.float64).astype(np.float32)
+        # The codec hears one signal; how loud the bass is to be, all channels together decide.
+        heard_lufs = loudness_lufs(wave, SAMPLE_RATE_HZ)
+        level_lufs = channels_lufs(channels, sample_rate_hz)
+        gain = level = 1.0
+        if min(heard_lufs, level_lufs) > SILENCE_LUFS:
+            gain, level = (10.0 ** ((MIX_LUFS - x) / 20.0) for x in (heard_lufs, level_lufs))
         else:
             warnings.warn("the mix is silent; the bass has nothing to follow", stacklevel=5)
         start = None
         if task.draft is not None:
-            start = self._preparation.start(task.draft, sample_rate_hz, len(wave))
+            start = self._preparation.start(task.draft, sample_rate_hz, len(given))
         num_frames = -(-len(wave) // LATENT_HOP)
         grounding = self._preparation.grounding(
             task.style, sample_rate_hz, sampling, num_frames, len(wave) / SAMPLE_RATE_HZ
@@ -233,6 +243,7 @@ class BassGenerator:
             sampling,
             wave,
             gain,
+            level,
             len(given),
             sample_rate_hz,
             start,
@@ -245,11 +256,13 @@ class BassGenerator:
         """From what the codec decoded to the bass at the mix's rate and level."""
         bass = wave[: len(heard.wave)]
         _check_sound(bass)
-        if heard.start is None:
-            bass = bass / np.float32(heard.gain)
-        else:
-            bass = self._preparation.spliced(bass, heard.start) * np.float32(heard.start.gain)
-        return resample(bass, SAMPLE_RATE_HZ, heard.sample_rate_hz, num_samples=heard.num_samples)
+        gain = 1.0 / heard.level if heard.start is None else heard.start.gain
+        bass = resample(
+            bass * np.float32(gain),
+            *(SAMPLE_RATE_HZ, heard.sample_rate_hz),
+            num_samples=heard.num_samples,
+        )
+        return bass if heard.start is None else spliced(bass, heard.start, heard.sample_rate_hz)
 
     def _sample_all(
         self, heard: Sequence[_Heard], mixes: Sequence[np.ndarray], progress: Progress | None

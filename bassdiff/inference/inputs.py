@@ -74,7 +74,7 @@ class Draft:
 
     Attributes:
       bass: The recording, played to the same mix and aligned with it.
-      strength: 0 (what is not kept comes out as the codec's round trip) to 1 (from scratch).
+      strength: 0 (the recording itself) to 1 (from scratch).
       free_seconds: The stretch to play anew; outside it the draft is kept. None is all of it;
         a start of None is where the draft ends.
       keep_notes: Keep pitches, and play the sound anew.

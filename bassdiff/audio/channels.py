@@ -1,0 +1,53 @@
+"""From channels to one signal, and how loud channels are together."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bassdiff.audio.io import loudness_lufs
+
+# Of the power of the channels; a mean that keeps less has lost what the channels hold against
+# each other. Two channels without anything in common keep half.
+_LEAST_KEPT = 0.25
+
+
+def to_mono(samples: np.ndarray) -> np.ndarray:
+    """`[N]` or `[N, channels]` to `[N]` float32: the mean, if that keeps what there is to hear.
+
+    Channels of opposite polarity cancel in a mean, and empty ones dilute it. Where most of the
+    power would be lost, it is the signal that the channels have most in common, whatever their
+    signs, at their mean power.
+    """
+    samples = np.asarray(samples, np.float32)
+    if samples.ndim == 1:
+        return samples
+    power = np.square(samples, dtype=np.float64).sum(axis=0)
+    used = power > 1e-6 * power.max(initial=0.0)
+    if not used.any():
+        return samples.mean(axis=1)
+    samples, power = samples[:, used], power[used]
+    mean = samples.mean(axis=1)
+    # What a mean of equal channels would have.
+    full = power.mean()
+    if float(np.square(mean, dtype=np.float64).sum()) >= _LEAST_KEPT * full:
+        return mean
+    _, vectors = np.linalg.eigh(samples.T.astype(np.float64) @ samples)
+    common = samples @ vectors[:, -1].astype(np.float32)
+    # The sign of the strongest channel, so that the same song gives the same signal.
+    common *= np.sign(vectors[np.argmax(power), -1])
+    scale = np.sqrt(full / max(float(np.square(common, dtype=np.float64).sum()), 1e-20))
+    return common * np.float32(scale)
+
+
+def channels_lufs(samples: np.ndarray, sample_rate_hz: int) -> float:
+    """Loudness of `[N]` or `[N, channels]`, in LUFS: a stereo pair counts as its one half alone.
+
+    So a mono file and the same on two channels, in whatever polarity and beside empty channels, are
+    equally loud.
+    """
+    samples = np.asarray(samples)
+    if samples.ndim == 1 or samples.shape[1] == 1:
+        return loudness_lufs(samples.reshape(len(samples)), sample_rate_hz)
+    levels = [loudness_lufs(channel, sample_rate_hz) for channel in samples.T]
+    power = sum(10.0 ** (level / 10.0) for level in levels) / 2.0
+    return 10.0 * float(np.log10(power)) if power > 0.0 else float("-inf")

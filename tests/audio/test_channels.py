@@ -1,0 +1,46 @@
+import numpy as np
+import pytest
+
+from bassdiff.audio.channels import channels_lufs, to_mono
+from bassdiff.audio.io import loudness_lufs
+
+RATE_HZ = 22050
+
+
+@pytest.fixture
+def song(rng):
+    return (0.1 * rng.normal(size=3 * RATE_HZ)).astype(np.float32)
+
+
+def layouts(song):
+    empty = np.zeros_like(song)
+    return {
+        "one": song[:, None],
+        "two": np.stack([song, song], axis=1),
+        "opposite": np.stack([song, -song], axis=1),
+        "almost opposite": np.stack([song, -0.9 * song], axis=1),
+        "two of six": np.stack([song, song, empty, empty, empty, empty], axis=1),
+    }
+
+
+@pytest.mark.parametrize("name", layouts(np.zeros(1)))
+def test_a_song_is_one_song_however_many_channels_it_is_on(song, name):
+    channels = layouts(song)[name]
+    mono = to_mono(channels)
+    assert mono.dtype == np.float32
+    assert np.corrcoef(mono, song)[0, 1] > 0.999
+    assert loudness_lufs(mono, RATE_HZ) == pytest.approx(loudness_lufs(song, RATE_HZ), abs=0.6)
+    assert channels_lufs(channels, RATE_HZ) == pytest.approx(loudness_lufs(song, RATE_HZ), abs=0.6)
+
+
+def test_a_stereo_mix_is_its_mean(rng):
+    """What the halves have in common and what they do not."""
+    sides = rng.normal(size=(1000, 2)).astype(np.float32)
+    np.testing.assert_array_equal(to_mono(sides), sides.mean(axis=1))
+    np.testing.assert_array_equal(to_mono(sides[:, 0]), sides[:, 0])
+
+
+def test_silence_is_silence():
+    silence = np.zeros((RATE_HZ, 2), np.float32)
+    np.testing.assert_array_equal(to_mono(silence), silence[:, 0])
+    assert channels_lufs(silence, RATE_HZ) == float("-inf")
