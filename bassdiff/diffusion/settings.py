@@ -8,6 +8,7 @@ fields. Nothing heavy is imported, so that `--help` answers at once; what the na
 from __future__ import annotations
 
 import dataclasses
+import numbers
 from collections.abc import Mapping
 from typing import Any
 
@@ -94,6 +95,12 @@ class Sampling:
                 low, high = field.metadata["low"], field.metadata["high"]
                 if field.name == "window_seconds" and value:
                     low = 10.0
+                kind = numbers.Integral if field.type == "int" else numbers.Real
+                if not isinstance(value, kind):
+                    raise InputError(
+                        f"{field.name} is {value!r}; choose a "
+                        f"{'whole number' if field.type == 'int' else 'number'} from {low} to {high}"
+                    )
                 if not low <= value <= high:
                     raise InputError(
                         f"{field.name} is {value}; choose a value from {low} to {high}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import numbers
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -186,7 +187,7 @@ def _styles(style: Recording | Sequence[Style] | None) -> list[Style]:
         return []
     if isinstance(style, (str, Path, np.ndarray)):
         return [Style(style)]
-    return list(style)
+    return [one if isinstance(one, Style) else Style(one) for one in style]
 
 
 def spliced(bass: np.ndarray, start: Start, sample_rate_hz: int) -> np.ndarray:
@@ -229,22 +230,29 @@ def _heard(
 
 
 def checked(name: str, samples: np.ndarray) -> np.ndarray:
-    """Samples `[N]` or `[N, channels]` as float32.
+    """Samples `[N]` or `[N, channels]` as float32 whose full scale is 1; integers are scaled.
 
     Raises:
-      InputError: They are not finite floats of such a shape; the sentence calls them `name`.
+      InputError: They are not finite numbers of such a shape; the sentence calls them `name`.
     """
     values = np.asarray(samples)
-    if not np.issubdtype(values.dtype, np.floating):
+    if values.ndim not in (1, 2) or not values.size or values.dtype.kind not in "fiu":
         raise InputError(
-            f"{name} has samples of type {values.dtype}; give floats whose full scale is 1"
+            f"{name} has samples of type {values.dtype} and shape {values.shape}; give floats or "
+            "integers, [N], or [N, channels] with time first"
+        )
+    if values.ndim == 2 and values.shape[1] > max(MAX_CHANNELS, values.shape[0]):
+        raise InputError(
+            f"{name} has samples of shape {values.shape}; give [N, channels] with time first, "
+            "which is its transpose"
         )
     wave = values.astype(np.float32)
-    wide = wave.ndim == 2 and wave.shape[1] > max(MAX_CHANNELS, wave.shape[0])
-    if wave.ndim not in (1, 2) or not wave.size or wide:
-        raise InputError(
-            f"{name} has samples of shape {wave.shape}; give [N], or [N, channels] with time first"
-        )
+    if values.dtype.kind == "i":
+        wave /= np.float32(-float(np.iinfo(values.dtype).min))
+    elif values.dtype.kind == "u":
+        # As unsigned samples are stored: silence is in the middle.
+        half = (float(np.iinfo(values.dtype).max) + 1.0) / 2.0
+        wave = wave / np.float32(half) - np.float32(1.0)
     if not np.all(np.isfinite(wave)):
         raise InputError(f"{name} holds values that are not finite; export it again")
     return wave
@@ -252,6 +260,15 @@ def checked(name: str, samples: np.ndarray) -> np.ndarray:
 
 def whole_rate(sample_rate_hz: float) -> int:
     """A sample rate as an integer; InputError if it is none."""
-    if not (sample_rate_hz > 0 and sample_rate_hz == int(sample_rate_hz)):
-        raise InputError(f"the sample rate is {sample_rate_hz} Hz; give a positive whole number")
+    is_number = isinstance(sample_rate_hz, numbers.Real)
+    if not (is_number and sample_rate_hz > 0 and sample_rate_hz % 1 == 0):
+        raise InputError(
+            f"the sample rate is {_shown(sample_rate_hz)}; give a positive whole number of Hz, after "
+            "the samples"
+        )
     return int(sample_rate_hz)
+
+
+def _shown(value: object) -> str:
+    """A value, or what kind of thing it is where that says more."""
+    return f"{value} Hz" if isinstance(value, numbers.Real) else f"a {type(value).__name__}"

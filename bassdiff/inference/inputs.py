@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import numbers
 from pathlib import Path
 from typing import TypeAlias
 
@@ -40,8 +41,8 @@ def check_seed(seed: int) -> None:
     Raises:
       InputError: If it is negative or too large.
     """
-    if not 0 <= seed < 2**32:
-        raise InputError(f"the seed is {seed}; choose one from 0 to 2^32 - 1")
+    if not isinstance(seed, numbers.Integral) or not 0 <= seed < 2**32:
+        raise InputError(f"the seed is {seed}; choose a whole number from 0 to 2^32 - 1")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from bassdiff.inference import generator
+from bassdiff.inference.conditioning import checked
 from bassdiff.inference.generator import Task
 from bassdiff.inference.inputs import Style, continuation, edit, retimbre, variation
 from bassdiff.runtime.errors import InputError
@@ -123,9 +124,14 @@ def test_a_silent_mix_is_played_over(player):
         (mix(0.9), {}, "0.900 s long"),
         (np.zeros(3601 * 8000, np.float32), {}, "longer than 1 h"),
         (np.full(RATE, np.nan, np.float32), {}, "not finite"),
-        (np.zeros(RATE, np.int16), {}, "of type int16; give floats"),
-        (np.zeros((2, RATE), np.float32), {}, "with time first"),
-        ("song.wav", {}, "give floats"),
+        (np.zeros(RATE, complex), {}, "of type complex128 .* give floats or integers"),
+        (np.zeros((2, RATE), np.float32), {}, "with time first, which is its transpose"),
+        ("song.wav", {}, "give floats or integers"),
+        (44100, {}, r"and shape \(\)"),
+        (mix(1.0), {"seed": None}, "seed is None; choose a whole number"),
+        (mix(1.0), {"seed": 1.5}, "seed is 1.5"),
+        (mix(1.0), {"steps": 4.5}, "steps is 4.5; choose a whole number from 2"),
+        (mix(1.0), {"guidance": "much"}, "guidance is 'much'; choose a number"),
         (mix(1.0), {"steps": 1}, "steps is 1"),
         (mix(1.0), {"solver": "best"}, "unknown solver"),
         (mix(1.0), {"seed": -1}, "seed is -1"),
@@ -154,12 +160,12 @@ def test_a_silent_mix_is_played_over(player):
     ],
 )
 def test_refusals_are_sentences(player, song, settings, words):
-    rate = 8000 if len(song) > 10 * RATE else RATE
+    rate = 8000 if np.size(song) > 10 * RATE else RATE
     with pytest.raises(InputError, match=words):
         player.generate(song, rate, **settings)
 
 
-@pytest.mark.parametrize("rate", [0, -1, 44100.5, float("nan")])
+@pytest.mark.parametrize("rate", [0, -1, 44100.5, float("nan"), "44100", None, np.zeros(3)])
 def test_a_rate_that_is_none_is_refused(player, rate):
     with pytest.raises(InputError, match="give a positive whole number"):
         player.generate(mix(1.0), rate)
@@ -336,3 +342,19 @@ def test_an_offset_is_not_heard(player):
     alone = player.generate(song, RATE, steps=2)
     moved = player.generate(song + np.float32(0.5), RATE, steps=2)
     assert np.corrcoef(moved, alone)[0, 1] > 0.95
+
+
+@pytest.mark.parametrize("kind", [np.int16, np.int32, np.uint8])
+def test_integer_samples_are_scaled(kind):
+    song, top = mix(1.0), np.iinfo(kind)
+    middle = 0 if top.min else 128
+    stored = np.round(song * (float(top.max) - middle) + middle).astype(kind)
+    np.testing.assert_allclose(checked("the mix", stored), song, atol=0.01)
+
+
+def test_styles_may_be_named_by_their_recordings(player):
+    first, second = mix(1.5), 0.5 * mix(1.0)
+    np.testing.assert_array_equal(
+        player.generate(mix(1.2), RATE, style=[first, second], steps=2),
+        player.generate(mix(1.2), RATE, style=[Style(first), Style(second)], steps=2),
+    )
