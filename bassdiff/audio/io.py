@@ -185,7 +185,8 @@ def write(
 ) -> float:
     """Writes an audio file whole or not at all.
 
-    A peak above full scale would clip, so such a signal is scaled as a whole to peak at 1.
+    A peak above full scale would clip. A wav file is then written in floats, which hold it; in
+    another format, the signal is scaled as a whole to peak at 1.
 
     Args:
       path: where to; its suffix chooses wav or flac (24 bit), ogg (Vorbis) or mp3.
@@ -211,14 +212,20 @@ def write(
     samples = samples.reshape(len(samples), -1)
     check_target(path, sample_rate_hz, samples.shape[1])
     peak = max(1.0, float(np.abs(samples).max()))
+    if path.suffix.lower() == ".wav" and peak > 1.0:
+        with open_file(path) as file:
+            _encode(file, path, samples, sample_rate_hz, "FLOAT")
+        return 0.0
     with open_file(path) as file:
         _encode(file, path, samples / peak, sample_rate_hz)
     return -20.0 * math.log10(peak)
 
 
-def _encode(file: BinaryIO, path: Path, samples: np.ndarray, sample_rate_hz: int) -> None:
-    container, subtype = _WRITERS[path.suffix.lower()]
-    channels = samples.shape[1]
+def _encode(
+    file: BinaryIO, path: Path, samples: np.ndarray, sample_rate_hz: int, subtype: str = ""
+) -> None:
+    container, usual = _WRITERS[path.suffix.lower()]
+    subtype, channels = subtype or usual, samples.shape[1]
     try:
         with soundfile.SoundFile(
             file, "w", sample_rate_hz, channels, subtype, format=container

@@ -97,9 +97,9 @@ class Sampling:
                     low = 10.0
                 kind = numbers.Integral if field.type == "int" else numbers.Real
                 if not isinstance(value, kind):
+                    what = "whole number" if field.type == "int" else "number"
                     raise InputError(
-                        f"{field.name} is {value!r}; choose a "
-                        f"{'whole number' if field.type == 'int' else 'number'} from {low} to {high}"
+                        f"{field.name} is {value!r}; choose a {what} from {low} to {high}"
                     )
                 if not low <= value <= high:
                     raise InputError(

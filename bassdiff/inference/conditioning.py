@@ -263,8 +263,8 @@ def whole_rate(sample_rate_hz: float) -> int:
     is_number = isinstance(sample_rate_hz, numbers.Real)
     if not (is_number and sample_rate_hz > 0 and sample_rate_hz % 1 == 0):
         raise InputError(
-            f"the sample rate is {_shown(sample_rate_hz)}; give a positive whole number of Hz, after "
-            "the samples"
+            f"the sample rate is {_shown(sample_rate_hz)}; give a positive whole number of Hz, "
+            "after the samples"
         )
     return int(sample_rate_hz)
 

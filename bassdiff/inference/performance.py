@@ -130,7 +130,7 @@ def perform(
             if gain_db < AUDIBLE_GAIN_DB:
                 warnings.warn(
                     f"{output.bass} is {-gain_db:.1f} dB softer than it was played, or it would "
-                    "clip; the mixdown has it at its level",
+                    "clip; the mixdown has it at its level, and a .wav file would too",
                     stacklevel=2,
                 )
             together, limited_db = mixdown(mix, bass, info.sample_rate_hz)

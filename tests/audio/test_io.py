@@ -130,11 +130,16 @@ def test_wav_and_flac_have_24_bits(tmp_path):
         assert soundfile.info(str(tmp_path / f"a{suffix}")).subtype == "PCM_24"
 
 
-def test_peaks_above_full_scale_are_scaled_not_clipped(tmp_path):
-    path = tmp_path / "a.wav"
+def test_peaks_above_full_scale_are_not_clipped(tmp_path):
+    """A wav file holds them, as floats; in another, the whole is turned down."""
     samples = 3 * _sine(2000)
-    io.write(path, samples, 44100)
-    np.testing.assert_allclose(io.read_mono(path), samples / np.abs(samples).max(), atol=1e-6)
+    assert io.write(tmp_path / "a.wav", samples, 44100) == 0.0
+    assert soundfile.info(str(tmp_path / "a.wav")).subtype == "FLOAT"
+    np.testing.assert_array_equal(io.read_mono(tmp_path / "a.wav"), samples)
+    peak = np.abs(samples).max()
+    gain_db = io.write(tmp_path / "a.flac", samples, 44100)
+    assert gain_db == pytest.approx(-20 * np.log10(peak))
+    np.testing.assert_allclose(io.read_mono(tmp_path / "a.flac"), samples / peak, atol=1e-6)
 
 
 def test_writing_replaces_a_file_in_one_step_and_follows_links(tmp_path):
