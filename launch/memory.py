@@ -76,7 +76,7 @@ def step_figures(
     )
     key = jax.random.key(0)
     shapes = jax.eval_shape(objective.init, key)
-    shardings = sharding.parameter_sharding(shapes, mesh)
+    shardings = sharding.state_sharding(shapes, mesh)
 
     def placed(leaf: jax.ShapeDtypeStruct, place: jax.sharding.Sharding) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place)

@@ -155,7 +155,7 @@ def train(
     ):
         watchdog.expect("the start", schedule.start_seconds)
         shapes = jax.eval_shape(objective.init, root_key)
-        shardings = sharding.parameter_sharding(shapes, mesh)
+        shardings = sharding.state_sharding(shapes, mesh)
         state, position = _begin(objective, checkpoints, shapes, shardings, root_key)
         step = int(state.step)
         # Counts on when the run is rolled back, as the agreement on where to end needs.

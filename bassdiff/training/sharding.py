@@ -6,6 +6,7 @@ step and inserts the collectives. No model file mentions devices.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import jax
@@ -15,6 +16,7 @@ from jax.sharding import PartitionSpec as P
 
 from bassdiff.diffusion.types import PyTree
 from bassdiff.runtime.errors import InputError
+from bassdiff.training.state import TrainState
 
 
 def make_mesh(data: int = -1, fsdp: int = 1) -> Mesh:
@@ -72,27 +74,46 @@ def own_mesh() -> Mesh:
     return Mesh(devices, ("data", "fsdp"), axis_types=(AxisType.Auto,) * 2)
 
 
-def parameter_sharding(shapes: PyTree, mesh: Mesh, min_size: int = 2**16) -> PyTree:
-    """Splits each large array over `fsdp` along its largest divisible dimension.
+def parameter_sharding(
+    shapes: PyTree, mesh: Mesh, axes: tuple[str, ...] = ("fsdp",), min_size: int = 2**16
+) -> PyTree:
+    """Splits each large array along its largest divisible dimension.
 
     Args:
       shapes: A pytree of arrays or `ShapeDtypeStruct`s, such as `jax.eval_shape` gives.
       mesh: From `make_mesh`.
+      axes: Of the mesh, over which arrays are split.
       min_size: Smaller arrays are replicated: splitting them costs more than it saves.
 
     Returns:
       A pytree of `NamedSharding` of the same structure.
     """
-    parts = mesh.shape["fsdp"]
+    parts = math.prod(mesh.shape[axis] for axis in axes)
 
     def place(leaf: jax.ShapeDtypeStruct) -> NamedSharding:
         divisible = [axis for axis, size in enumerate(leaf.shape) if size % parts == 0]
         if parts == 1 or np.prod(leaf.shape) < min_size or not divisible:
             return NamedSharding(mesh, P())
         axis = max(divisible, key=lambda a: leaf.shape[a])
-        return NamedSharding(mesh, P(*("fsdp" if a == axis else None for a in range(leaf.ndim))))
+        split = axes[0] if len(axes) == 1 else axes
+        return NamedSharding(mesh, P(*(split if a == axis else None for a in range(leaf.ndim))))
 
     return jax.tree.map(place, shapes)
+
+
+def state_sharding(shapes: TrainState, mesh: Mesh) -> TrainState:
+    """Places a training state: what only the optimiser reads is split over all devices.
+
+    Its moments and the average of parameters are needed once a step, where they lie: each device
+    updates its part of the parameters and sends that to the others, which costs what summing
+    gradients everywhere would have cost. The parameters themselves are split over `fsdp` alone.
+    Source: the first stage of ZeRO, arXiv 1910.02054.
+    """
+    everywhere = ("data", "fsdp")
+    return parameter_sharding(shapes, mesh).replace(
+        ema=parameter_sharding(shapes.ema, mesh, everywhere),
+        opt_state=parameter_sharding(shapes.opt_state, mesh, everywhere),
+    )
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:

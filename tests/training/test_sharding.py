@@ -3,6 +3,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from jax.sharding import AxisType
 from jax.sharding import PartitionSpec as P
@@ -14,8 +15,10 @@ from bassdiff.training.sharding import (
     make_mesh,
     parameter_sharding,
     replicated,
+    state_sharding,
     to_global,
 )
+from bassdiff.training.state import fresh_state
 
 
 @pytest.mark.parametrize(
@@ -101,6 +104,17 @@ def test_a_tree_keeps_its_structure():
     tree = {"a": np.zeros((512, 256)), "b": [np.zeros(3)]}
     shardings = parameter_sharding(tree, make_mesh(4, 2))
     assert jax.tree.map(lambda s: s.spec, shardings) == {"a": P("fsdp", None), "b": [P()]}
+
+
+@pytest.mark.parametrize("shape", [(8, 1), (4, 2), (1, 8)])
+def test_what_only_the_optimiser_reads_is_split_over_all_devices(shape):
+    weight = np.zeros((512, 264), np.float32)
+    state = fresh_state({"w": weight}, optax.adam(1e-3))
+    shardings = state_sharding(state, make_mesh(*shape))
+    moments = shardings.opt_state[0].mu["w"], shardings.opt_state[0].nu["w"], shardings.ema["w"]
+    assert all(place.shard_shape(weight.shape) == (64, 264) for place in moments)
+    assert shardings.params["w"].shard_shape(weight.shape) == (512 // shape[1], 264)
+    assert shardings.step.is_fully_replicated
 
 
 @pytest.mark.parametrize("shape", [(8, 1), (4, 2), (1, 8)])
