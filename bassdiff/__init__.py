@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bassdiff.diffusion.settings import Sampling
-    from bassdiff.inference.generator import BassGenerator, Task, load
-    from bassdiff.inference.inputs import Style, continuation, edit, retimbre, variation
+    from bassdiff.inference.generator import BassGenerator, load
+    from bassdiff.inference.inputs import Style, Task, continuation, edit, retimbre, variation
     from bassdiff.runtime.errors import InputError
 
 __version__ = "0.1.0"
@@ -21,7 +21,7 @@ _HOMES = {
     "InputError": "runtime.errors",
     "Sampling": "diffusion.settings",
     "Style": "inference.inputs",
-    "Task": "inference.generator",
+    "Task": "inference.inputs",
     "continuation": "inference.inputs",
     "edit": "inference.inputs",
     "load": "inference.generator",

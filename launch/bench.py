@@ -38,7 +38,8 @@ from bassdiff.diffusion.sampling import make_guidance
 from bassdiff.diffusion.settings import Sampling
 from bassdiff.diffusion.types import Array, Cond, PyTree
 from bassdiff.examples import example_mix
-from bassdiff.inference.generator import BassGenerator, Task
+from bassdiff.inference.generator import BassGenerator
+from bassdiff.inference.inputs import Task
 from bassdiff.models.unet import UNet
 from bassdiff.pretrained.codec import Codec
 from bassdiff.pretrained.release import Weights, load_weights

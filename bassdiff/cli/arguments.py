@@ -128,7 +128,7 @@ def _evaluate(sub: argparse.ArgumentParser) -> None:
         ),
         help="the question; listen makes a blind test of what was played, report a page of it all",
     )
-    _appraisal_arguments(sub, "evaluation")
+    _evaluation_arguments(sub, "evaluation")
     sub.add_argument("--training-log", metavar="FILE", help="metrics.jsonl to draw in the report")
     sub.add_argument(
         "--embedder",
@@ -173,7 +173,7 @@ def _sweep(sub: argparse.ArgumentParser) -> None:
         help="values of a setting; repeated for others: weights, "
         + ", ".join(field.name for field in setting_fields()),
     )
-    _appraisal_arguments(sub, "sweep")
+    _evaluation_arguments(sub, "sweep")
 
 
 def _gallery(sub: argparse.ArgumentParser) -> None:
@@ -186,7 +186,7 @@ def _gallery(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--seed", type=int, default=0)
 
 
-def _appraisal_arguments(sub: argparse.ArgumentParser, out: str) -> None:
+def _evaluation_arguments(sub: argparse.ArgumentParser, out: str) -> None:
     sub.add_argument(
         "--out", default=out, metavar="DIR", help="clips, basses and tables; resumable"
     )

@@ -160,7 +160,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     is_reported = bool(arguments.report) or arguments.task == "report"
     if is_reported:
         check_report(page, log)
-    table = None if arguments.task == "report" else _appraise(arguments, out)
+    table = None if arguments.task == "report" else _evaluate(arguments, out)
     if table:
         print(table.to_text())
     if is_reported:
@@ -222,7 +222,7 @@ def _listen(arguments: argparse.Namespace, out: Path) -> None:
     print("wrote", write_listening_page(out, page, systems, arguments.kind), file=sys.stderr)
 
 
-def _appraise(arguments: argparse.Namespace, out: Path) -> Table:
+def _evaluate(arguments: argparse.Namespace, out: Path) -> Table:
     from tqdm import tqdm
 
     from bassdiff.evaluation.tasks.run import Request, run

@@ -1,4 +1,4 @@
-"""The shapes and protocols that every room of the house shares.
+"""The shapes and protocols that every room shares.
 
 Shape letters, used in every docstring and trailing shape comment:
   B batch   N samples   T latent frames   C latent channels   K noise levels
@@ -72,7 +72,7 @@ class Denoise(Protocol):
 
 
 class Guidance(Protocol):
-    """Wraps a `Denoise` into another. Its numbers are pytree leaves: no knob recompiles."""
+    """Wraps a `Denoise` into another. Its numbers are pytree leaves: no setting recompiles."""
 
     def __call__(self, denoise: Denoise) -> Denoise:
         """The guided denoiser."""

@@ -16,7 +16,7 @@ from bassdiff.audio.channels import channels_lufs, to_mono
 from bassdiff.audio.io import SAMPLE_RATE_HZ, loudness_lufs, resample
 from bassdiff.audio.pitchedness import pitchless
 from bassdiff.data.mixing import BASS_LUFS, MIX_LUFS
-from bassdiff.diffusion.generation import generate_latents
+from bassdiff.diffusion.generation import frame_bucket, generate_latents
 from bassdiff.diffusion.noise_range import SIGMA_MAX
 from bassdiff.diffusion.request import Request, stack
 from bassdiff.diffusion.sampling import make_guidance, make_solver, make_window, noise_levels
@@ -30,48 +30,18 @@ from bassdiff.inference.conditioning import (
     spliced,
     whole_rate,
 )
-from bassdiff.inference.inputs import Draft, Recording, Style, check_length, check_seed
+from bassdiff.inference.inputs import Draft, Recording, Style, Task, check_length, check_seed
 from bassdiff.models.features import LATENT_HOP
 from bassdiff.pretrained.codec import Codec
 from bassdiff.pretrained.release import Weights, load_weights
 from bassdiff.runtime.compilation_cache import keep_programs
 from bassdiff.runtime.errors import InputError
 
-# Lengths, in latent frames, that the sampler is compiled for: 25 s, 30 s, 40 s, 53 s, 71 s, ... At
-# most 35 % is added to a song of 19 s or more; shorter ones share a program, which costs less than
-# compiling for each. Beyond ten minutes songs are heard in windows, and padding costs nothing.
-FRAME_BUCKETS = (
-    *(544, 640, 864, 1152, 1536, 2048, 2720, 3648, 4864, 6496, 8640, 10656, 13824),
-    *(41472, 77824),
-)
 SILENT_DB = 30.0
 ODD_LEVEL_DB = 10.0
 
 # What is done, how much of it, and of how much.
 Progress = Callable[[str, int, int], None]
-
-
-@dataclasses.dataclass(frozen=True)
-class Task:
-    """One bass to play, in Python.
-
-    Attributes:
-      mix: `[N]` or `[N, channels]` floats whose full scale is 1, 1 s to 1 h.
-      sample_rate_hz: Its rate, in Hz.
-      style: A bass recording whose sound to take: a file, or samples `[N]` or `[N, channels]` at
-        the mix's rate; or several as `Style`s, to blend or to take turns. None leaves the sound
-        to the model.
-      draft: A bass to edit, continue, vary or give another sound; see `material.py`.
-      seed: The same seed gives the same bass.
-      sampling: Settings; the weights' defaults when None.
-    """
-
-    mix: np.ndarray
-    sample_rate_hz: int
-    style: Recording | Sequence[Style] | None = None
-    draft: Draft | None = None
-    seed: int = 0
-    sampling: Sampling | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,7 +111,7 @@ class BassGenerator:
           style: A bass recording whose sound to take: a file, or samples `[N]` or
             `[N, channels]` at the mix's rate; or several as `Style`s, to blend or to take
             turns. None leaves the sound to the model.
-          draft: A bass to edit, continue, vary or give another sound; see `material.py`.
+          draft: A bass to edit, continue, vary or give another sound; see `inputs.py`.
           seed: The same seed gives the same bass.
           sampling: Settings; the weights' defaults when None.
           progress: Called with what is done (listening, playing, decoding), how much of it is
@@ -158,10 +128,10 @@ class BassGenerator:
           InputError: If the mix, the style or the draft cannot be used, a setting is out of
             range, or the weights do not get anywhere with these settings.
         """
-        known_knobs = [field.name for field in dataclasses.fields(Sampling)]
+        known = [field.name for field in dataclasses.fields(Sampling)]
         for name in overrides:
-            if name not in known_knobs:
-                raise InputError(f"unknown setting {name!r}; choose among {', '.join(known_knobs)}")
+            if name not in known:
+                raise InputError(f"unknown setting {name!r}; choose among {', '.join(known)}")
         sampling = dataclasses.replace(sampling or self.defaults, **overrides)
         if "guidance" in overrides and sampling.guidance_kind == "none":
             warnings.warn(
@@ -405,11 +375,6 @@ def _check_sound(bass: np.ndarray) -> None:
             f"the bass came out {abs(excess_db):.0f} dB {what} than basses are; {remedy}",
             stacklevel=6,
         )
-
-
-def frame_bucket(frames: int) -> int:
-    """The length, in latent frames, that a song of so many is padded to."""
-    return next(size for size in FRAME_BUCKETS if size >= frames)
 
 
 def load(weights: str | Path = "small", adapter: str | Path | None = None) -> BassGenerator:

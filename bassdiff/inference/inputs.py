@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import numbers
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 
 from bassdiff.diffusion.noise_range import SIGMA_MAX
+from bassdiff.diffusion.settings import Sampling
 from bassdiff.runtime.errors import InputError
 
 MIN_SECONDS = 1.0
@@ -102,6 +104,29 @@ class Draft:
     def sigma_max(self) -> float:
         """The noise level that the draft is taken up to: even steps are even in its angle."""
         return min(float(np.tan(self.strength * np.pi / 2.0)), SIGMA_MAX)
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """One bass to play, in Python.
+
+    Attributes:
+      mix: `[N]` or `[N, channels]` floats whose full scale is 1, 1 s to 1 h.
+      sample_rate_hz: Its rate, in Hz.
+      style: A bass recording whose sound to take: a file, or samples `[N]` or `[N, channels]` at
+        the mix's rate; or several as `Style`s, to blend or to take turns. None leaves the sound
+        to the model.
+      draft: A bass to edit, continue, vary or give another sound; as `edit` and the like make one.
+      seed: The same seed gives the same bass.
+      sampling: Settings; the weights' defaults when None.
+    """
+
+    mix: np.ndarray
+    sample_rate_hz: int
+    style: Recording | Sequence[Style] | None = None
+    draft: Draft | None = None
+    seed: int = 0
+    sampling: Sampling | None = None
 
 
 def edit(bass: Recording, start_seconds: float, end_seconds: float) -> Draft:

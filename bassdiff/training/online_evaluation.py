@@ -19,7 +19,7 @@ SCORES = (
 )
 
 
-class Rehearsal:
+class OnlineEvaluation:
     """Plays to the validation clips and logs what the measures of `evaluate music` say.
 
     The mixes are heard as the mix codec gives them back, since training knows nothing else of
@@ -39,7 +39,7 @@ class Rehearsal:
     ) -> None:
         self._objective, self._decode_mix, self._guidance = objective, decode_mix, guidance
 
-    # Once, and only by the process that rehearses.
+    # Once, and only by the process that evaluates.
     @functools.cached_property
     def _mixes(self) -> list[HeardMix]:
         mixes = self._objective.validation["mix"]

@@ -131,7 +131,7 @@ def test_wav_and_flac_have_24_bits(tmp_path):
 
 
 def test_peaks_above_full_scale_are_not_clipped(tmp_path):
-    """A wav file holds them, as floats; in another, the whole is turned down."""
+    """A wav file holds them, as floats; in another, the whole is attenuated."""
     samples = 3 * _sine(2000)
     assert io.write(tmp_path / "a.wav", samples, 44100) == 0.0
     assert soundfile.info(str(tmp_path / "a.wav")).subtype == "FLOAT"

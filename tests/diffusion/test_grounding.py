@@ -62,7 +62,7 @@ def test_mean_and_spread_are_those_of_the_reference(denoise, x, all_noise, cond,
         np.testing.assert_allclose(row.std(axis=0), spread, rtol=2e-2)
 
 
-def test_spread_is_a_knob_of_its_own(denoise, x, sigma, cond, style):
+def test_spread_is_a_setting_of_its_own(denoise, x, sigma, cond, style):
     mean_only = StyleGrounding(style, 0.7)(denoise)(x, sigma, cond)
     off = StyleGrounding(style, 0.7, spread=2 * jnp.ones(4), match_spread=0.0)
     np.testing.assert_allclose(off(denoise)(x, sigma, cond), mean_only, rtol=1e-6)

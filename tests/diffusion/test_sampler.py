@@ -225,7 +225,7 @@ def test_cfgpp_counts_from_where_a_step_begins(make_cond):
         np.testing.assert_allclose([float(ratio[0]) for _, ratio in seen], ratios, rtol=1e-6)
 
 
-def test_no_knob_compiles_anything(make_cond, compilations):
+def test_no_setting_compiles_anything(make_cond, compilations):
     @jax.jit
     def run(solver, guidance, levels, cond, noise, keys, num_steps):
         at = sampler.begin(solver, noise, levels[0])
@@ -253,7 +253,7 @@ def test_no_knob_compiles_anything(make_cond, compilations):
     ):  # fmt: skip
         outputs.append(play(**{**base, **change}))
     assert compilations == []
-    # And every knob does something.
+    # And every setting does something.
     distances = [np.abs(out - outputs[0]).max() for out in outputs[1:]]
     assert min(distances) > 1e-4, distances
 

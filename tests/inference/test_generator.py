@@ -6,10 +6,10 @@ import jax
 import numpy as np
 import pytest
 
+from bassdiff.diffusion.generation import frame_bucket
 from bassdiff.inference import generator
 from bassdiff.inference.conditioning import checked
-from bassdiff.inference.generator import Task
-from bassdiff.inference.inputs import Style, continuation, edit, retimbre, variation
+from bassdiff.inference.inputs import Style, Task, continuation, edit, retimbre, variation
 from bassdiff.runtime.errors import InputError
 
 # Untrained weights play at any level.
@@ -322,8 +322,8 @@ def test_songs_of_like_length_share_a_program(player, compilations):
 def test_padding_adds_little_and_ten_lengths_take_few_programs():
     """Of ten songs of 10 s to 70 s; and above 19 s, nothing is lengthened by more than 35 %."""
     frames = [-(-seconds * RATE // 2048) for seconds in (10, 15, 20, 23, 30, 40, 45, 50, 60, 70)]
-    assert len({generator.frame_bucket(count) for count in frames}) == 4
-    assert max(generator.frame_bucket(n) / n for n in range(410, 13824)) <= 1.35
+    assert len({frame_bucket(count) for count in frames}) == 4
+    assert max(frame_bucket(n) / n for n in range(410, 13824)) <= 1.35
 
 
 def test_channels_do_not_decide_the_level(player):

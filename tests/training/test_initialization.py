@@ -41,7 +41,7 @@ def finetuning(get_config, filled):
 def quick(monkeypatch):
     """Leaves out what every validation would compile; what is exported does not depend on it."""
     monkeypatch.setattr(DiffusionObjective, "validate", lambda self, state, log: 0.0)
-    monkeypatch.setattr(recipes, "Rehearsal", lambda *_: lambda state, log: None)
+    monkeypatch.setattr(recipes, "OnlineEvaluation", lambda *_: lambda state, log: None)
 
 
 def assert_equal(tree, other):

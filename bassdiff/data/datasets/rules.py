@@ -17,7 +17,7 @@ A song is kept, with a line under `changed` of `report.json`:
 - files that end more than a second before the longest one are padded with silence (all that
   end earlier are; the files of a song begin together);
 - files at another rate than 44100 Hz are resampled;
-- a song of which a stem's files add up to more than full scale is turned down as a whole;
+- a song of which a stem's files add up to more than full scale is attenuated as a whole;
 - beats that cannot be read are left unknown.
 """
 
@@ -109,12 +109,12 @@ def within_full_scale(
     changes: Sequence[str] = (),
     annotation: Annotation | None = None,
 ) -> Reading:
-    """A song of stems by name, "bass" among them, turned down as a whole if one exceeds ±1."""
+    """A song of stems by name, "bass" among them, attenuated as a whole if one exceeds ±1."""
     loudest = max(_peak(total) for total in audio.values())
     if loudest > 1.0:
         audio = {stem: total / np.float32(loudest) for stem, total in audio.items()}
         louder_db = 20 * np.log10(loudest)
-        changes = (*changes, f"turned down by {louder_db:.1f} dB, stems exceeded full scale")
+        changes = (*changes, f"attenuated by {louder_db:.1f} dB, stems exceeded full scale")
     others = {stem: total for stem, total in audio.items() if stem != "bass"}
     stems = Stems(name, audio["bass"], others, SAMPLE_RATE_HZ, annotation or Annotation())
     return Reading(stems, tuple(changes))

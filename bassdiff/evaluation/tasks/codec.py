@@ -35,7 +35,8 @@ COLUMNS = (
            "original", "lower", digits=1),
     Column("attack_loss", "loss of attack", "dB that the steepest rise of notes is less steep "
            "than the original's", "lower", digits=1),
-    Column("frame_power", "frames heard", "log2 of how much more goes with periods of 512, 1024 "
+    Column("frame_power", "frame-rate artefacts",
+           "log2 of how much more goes with periods of 512, 1024 "
            "or 2048 samples than in the original, the worst of them; 1 is twice", "lower"),
     Column("chroma", "chroma of mixes", "correlation of a mix's chroma with that of the mix after "
            "as many values a second as the mix codec has", digits=3),

@@ -19,7 +19,7 @@ from bassdiff.training import initialization, sharding
 from bassdiff.training.autoencoder import AutoencoderObjective
 from bassdiff.training.diffusion import DiffusionObjective
 from bassdiff.training.loop import Objective, Schedule, train
-from bassdiff.training.online_evaluation import Rehearsal
+from bassdiff.training.online_evaluation import OnlineEvaluation
 from bassdiff.training.recipes import autoencoder, diffusion, distillation, matching
 from bassdiff.training.state import TrainState
 
@@ -90,11 +90,11 @@ def run(config: ConfigDict, workdir: Path, profile: tuple[int, int] | None = Non
         batch_size=config.batch_size,
         mesh_shape=(config.mesh.data, config.mesh.fsdp),
         num_read_workers=config.num_read_workers,
-        evaluate=_rehearsal(config, objective),
+        evaluate=_online_evaluation(config, objective),
     )
 
 
-def _rehearsal(config: ConfigDict, objective: Objective) -> Rehearsal | None:
+def _online_evaluation(config: ConfigDict, objective: Objective) -> OnlineEvaluation | None:
     """Scores what a diffusion model plays, if that is wanted and its codecs can be heard."""
     if not isinstance(objective, DiffusionObjective) or not config.evaluate_every:
         return None
@@ -107,4 +107,4 @@ def _rehearsal(config: ConfigDict, objective: Objective) -> Rehearsal | None:
         )
         return None
     guidance = Sampling.of_weights(objective.bindings).guidance
-    return Rehearsal(objective, Codec(mix_codec).decode, guidance)
+    return OnlineEvaluation(objective, Codec(mix_codec).decode, guidance)

@@ -79,7 +79,7 @@ def test_lengths_rates_and_levels_are_mended_and_reported(tmp_path, stem_folder,
             "drums.flac padded with 1.8 s of silence at its end",
         ],
         "song 1": ["keys.wav resampled from 22050 Hz"],
-        "song 2": ["turned down by 1.9 dB, stems exceeded full scale"],
+        "song 2": ["attenuated by 1.9 dB, stems exceeded full scale"],
     }
     songs = PreparedSongs(folder, "all")
     padded, resampled, quieter = (songs[songs.names.index(f"song {i}")] for i in range(3))

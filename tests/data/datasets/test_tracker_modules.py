@@ -91,7 +91,7 @@ def test_what_exceeds_full_scale_is_turned_down_as_a_whole(played, tmp_path):
     np.testing.assert_allclose(
         reading.stems.others["instrument-1"], LEAD / np.abs(8 * BASS).max(), rtol=1e-6
     )
-    assert "turned down by" in reading.changes[0]
+    assert "attenuated by" in reading.changes[0]
 
 
 def test_albums_are_held_out_whole_and_a_file_that_is_there_twice_is_one_song(tmp_path):
