@@ -8,6 +8,7 @@ from typing import TypeAlias
 import numpy as np
 
 from bassdiff.data.mixing import normalised_bass, random_mix
+from bassdiff.runtime.errors import UnusableSong
 from bassdiff.synthesis.stems import Source, Stems
 
 HOP = 2048
@@ -51,11 +52,16 @@ def latent_fields(
             stems = source.transposed(song, key)
             basses.append(normalised_bass(stems))
             mixes += [encode_mix(mix_of(stems, rng)) for _ in range(num_mixes)]
-        return {
-            "bass": np.stack([encode_bass(bass) for bass in basses]).astype(np.float16),
-            "mix": np.stack(mixes).astype(np.float16),
-            "active": active_frames(basses[0])[None],
-        }
+        # What overflows float16 is refused below.
+        with np.errstate(over="ignore"):
+            latents = {
+                "bass": np.stack([encode_bass(bass) for bass in basses]).astype(np.float16),
+                "mix": np.stack(mixes).astype(np.float16),
+            }
+        for name, values in latents.items():
+            if not np.all(np.isfinite(values)):
+                raise UnusableSong(f"the latents of its {name} are not finite in float16")
+        return {**latents, "active": active_frames(basses[0])[None]}
 
     return make
 

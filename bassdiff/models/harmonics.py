@@ -155,7 +155,8 @@ def _levels(audio: Array, f0_hz: Array) -> Array:
     below = total[..., whole] * (1.0 - share) + total[..., whole + 1] * share
     power = 2.0 * (below[..., 1:] - below[..., :-1]) / (_FFT_LENGTH * window_energy[..., None])
     width_hz = np.diff(BAND_EDGES_HZ).astype(np.float32)[None, None]
-    bands = power * f0_hz[..., None] / width_hz
+    # A band with next to nothing is a difference of two sums, which rounding may make negative.
+    bands = jnp.maximum(power, 0.0) * f0_hz[..., None] / width_hz
     power = jnp.concatenate([partials, bands], axis=-1)
     return jnp.log(power * sharpened[..., None] + FLOOR_POWER)
 

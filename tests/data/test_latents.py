@@ -5,6 +5,7 @@ import pytest
 
 from bassdiff.data.latents import HOP, OTHER_KEYS, active_frames, latent_fields, waveform_fields
 from bassdiff.data.mixing import normalised_bass, random_mix
+from bassdiff.runtime.errors import UnusableSong
 from bassdiff.synthesis.stems import Stems
 
 RATE_HZ = 44100
@@ -113,3 +114,17 @@ def test_a_wave_that_would_clip_is_made_quieter(stems):
     audio = waveform_fields("bass", 1)(OneSong(loud), 0, np.random.default_rng(0))["audio"][0]
     assert audio.max() == 32767
     np.testing.assert_allclose(audio / 32767, wave / wave.max(), atol=2e-5)
+
+
+@pytest.mark.parametrize("value", [np.nan, 1e6])
+def test_a_song_whose_latents_are_not_finite_is_left_out(stems, value):
+    """One such frame would spoil every batch that it is in."""
+
+    def spoilt(wave):
+        latents = fake_encode(4)(wave).copy()
+        latents[3, 1] = value
+        return latents
+
+    make = latent_fields(spoilt, fake_encode(6), num_mixes=1)
+    with pytest.raises(UnusableSong, match="latents of its bass are not finite"):
+        make(OneSong(stems), 0, np.random.default_rng(0))

@@ -163,6 +163,17 @@ def test_of_noise_alone_nearly_all_is_noise(analyse, rng):
     assert np.all(np.exp(found.noise[0, INNER]).mean(axis=0) > 0.75)
 
 
+@pytest.mark.parametrize("amplitude", [1.0, 4.0])
+def test_bands_beside_a_loud_tone_are_finite(analyse, amplitude):
+    """They hold next to nothing, as differences of sums that rounding can make negative."""
+    for begin in range(0, 12, 4):
+        tones = [
+            amplitude * np.sin(2 * np.pi * hz * TIME) * (TIME > 0.2)
+            for hz in np.geomspace(30.0, 300.0, 12)[begin : begin + 4]
+        ]
+        assert all(np.all(np.isfinite(values)) for values in analyse(*tones))
+
+
 def test_silence_lies_on_the_floor(analyse):
     found = analyse(np.zeros(NUM_SAMPLES))
     np.testing.assert_array_equal(found.known, 0.0)
