@@ -39,6 +39,7 @@ from bassdiff.runtime.errors import InputError
 
 SILENT_DB = 30.0
 ODD_LEVEL_DB = 10.0
+ROWS_PER_DEVICE = 8
 
 # What is done, how much of it, and of how much.
 Progress = Callable[[str, int, int], None]
@@ -247,16 +248,19 @@ class BassGenerator:
                 continue
             bucket = frame_bucket(len(mixes[number]))
             groups.setdefault((bucket, one.sampling.program), []).append(number)
-        steps = {
-            kind: max(heard[number].sampling.steps for number in group)
-            for kind, group in groups.items()
-        }
-        before = 0
-        for kind, group in groups.items():
+        # As many rows at once as fill a device; more would only take memory.
+        limit = ROWS_PER_DEVICE * (self._mesh.size if self._mesh else 1)
+        batches = [
+            group[start : start + limit]
+            for group in groups.values()
+            for start in range(0, len(group), limit)
+        ]
+        steps = [max(heard[number].sampling.steps for number in batch) for batch in batches]
+        for place, batch in enumerate(batches):
 
-            def show(done: int, _: int, before: int = before) -> None:
+            def show(done: int, _: int, before: int = sum(steps[:place])) -> None:
                 if progress:
-                    progress("playing", before + done, sum(steps.values()))
+                    progress("playing", before + done, sum(steps))
 
             requests = [
                 self.request(
@@ -267,12 +271,11 @@ class BassGenerator:
                     heard[number].start,
                     heard[number].held,
                 )
-                for number in group
+                for number in batch
             ]
-            rows = self.sample(requests, heard[group[0]].sampling, show if progress else None)
-            for number, row in zip(group, rows, strict=True):
+            rows = self.sample(requests, heard[batch[0]].sampling, show if progress else None)
+            for number, row in zip(batch, rows, strict=True):
                 latents[number] = row
-            before += steps[kind]
         return [row for row in latents if row is not None]
 
     def request(
