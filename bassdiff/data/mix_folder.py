@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from bassdiff.audio.folders import AUDIO_SUFFIXES
 from bassdiff.audio.io import SAMPLE_RATE_HZ, read_channels
 from bassdiff.data.datasets.rules import SILENT_PEAK, Reading, Track, tracks_by_album
 from bassdiff.runtime.errors import InputError, UnusableSong
-from bassdiff.synthesis.stems import AUDIO_SUFFIXES, Stems, varied
+from bassdiff.synthesis.stems import Stems, varied
 
 
 class MixFolder:

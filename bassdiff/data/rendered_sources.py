@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from bassdiff.audio.folders import visible_files
 from bassdiff.data.renderings import Rendered, Score, Settings
 from bassdiff.runtime.errors import InputError
 from bassdiff.synthesis import lead_sheets, midi, songs
@@ -15,6 +16,7 @@ from bassdiff.synthesis.soundfont import default_soundfont
 SPLITS = ("train", "validation", "all")
 POP909_FIRST_VALIDATION = 860
 COMPOSED_VALIDATION = 1_000_000
+MIDI_SUFFIXES = frozenset({".mid", ".midi", ".kar"})
 
 
 def render_settings(
@@ -63,7 +65,7 @@ def open_rendered(spec: str, split: str, settings: Settings) -> Rendered:
 
 def midi_files(folder: Path) -> list[Path]:
     """The MIDI files of a folder, in the order that decides which are held out."""
-    return sorted(folder.glob("*.mid"))
+    return visible_files(folder, MIDI_SUFFIXES)
 
 
 def check_folder(where: str) -> Path:

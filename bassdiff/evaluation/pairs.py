@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bassdiff.audio.folders import AUDIO_SUFFIXES, visible_files
 from bassdiff.evaluation.clips import MIX, TRUE
 from bassdiff.runtime.errors import InputError
-from bassdiff.synthesis.stems import AUDIO_SUFFIXES, StemFolder
+from bassdiff.synthesis.stems import StemFolder
 
 BASS = "bass"
 
@@ -44,4 +45,4 @@ def open_pairs(root: Path) -> StemFolder:
 
 
 def _audio(folder: Path) -> list[Path]:
-    return [path for path in sorted(folder.iterdir()) if path.suffix.lower() in AUDIO_SUFFIXES]
+    return visible_files(folder, AUDIO_SUFFIXES)

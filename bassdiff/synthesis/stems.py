@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
+from bassdiff.audio.folders import AUDIO_SUFFIXES, visible_files
 from bassdiff.audio.io import SAMPLE_RATE_HZ, read_mono
 from bassdiff.runtime.errors import InputError
 from bassdiff.synthesis.annotation import FILE_NAME, Annotation, parse_annotation
@@ -16,7 +17,8 @@ from bassdiff.synthesis.annotation import FILE_NAME, Annotation, parse_annotatio
 # What has no key is not transposed.
 UNPITCHED = frozenset({"drums", "percussion"})
 
-AUDIO_SUFFIXES = frozenset(".wav .flac .ogg .opus .mp3 .aiff .aif .caf .au .w64 .rf64".split())
+# Files beside stems that hold the whole song.
+WHOLE_SONGS = frozenset({"mix", "mixture", "master", "full"})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +98,10 @@ def song_folders(root: Path) -> list[Path]:
     folders = [
         folder
         for folder in sorted(root.iterdir())
-        if folder.is_dir() and len(files := stem_files(folder)) > 1 and "bass" in files
+        if folder.is_dir()
+        and not folder.name.startswith(".")
+        and len(files := stem_files(folder)) > 1
+        and "bass" in files
     ]
     if not folders:
         raise InputError(
@@ -169,7 +174,7 @@ def varied(stems: Stems, semitones: int = 0, tempo: float = 1.0) -> Stems:
 class StemFolder:
     """Songs in sub-folders, as in MUSDB18-HQ: `ROOT/SONG/bass.wav`, `drums.wav`, ...
 
-    A file called `mixture.*` is ignored: it holds the bass.
+    A file called `mixture.*`, or the like, is ignored: it holds the bass.
     """
 
     def __init__(self, root: str | Path, folders: Iterable[Path] | None = None):
@@ -193,9 +198,9 @@ class StemFolder:
 
 
 def stem_files(folder: Path) -> dict[str, Path]:
-    """The audio files of a song folder by stem; `mixture.*` is none."""
+    """The audio files of a song folder by stem; those of `WHOLE_SONGS` are none."""
     return {
         path.stem.lower(): path
-        for path in sorted(folder.iterdir())
-        if path.suffix.lower() in AUDIO_SUFFIXES and path.stem.lower() != "mixture"
+        for path in visible_files(folder, AUDIO_SUFFIXES)
+        if path.stem.lower() not in WHOLE_SONGS
     }

@@ -8,13 +8,13 @@ from typing import ClassVar
 
 import numpy as np
 
+from bassdiff.audio.folders import AUDIO_SUFFIXES
 from bassdiff.audio.io import SAMPLE_RATE_HZ, read_channels
 from bassdiff.data import roles
 from bassdiff.data.datasets.base import SongBuilder, SourceConfig
 from bassdiff.data.datasets.rules import Reading, Track, tracks_by_album, within_full_scale
 from bassdiff.data.separation import STEMS, Separator
 from bassdiff.runtime.errors import InputError
-from bassdiff.synthesis.stems import AUDIO_SUFFIXES
 
 MIN_SECONDS = 20.0
 # Of the song: how long a bass plays at the least, and of that, how long one pitch is heard.

@@ -31,6 +31,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bassdiff.audio.folders import visible_files
 from bassdiff.audio.io import SAMPLE_RATE_HZ, probe, read_mono
 from bassdiff.data import splits
 from bassdiff.runtime.errors import InputError, UnusableSong
@@ -157,7 +158,7 @@ def tracks_by_album(
       suffixes: of the files, in small letters.
       read: a song from its file and its name, which its path in the folder makes.
     """
-    found = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in suffixes]
+    found = visible_files(folder, suffixes, deep=True)
     paths = sorted({_content(path): path for path in reversed(found)}.values())
     has_albums = len({path.parent for path in paths}) > 1
     albums = [
