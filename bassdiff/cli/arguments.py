@@ -251,8 +251,21 @@ def _generate(sub: argparse.ArgumentParser) -> None:
         "--mixdown", metavar="FILE", help="mix with bass (default: OUT with -mixdown in its name)"
     )
     sub.add_argument(
+        "--midi",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="write OUT's notes as a MIDI file",
+    )
+    sub.add_argument(
         "--plot", action=argparse.BooleanOptionalAction, default=True, help="draw OUT as a picture"
     )
+
+
+def _transcribe(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "bass", metavar="BASS", help="recording of a bass that plays one note at a time"
+    )
+    sub.add_argument("--out", metavar="FILE", help="MIDI file to write (default: BASS with .mid)")
 
 
 def _sampling_arguments(sub: argparse.ArgumentParser) -> None:
@@ -359,4 +372,5 @@ _ARGUMENTS: dict[str, AddWords] = {
     "evaluate": _evaluate,
     "sweep": _sweep,
     "gallery": _gallery,
+    "transcribe": _transcribe,
 }

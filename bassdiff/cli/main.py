@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import dataclasses
 import json
 import signal
 import sys
@@ -58,7 +57,9 @@ def generate(arguments: argparse.Namespace) -> None:
     from bassdiff.inference.performance import name_outputs, perform
 
     mixdown = Path(arguments.mixdown) if arguments.mixdown else None
-    outputs = name_outputs(Path(arguments.out), mixdown, arguments.plot, arguments.variations)
+    outputs = name_outputs(
+        Path(arguments.out), mixdown, arguments.plot, arguments.variations, arguments.midi
+    )
     perform(
         Path(arguments.mix) if arguments.mix else example_mix(),
         outputs,
@@ -70,7 +71,22 @@ def generate(arguments: argparse.Namespace) -> None:
         _overrides(arguments),
     )
     for output in outputs:
-        print("wrote", *filter(None, dataclasses.astuple(output)), file=sys.stderr)
+        print("wrote", *output.paths(), file=sys.stderr)
+
+
+def transcribe(arguments: argparse.Namespace) -> None:
+    """Writes the notes of a bass recording as a MIDI file."""
+    from bassdiff.audio.channels import to_mono
+    from bassdiff.audio.io import probe, read
+    from bassdiff.inference.performance import write_notes
+    from bassdiff.runtime.atomic import check_writable
+
+    path = Path(arguments.bass)
+    out = Path(arguments.out) if arguments.out else path.with_suffix(".mid")
+    check_writable(out)
+    rate_hz = probe(path).sample_rate_hz
+    count = write_notes(to_mono(read(path)), rate_hz, out)
+    print("wrote", out, f"with {count} notes", file=sys.stderr)
 
 
 @resumable_job()
@@ -381,7 +397,7 @@ def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
 def parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
     return arguments_of(
-        (generate, train, encode, release, evaluate, sweep, gallery, data), data_words
+        (generate, transcribe, train, encode, release, evaluate, sweep, gallery, data), data_words
     )
 
 

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from bassdiff.audio.decoding import AudioInfo
 from bassdiff.audio.io import check_target, probe, read, write
 from bassdiff.inference.inputs import MAX_SECONDS, Draft, Style, check_length, check_seed
-from bassdiff.runtime.atomic import atomic_files, check_writable
+from bassdiff.runtime.atomic import OpenFile, atomic_file, atomic_files, check_writable
 from bassdiff.runtime.errors import InputError
 
 if TYPE_CHECKING:
@@ -27,15 +27,16 @@ AUDIBLE_LIMITING_DB = 6.0
 
 @dataclasses.dataclass(frozen=True)
 class Outputs:
-    """The files of one bass: itself, the mix with it, and a picture of both (or None)."""
+    """The files of one bass: itself, the mix with it, and if wanted a picture and its notes."""
 
     bass: Path
     mixdown: Path
     picture: Path | None
+    midi: Path | None = None
 
     def paths(self) -> list[Path]:
         """All of them."""
-        return [path for path in (self.bass, self.mixdown, self.picture) if path]
+        return [path for path in (self.bass, self.mixdown, self.picture, self.midi) if path]
 
 
 def check_outputs(outputs: list[Outputs], inputs: list[Path], info: AudioInfo) -> None:
@@ -58,11 +59,13 @@ def check_outputs(outputs: list[Outputs], inputs: list[Path], info: AudioInfo) -
     for output in outputs:
         check_target(output.bass, info.sample_rate_hz, 1)
         check_target(output.mixdown, info.sample_rate_hz, info.channels)
-        if output.picture:
-            check_writable(output.picture)
+        for path in filter(None, (output.picture, output.midi)):
+            check_writable(path)
 
 
-def name_outputs(bass: Path, mixdown: Path | None, plot: bool, variations: int) -> list[Outputs]:
+def name_outputs(
+    bass: Path, mixdown: Path | None, plot: bool, variations: int, midi: bool = False
+) -> list[Outputs]:
     """The files of every variation: numbered from 1 if there are several.
 
     Raises:
@@ -75,7 +78,9 @@ def name_outputs(bass: Path, mixdown: Path | None, plot: bool, variations: int) 
         tail = f"-{number}" if variations > 1 else ""
         own = _renamed(bass, tail)
         mixed = _renamed(mixdown, tail) if mixdown else _renamed(own, "-mixdown")
-        outputs.append(Outputs(own, mixed, own.with_suffix(".png") if plot else None))
+        picture = own.with_suffix(".png") if plot else None
+        notes = own.with_suffix(".mid") if midi else None
+        outputs.append(Outputs(own, mixed, picture, notes))
     return outputs
 
 
@@ -145,6 +150,31 @@ def perform(
                 from bassdiff.inference.picture import draw
 
                 draw(mix.mean(axis=1), bass, info.sample_rate_hz, output.picture, open_file)
+            if output.midi:
+                write_notes(bass, info.sample_rate_hz, output.midi, open_file)
+
+
+def write_notes(
+    bass: np.ndarray, sample_rate_hz: int, path: Path, open_file: OpenFile = atomic_file
+) -> int:
+    """Writes the notes of a bass as a MIDI file; returns how many there are.
+
+    Args:
+      bass: `[N]` float.
+      sample_rate_hz: Its rate.
+      path: The file.
+      open_file: Opens it; from `atomic_files`, for several that belong together.
+
+    Raises:
+      InputError: The file cannot be written.
+    """
+    from bassdiff.audio.transcription import transcribe
+    from bassdiff.synthesis.midi import bass_track
+
+    notes = transcribe(bass, sample_rate_hz)
+    with open_file(path) as file:
+        bass_track(notes).write(file)
+    return len(notes)
 
 
 def _play(

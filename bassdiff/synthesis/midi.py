@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pretty_midi
 
+from bassdiff.audio.transcription import BassNote
 from bassdiff.runtime.errors import InputError
 from bassdiff.synthesis.score import Bend, Note, Part, Song
 
@@ -16,6 +18,9 @@ BASS_PROGRAMS = range(32, 40)
 HIGHEST_BASS_MEDIAN = 55
 # A doubled bass note is the same pitch struck by a second track within this time.
 DOUBLING_SECONDS = 0.04
+_FINGER_BASS = 33
+# Of a pitch bend, where a file says nothing else.
+_BEND_SEMITONES = 2.0
 
 
 def read_midi(path: str | Path) -> Song:
@@ -74,6 +79,28 @@ def parse_midi(path: Path) -> pretty_midi.PrettyMIDI:
             raise InputError(
                 f"{path}: not a readable MIDI file ({type(error).__name__}); export it again."
             ) from error
+
+
+def bass_track(notes: Sequence[BassNote]) -> pretty_midi.PrettyMIDI:
+    """A MIDI file of one finger bass; what a note is out of tune is a pitch bend.
+
+    Args:
+      notes: In order.
+    """
+    bass = pretty_midi.Instrument(_FINGER_BASS, name="bass")
+    bent = 0
+    for note in notes:
+        number = round(note.pitch)
+        bend = round((note.pitch - number) / _BEND_SEMITONES * 8192)
+        if bend != bent:
+            bass.pitch_bends.append(pretty_midi.PitchBend(bend, note.start_seconds))
+            bent = bend
+        bass.notes.append(
+            pretty_midi.Note(note.velocity, number, note.start_seconds, note.end_seconds)
+        )
+    file = pretty_midi.PrettyMIDI()
+    file.instruments.append(bass)
+    return file
 
 
 def stem_of(track: pretty_midi.Instrument) -> str:

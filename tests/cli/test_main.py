@@ -3,6 +3,7 @@
 import errno
 
 import numpy as np
+import pretty_midi
 import pytest
 import soundfile
 
@@ -329,3 +330,18 @@ def test_our_configs_are_known_by_name():
     assert config.objective == "diffusion" and config.num_steps == 7
     with pytest.raises(InputError, match="one of ours: autoencoder, diffusion, distillation"):
         cli.read_config("diffuse:tiny", [])
+
+
+def test_the_notes_of_a_bass_become_midi(inside, mix, tmp_path, capsys):
+    halves = np.concatenate([tone(0.7), 0.0 * tone(0.2), tone(0.6)])
+    io.write(tmp_path / "line.wav", halves, RATE)
+    assert cli.main(["transcribe", "line.wav"]) == 0
+    assert "wrote line.mid with 4 notes" in capsys.readouterr().err
+    (track,) = pretty_midi.PrettyMIDI(str(tmp_path / "line.mid")).instruments
+    assert track.program == 33
+    starts = [note.start for note in track.notes]
+    np.testing.assert_allclose(starts, [0.0, 0.5, 0.9, 1.4], atol=0.05)
+    assert inside("generate", mix, "--steps", "2", "--no-plot", "--midi") == 0
+    assert (tmp_path / "bass.mid").stat().st_size > 0
+    assert cli.main(["transcribe", "nowhere.wav"]) == 2
+    assert cli.main(["transcribe", "line.wav", "--out", "no/folder/line.mid"]) == 2
