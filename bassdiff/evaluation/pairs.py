@@ -41,7 +41,7 @@ def open_pairs(root: Path) -> StemFolder:
         for name in (MIX, BASS):
             if name not in seen:
                 raise InputError(f"{folder}: holds no {name}.*; add {name}.wav to the pair.")
-    return StemFolder(root, folders)
+    return StemFolder(root, folders, whole_songs=True)
 
 
 def _audio(folder: Path) -> list[Path]:

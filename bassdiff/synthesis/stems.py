@@ -111,7 +111,7 @@ def song_folders(root: Path) -> list[Path]:
     return folders
 
 
-def read_stems(folder: Path) -> Stems:
+def read_stems(folder: Path, whole_songs: bool = False) -> Stems:
     """Reads the audio files of one song folder as mono stems at `SAMPLE_RATE_HZ`.
 
     Files shorter than the longest one are padded with silence at their end. Beats and chords
@@ -120,7 +120,7 @@ def read_stems(folder: Path) -> Stems:
     Raises:
       InputError: when a file cannot be read, or the bass or every other stem is missing.
     """
-    files = stem_files(folder)
+    files = stem_files(folder, whole_songs)
     if "bass" not in files or len(files) < 2:
         raise InputError(
             f"{folder}: a song needs a bass.* file and another stem; add the missing one."
@@ -177,8 +177,11 @@ class StemFolder:
     A file called `mixture.*`, or the like, is ignored: it holds the bass.
     """
 
-    def __init__(self, root: str | Path, folders: Iterable[Path] | None = None):
-        """Finds the songs under `root`, or takes those `folders` of it."""
+    def __init__(
+        self, root: str | Path, folders: Iterable[Path] | None = None, whole_songs: bool = False
+    ):
+        """Finds the songs under `root`, or takes those `folders` of it; see `stem_files`."""
+        self._whole_songs = whole_songs
         self._folders = song_folders(Path(root)) if folders is None else list(folders)
 
     @property
@@ -190,17 +193,17 @@ class StemFolder:
         return len(self._folders)
 
     def __getitem__(self, index: int) -> Stems:
-        return read_stems(self._folders[index])
+        return read_stems(self._folders[index], self._whole_songs)
 
     def transposed(self, index: int, semitones: int) -> Stems:
         """Song `index` in another key; see `varied`."""
         return varied(self[index], semitones)
 
 
-def stem_files(folder: Path) -> dict[str, Path]:
-    """The audio files of a song folder by stem; those of `WHOLE_SONGS` are none."""
+def stem_files(folder: Path, whole_songs: bool = False) -> dict[str, Path]:
+    """The audio files of a song folder by stem; those of `WHOLE_SONGS` only if asked for."""
     return {
         path.stem.lower(): path
         for path in visible_files(folder, AUDIO_SUFFIXES)
-        if path.stem.lower() not in WHOLE_SONGS
+        if whole_songs or path.stem.lower() not in WHOLE_SONGS
     }

@@ -72,7 +72,7 @@ def test_faults_are_named_with_their_remedy(data_dir, tmp_path):
     for spec, message in {
         "tfds:stem_folders": "names no songs|write tfds:NAME@DATA_DIR",
         f"tfds:stem_folders@{tmp_path / 'nowhere'}": "there is no such folder of datasets",
-        f"tfds:musdb@{data_dir}": "'musdb' is no dataset; choose among musdb18_hq",
+        f"tfds:musdb@{data_dir}": "musdb: is not prepared yet; run `bassdiff data prepare musdb",
         f"tfds:slakh2100@{data_dir}": (
             f"not prepared yet; run `bassdiff data prepare slakh2100 --from DIR --out {data_dir}`"
         ),
