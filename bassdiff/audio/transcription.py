@@ -57,14 +57,14 @@ def transcribe(bass: np.ndarray, sample_rate_hz: int) -> list[BassNote]:
         track.voiced, 69.0 + 12.0 * np.log2(np.where(track.voiced, track.f0_hz, 440.0) / 440.0), 0.0
     )
     low = resample(bass, sample_rate_hz, _RATE_HZ)
-    attacks = [
+    struck = [
         frame
         for frame in _attacks(onset_strength(low, _RATE_HZ, _WINDOW, _HOP))
         # The click of an end rises in every band too, and nothing is louder after it.
         if _level_db(low, frame, frame + _APART_FRAMES)
         > _level_db(low, frame - _APART_FRAMES, frame)
     ]
-    attacks = np.asarray(attacks, int)
+    attacks = np.asarray(struck, int)
     spans = []
     runs, count = scipy.ndimage.label(track.voiced)
     for run in scipy.ndimage.find_objects(runs)[:count]:
