@@ -165,7 +165,9 @@ def sweep(context: EvaluationContext, grid: Grid, adapter: str | None = None) ->
 def num_evaluations(sampling: Sampling) -> int:
     """Rows that the network computes for one bass; both branches of guidance count."""
     per_step = 2 if sampling.solver in ("heun", "churn") else 1
-    calls = per_step * (sampling.steps - 1) + 1
+    calls = per_step * sampling.steps
+    if sampling.guidance == 1.0:
+        return calls
     if sampling.guidance_kind == "interval":
         low, high = sampling.guidance_low, sampling.guidance_high
         return calls + int(sum(low <= sigma <= high for sigma in noise_levels(sampling)))

@@ -41,7 +41,8 @@ def test_a_combination_that_cannot_be_sampled_is_refused_before_anything_is_play
     ("settings", "expected"),
     [
         ({"steps": 10}, 20),
-        ({"steps": 10, "solver": "heun"}, 38),
+        ({"steps": 10, "solver": "heun"}, 40),
+        ({"steps": 10, "guidance": 1.0}, 10),
         ({"steps": 4, "guidance_kind": "none"}, 4),
     ],
 )
