@@ -68,10 +68,10 @@ def get_config(which: str = "small") -> ConfigDict:
     # The share, 0 to 1, of crops that are heard in another sound: what a codec is trained on is not
     # all that will come. Without `init`, the encoder too is fitted to them.
     config.varied_share = 0.0
-    # Weights whose diffusion model leaves the latents, of this share of the crops, that the decoder
-    # learns from; empty for true latents alone.
+    # Weights whose diffusion model samples the sound, in this share of the crops, that the decoder
+    # learns from; empty for encoded latents alone.
     config.denoiser = ""
-    config.denoised_share = 0.5
+    config.sampled_share = 0.5
     config.num_fit_clips = {"tiny": 16, "small": 256, "base": 1024}[size]
     config.mesh = ConfigDict(dict(data=-1, fsdp=1))
     config.checkpoint_every = {"tiny": 4, "small": 250, "base": 1_000}[size]

@@ -13,8 +13,7 @@ import numpy as np
 import optax
 
 from bassdiff.audio.stft import stft
-from bassdiff.diffusion.denoiser import Network, precondition
-from bassdiff.diffusion.types import Array, Cond, PyTree
+from bassdiff.diffusion.types import Array, PyTree
 from bassdiff.models.bass_codec import BassCodec
 from bassdiff.models.discriminator import Discriminator
 from bassdiff.models.features import STFT_HOP, STFT_LENGTH, SUBFRAMES
@@ -25,6 +24,7 @@ from bassdiff.training.guard import guard
 from bassdiff.training.initialization import Origin
 from bassdiff.training.log import RunLog
 from bassdiff.training.pca_init import decoder_init, overwrite, pca_init
+from bassdiff.training.sampled_latents import SampledLatents
 from bassdiff.training.state import TrainState, update_ema
 
 MULTI_SCALE_LENGTHS = (256, 512, 1024, 2048, 4096, 8192)
@@ -127,48 +127,6 @@ class LossWeights:
 
 
 @dataclasses.dataclass(frozen=True)
-class LeftByDiffusion:
-    """Latents as a diffusion model leaves them, for a decoder to learn from.
-
-    What is sampled is smoother than what was encoded, and wrong in its own ways. True latents that
-    were noised and then denoised by the model are like it, and their true sound is known.
-
-    Attributes:
-      network: The diffusion model's, F(x, sigma, cond).
-      mean: `[C]` of the latents.
-      std: Their global standard deviation.
-      sound_channels: `[C]`, 1 where a channel is replaced; notes stay, so that the sound that is
-        wanted stays the true one.
-      num_mix_channels: Channels of the mix's latents, of which the model is told nothing.
-      share: Of the rows, 0 to 1.
-      levels: Noise levels, least and largest; drawn evenly in their logarithm.
-    """
-
-    network: Network
-    mean: np.ndarray
-    std: float
-    sound_channels: np.ndarray
-    num_mix_channels: int
-    share: float
-    levels: tuple[float, float] = (0.1, 2.0)
-
-    def __call__(self, latents: Array, key: Array) -> Array:
-        """Replaces the sound of some rows of latents `[B, T, C]`."""
-        row_key, level_key, noise_key = jax.random.split(key, 3)
-        rows, frames, _ = latents.shape
-        low, high = np.log(self.levels)
-        sigma = jnp.exp(jax.random.uniform(level_key, (rows,), minval=low, maxval=high))
-        clean = (latents - self.mean[None, None]) / self.std
-        noisy = clean + sigma[:, None, None] * jax.random.normal(noise_key, latents.shape)
-        mix = jnp.zeros((rows, frames, self.num_mix_channels))
-        cond = Cond(mix, jnp.zeros(rows), jnp.full(rows, frames, jnp.int32))
-        estimate = precondition(self.network)(noisy, sigma, cond) * self.std + self.mean[None, None]
-        chosen = jax.random.bernoulli(row_key, self.share, (rows, 1, 1))
-        replaced = chosen * self.sound_channels[None, None]
-        return latents + replaced * jax.lax.stop_gradient(estimate - latents)
-
-
-@dataclasses.dataclass(frozen=True)
 class AutoencoderObjective:
     """Trains a codec against a `Discriminator`.
 
@@ -190,7 +148,7 @@ class AutoencoderObjective:
       start: A codec of this model to start from, instead of the closed-form start. While its
         encoder is not trained, its latents go on to mean the same.
       origin: What `start` is, recorded with the weights.
-      left_by_diffusion: Makes some of the latents that the decoder learns from; None for none.
+      sampled_latents: Makes some of the latents that the decoder learns from; None for none.
     """
 
     model: BassCodec | MixCodec
@@ -207,7 +165,7 @@ class AutoencoderObjective:
     num_parts: int = 1
     start: CodecWeights | None = None
     origin: Origin = dataclasses.field(default_factory=dict)
-    left_by_diffusion: LeftByDiffusion | None = None
+    sampled_latents: SampledLatents | None = None
 
     def init(self, key: Array) -> TrainState:
         """Random parameters of both networks; see `prepare` for the closed-form start."""
@@ -253,8 +211,8 @@ class AutoencoderObjective:
         latents = self.model.apply({"params": generator}, audio, method="encode")
         if not self.train_encoder:
             latents = jax.lax.stop_gradient(latents)
-        if self.left_by_diffusion is not None:
-            latents = self.left_by_diffusion(latents, key)
+        if self.sampled_latents is not None:
+            latents = self.sampled_latents(latents, key)
         estimate = self.model.apply({"params": generator}, latents, method="decode_whole")
         parts = {
             "log_magnitude": log_magnitude_distance(audio, estimate),

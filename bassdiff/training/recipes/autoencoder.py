@@ -23,10 +23,11 @@ from bassdiff.pretrained.weights import CodecWeights, UNetWeights, load_codec
 from bassdiff.runtime.errors import InputError
 from bassdiff.runtime.jobs import first_process_first
 from bassdiff.training import initialization
-from bassdiff.training.autoencoder import AutoencoderObjective, LeftByDiffusion, LossWeights
+from bassdiff.training.autoencoder import AutoencoderObjective, LossWeights
 from bassdiff.training.recipes.optimiser import adam, compute_dtype
 from bassdiff.training.recipes.stores import NUM_VALIDATION_CLIPS
 from bassdiff.training.recipes.weights import check_model
+from bassdiff.training.sampled_latents import SampledLatents
 
 
 def build(config: ConfigDict, workdir: Path) -> tuple[AutoencoderObjective, grain.MapDataset]:
@@ -35,8 +36,8 @@ def build(config: ConfigDict, workdir: Path) -> tuple[AutoencoderObjective, grai
         raise InputError(f"config.kind={config.kind!r} is not a codec; use bass or mix")
     if not 0.0 <= config.varied_share <= 1.0:
         raise InputError(f"config.varied_share={config.varied_share} is no share; use 0 to 1")
-    if not 0.0 <= config.denoised_share <= 1.0:
-        raise InputError(f"config.denoised_share={config.denoised_share} is no share; use 0 to 1")
+    if not 0.0 <= config.sampled_share <= 1.0:
+        raise InputError(f"config.sampled_share={config.sampled_share} is no share; use 0 to 1")
     if config.fresh_decoder and config.train_encoder:
         raise InputError(
             "config.fresh_decoder is for an encoder that stays; set train_encoder=False"
@@ -96,13 +97,13 @@ def build(config: ConfigDict, workdir: Path) -> tuple[AutoencoderObjective, grai
         num_parts=config.num_parts,
         start=codec,
         origin=origin,
-        left_by_diffusion=_left_by_diffusion(config, codec),
+        sampled_latents=_sampled_latents(config, codec),
     )
     return objective, crops("train", config.crop_samples)
 
 
-def _left_by_diffusion(config: ConfigDict, codec: CodecWeights | None) -> LeftByDiffusion | None:
-    """What shows the decoder latents as `config.denoiser` leaves them, if that is wanted."""
+def _sampled_latents(config: ConfigDict, codec: CodecWeights | None) -> SampledLatents | None:
+    """What shows the decoder latents as `config.denoiser` samples them, if that is wanted."""
     if not config.denoiser:
         return None
     weights = load_weights(config.denoiser)
@@ -113,13 +114,13 @@ def _left_by_diffusion(config: ConfigDict, codec: CodecWeights | None) -> LeftBy
             "codec that it was released with by --init, and set train_encoder=False"
         )
     bass = Codec(weights.bass_codec)
-    return LeftByDiffusion(
+    return SampledLatents(
         functools.partial(_network, weights.unet),
         weights.bass_codec.mean,
         weights.bass_codec.std,
         bass.sound_channels,
         weights.mix_codec.model.num_channels,
-        config.denoised_share,
+        config.sampled_share,
     )
 
 
