@@ -36,7 +36,9 @@ def clean(rng):
 
 @pytest.mark.parametrize("num_steps", [1, 5])
 def test_notes_stay(clean, num_steps):
-    np.testing.assert_allclose(sampled(clean, num_steps=num_steps)[..., 0], clean[..., 0], atol=1e-5)
+    np.testing.assert_allclose(
+        sampled(clean, num_steps=num_steps)[..., 0], clean[..., 0], atol=1e-5
+    )
 
 
 def test_a_share_of_none_changes_nothing(clean):
