@@ -121,6 +121,18 @@ class Sampling:
         stored = bindings["sampling"]
         return cls(**{**stored, "levels": tuple(stored.get("levels", ()))})
 
+    def changed(self, **changes: Any) -> Sampling:
+        """The same with some settings changed.
+
+        Raises:
+          InputError: For an unknown name or a value out of range.
+        """
+        known = [field.name for field in dataclasses.fields(self)]
+        for name in changes:
+            if name not in known:
+                raise InputError(f"unknown setting {name!r}; choose among {', '.join(known)}")
+        return dataclasses.replace(self, **changes)
+
     @property
     def program(self) -> tuple[str | bool | float, ...]:
         """What decides which compiled program samples: basses that share it share a batch."""

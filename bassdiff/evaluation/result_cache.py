@@ -75,6 +75,10 @@ class Takes:
                 f"{path}: is truncated or damaged; delete it, and it is played again."
             ) from error
 
+    def has(self, clip: Clip, system: str) -> bool:
+        """Whether what a system plays to a clip is kept already."""
+        return self._file(clip, system).is_file()
+
     def keep(self, clip: Clip, system: str, samples: np.ndarray) -> None:
         """Stores samples `[N]` at 44.1 kHz, 24 bits, softer where they would clip."""
         self._make()

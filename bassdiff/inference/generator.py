@@ -129,11 +129,7 @@ class BassGenerator:
           InputError: If the mix, the style or the draft cannot be used, a setting is out of
             range, or the weights do not get anywhere with these settings.
         """
-        known = [field.name for field in dataclasses.fields(Sampling)]
-        for name in overrides:
-            if name not in known:
-                raise InputError(f"unknown setting {name!r}; choose among {', '.join(known)}")
-        sampling = dataclasses.replace(sampling or self.defaults, **overrides)
+        sampling = (sampling or self.defaults).changed(**overrides)
         if "guidance" in overrides and sampling.guidance_kind == "none":
             warnings.warn(
                 "guidance does nothing here: these settings have none, or it is in the weights; "

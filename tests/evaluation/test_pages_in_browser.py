@@ -13,6 +13,7 @@ import shutil
 import numpy as np
 import pytest
 
+from bassdiff.diffusion.settings import Sampling
 from bassdiff.evaluation import listening, report
 from bassdiff.evaluation.clips import Clip
 from bassdiff.evaluation.result_folder import TASKS
@@ -109,8 +110,10 @@ def ab_path(evaluation_folder, tmp_path_factory):
 @pytest.fixture(scope="module")
 def gallery_path(tmp_path_factory):
     class Player:
-        def generate(self, mix, rate_hz, style=None, **how):
-            return 0.5 * mix if style is None else 0.5 * style
+        defaults = Sampling()
+
+        def generate_batch(self, tasks):
+            return [0.5 * (task.mix if task.style is None else task.style) for task in tasks]
 
     time = np.arange(44100) / 44100
     waves = [0.2 * np.sin(2 * np.pi * hz * time).astype(np.float32) for hz in (220, 55, 330, 82)]

@@ -14,7 +14,7 @@ from bassdiff.data.mixing import BASS_LUFS
 from bassdiff.evaluation import baselines
 from bassdiff.evaluation.clips import Clip
 from bassdiff.evaluation.result_cache import Takes
-from bassdiff.inference.generator import SILENCE_LUFS, BassGenerator
+from bassdiff.inference.generator import ROWS_PER_DEVICE, SILENCE_LUFS, BassGenerator, Task
 from bassdiff.metrics.music import HeardMix, derangement, hear_mix
 from bassdiff.pretrained.judge import Panel
 from bassdiff.runtime.errors import InputError
@@ -153,27 +153,45 @@ class EvaluationContext:
         number: int,
         name: str,
         mix_of: Callable[[int], np.ndarray] | None = None,
+        style_of: Callable[[int], np.ndarray] | None = None,
         **changes: Any,
     ) -> np.ndarray:
         """What the generator plays to clip `number`, kept as `name`.
 
+        The clips that follow are played in the same batch, since they will be asked for next.
+
         Args:
           number: of the clip.
           name: of the system.
-          mix_of: makes another mix to listen to; called only if it has not been played yet.
+          mix_of: gives the mix `[N]` to listen to instead of a clip's own.
+          style_of: gives the recording `[N]` whose sound a clip's bass is to have.
           **changes: settings that differ.
         """
-        clip = self.clips[number]
 
         def play() -> np.ndarray:
-            return self.generator.generate(
-                clip.mix if mix_of is None else mix_of(number),
-                SAMPLE_RATE_HZ,
-                seed=self.seed + number,
-                **{**self.overrides, **changes},
-            )
+            batch = [number]
+            for other in range(number + 1, len(self.clips)):
+                clip = self.clips[other]
+                if clip.finished is None and not self.takes.has(clip, name):
+                    batch.append(other)
+            batch = batch[:ROWS_PER_DEVICE]
+            sampling = self.generator.defaults.changed(**{**self.overrides, **changes})
+            tasks = [
+                Task(
+                    self.clips[n].mix if mix_of is None else mix_of(n),
+                    SAMPLE_RATE_HZ,
+                    style=None if style_of is None else style_of(n),
+                    seed=self.seed + n,
+                    sampling=sampling,
+                )
+                for n in batch
+            ]
+            basses = self.generator.generate_batch(tasks)
+            for n, bass in zip(batch[1:], basses[1:], strict=True):
+                self.takes.keep(self.clips[n], name, bass)
+            return basses[0]
 
-        return self.takes.take(clip, name, play)
+        return self.takes.take(self.clips[number], name, play)
 
     def round_trip(self, bass: np.ndarray) -> np.ndarray:
         """The bass codec's reconstruction `[N]`, at the level of the original."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from bassdiff.audio.io import SAMPLE_RATE_HZ
 from bassdiff.evaluation.clips import Clip
 from bassdiff.evaluation.tasks.context import Progress
 from bassdiff.evaluation.webpage import matching_gains, mixdown, mp3_uri, picture_uri, write_page
-from bassdiff.inference.generator import BassGenerator
+from bassdiff.inference.generator import BassGenerator, Task
 from bassdiff.metrics.music import derangement
 from bassdiff.runtime.atomic import check_folder
 
@@ -48,12 +49,12 @@ def gallery(
     check_folder(out)
     references = [clips[number] for number in derangement([clip.song for clip in clips])]
     sounds = [reference.true_bass for reference in references]
+    sampling = generator.defaults.changed(**(overrides or {}))
     items = []
     for number in progress(range(len(clips)), "examples"):
-        how = {"seed": seed + number, **(overrides or {})}
-        mix = clips[number].mix
-        bass = generator.generate(mix, SAMPLE_RATE_HZ, **how)
-        styled = generator.generate(mix, SAMPLE_RATE_HZ, style=sounds[number], **how)
+        plain = Task(clips[number].mix, SAMPLE_RATE_HZ, seed=seed + number, sampling=sampling)
+        pair = plain, dataclasses.replace(plain, style=sounds[number])
+        bass, styled = generator.generate_batch(pair)
         items.append(_example(clips[number], references[number].song, bass, styled, sounds[number]))
     return write_page(out, "gallery.html", items=items, facts=facts)
 

@@ -81,7 +81,7 @@ def style(context: EvaluationContext) -> Table:
             context.variation(
                 number,
                 f"style-{strength:g}",
-                style=references[wanted[number]].true_bass,
+                style_of=lambda n: references[wanted[n]].true_bass,
                 style_strength=strength,
             )
             for number in context.progress(numbers, f"style strength {strength:g}")

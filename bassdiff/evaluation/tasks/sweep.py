@@ -120,14 +120,16 @@ def sweep(context: EvaluationContext, grid: Grid, adapter: str | None = None) ->
     sounds = [timbre(clip.true_bass) for clip in context.clips] if styled else []
     mixes = context.heard_mixes()
 
+    def sound_of(number: int) -> np.ndarray:
+        return context.clips[others[number]].true_bass
+
     def row(name: str, label: str, settings: dict[str, Any]) -> Row:
-        style: dict[str, Any] = {}
-        basses, changes = [], _sampling(settings)
+        changes = _sampling(settings)
         player = stages.get(settings.get(WEIGHTS, ""), context)
-        for number in context.progress(range(len(context.clips)), label):
-            if styled:
-                style = {"style": context.clips[others[number]].true_bass}
-            basses.append(player.variation(number, name, **changes, **style))
+        basses = [
+            player.variation(number, name, None, sound_of if styled else None, **changes)
+            for number in context.progress(range(len(context.clips)), label)
+        ]
         heard = [hear_bass(bass, context.judge) for bass in basses]
         music = score_clips(mixes, heard, context.songs)
         scores = {column: music[column] for column in MUSIC_COLUMNS if column in music}

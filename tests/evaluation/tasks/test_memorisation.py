@@ -62,13 +62,13 @@ def table(tmp_path_factory, ask, training, request_of):
     cache = request_of("x").source["cache_dir"]
     copied = open_source("composed:3", "train", cache_dir=cache, max_seconds=SECONDS)
 
-    def generate(self, mix, rate, *, seed, **overrides):
+    def generate_batch(self, tasks):
         # Late, off the grid of frames, and at another level.
-        late = np.pad(copied[seed].bass, (2900, 0))[: len(mix)]
-        return (0.3 if seed < 2 else 0.0) * late
+        late = [np.pad(copied[t.seed].bass, (2900, 0))[: len(t.mix)] for t in tasks]
+        return [(0.3 if t.seed < 2 else 0.0) * bass for t, bass in zip(tasks, late, strict=True)]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(BassGenerator, "generate", generate)
+        patch.setattr(BassGenerator, "generate_batch", generate_batch)
         patch.setattr(Codec, "decode", hummed)
         return run("memorisation", ask(tmp_path_factory.mktemp("m"), str(training)), plain)
 

@@ -48,7 +48,9 @@ def test_music_has_every_anchor_and_says_where_it_comes_from(folder, music_table
 def test_what_was_played_is_not_played_again(folder, music_table, request_of, monkeypatch):
     from bassdiff.inference.generator import BassGenerator
 
-    monkeypatch.setattr(BassGenerator, "generate", lambda *a, **k: pytest.fail("played again"))
+    monkeypatch.setattr(
+        BassGenerator, "generate_batch", lambda *a, **k: pytest.fail("played again")
+    )
     again = run("music", request_of(folder), plain)
     assert again.to_json() == music_table.to_json()
     for change in ({"seed": 5}, {"bank": ""}, {"judge": "none"}):
