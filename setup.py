@@ -39,7 +39,9 @@ TOOLS = [
 INIT = Path(__file__).with_name("bassdiff") / "__init__.py"
 VERSION = re.search(r'^__version__ = "(.+)"', INIT.read_text(encoding="utf-8"), re.MULTILINE)[1]
 
+DOCS = ["mkdocs>=1.6,<2", "mkdocs-material>=9.5", "mkdocstrings[python]>=0.29"]
 TEST = [
+    *DOCS,
     "pytest>=8",
     "pytest-xdist>=3.6",
     "ruff",
@@ -80,11 +82,9 @@ setup(
     package_dir={"bassdiff.configs": "configs"},
     package_data={
         "bassdiff": ["py.typed", "docs/*.md"],
-        "bassdiff.data": ["*.md"],
-        "bassdiff.diffusion": ["*.md"],
         "bassdiff.examples": ["*.ogg"],
         "bassdiff.evaluation": ["templates/*"],
-        "bassdiff.evaluation.inspection": ["*.md", "*.json"],
+        "bassdiff.evaluation.inspection": ["*.json"],
         "bassdiff.pretrained": ["*/*.safetensors", "*/*.md", "*/*.json", "*/scores/*.json"],
     },
     install_requires=[*AUDIO, *LEARNING, *DATA, *TOOLS],
@@ -95,6 +95,7 @@ setup(
         "embedders": ["onnxruntime"],
         "separation": ["onnxruntime"],
         "beam": ["apache-beam>=2.60"],
+        "docs": DOCS,
         "test": TEST,
         "dev": [*TEST, "pre-commit"],
     },

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Trains on a Cloud TPU slice of any number of hosts; launch/README.md tells the whole story.
+# Trains on a Cloud TPU slice of any number of hosts; bassdiff/docs/clusters.md explains it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -16,7 +16,7 @@ DRY_RUN=${DRY_RUN:-0}
 
 USAGE='usage: launch/tpu_vm.sh create | run TRAIN_ARGUMENTS | babysit TRAIN_ARGUMENTS | status | logs | delete
 TRAIN_ARGUMENTS are those of bassdiff train, run on hosts that see the bucket as /bucket.
-Set PROJECT, ZONE and BUCKET; launch/README.md lists the other variables.'
+Set PROJECT, ZONE and BUCKET; bassdiff/docs/clusters.md lists the other variables.'
 EXIT_USAGE=2
 EXIT_RETRY=42
 

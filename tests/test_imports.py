@@ -1,6 +1,7 @@
 """The rooms of the package, in the order in which they build on one another."""
 
 import ast
+import functools
 import graphlib
 import subprocess
 import sys
@@ -29,6 +30,7 @@ def module_name(path, package):
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+@functools.cache
 def modules(package=PACKAGE):
     """Every module of the package and its file."""
     return {module_name(path, package): path for path in sorted(package.rglob("*.py"))}

@@ -1,4 +1,4 @@
-"""The stem policy of bassdiff/data/README.md, by its statistics.
+"""The stem policy of bassdiff/docs/data.md, by its statistics.
 
 Rates and moments must be within four standard errors of what the rule says: by chance, one in
 16,000 would be off, and seeds are fixed.

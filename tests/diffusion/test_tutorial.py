@@ -1,15 +1,15 @@
-"""The page "add your sampler" holds: its code runs from top to bottom."""
+"""The page "Adding a sampler": its code runs from top to bottom."""
 
 import re
 from pathlib import Path
 
 import pytest
 
-import bassdiff.diffusion
+import bassdiff
 from bassdiff.diffusion import grounding, guidance
 from bassdiff.diffusion.solvers import SOLVERS
 
-PAGE = (Path(bassdiff.diffusion.__file__).parent / "README.md").read_text(encoding="utf-8")
+PAGE = (Path(bassdiff.__file__).parent / "docs" / "sampler.md").read_text(encoding="utf-8")
 
 
 # The page writes its own sums as users do, without ranks in mind.

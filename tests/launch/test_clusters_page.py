@@ -1,4 +1,4 @@
-"""What launch/README.md says: its commands, variables, links and sums."""
+"""What bassdiff/docs/clusters.md says: its commands, variables, links and sums."""
 
 import re
 import shlex
@@ -16,7 +16,8 @@ from bassdiff.runtime.errors import InputError
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = (ROOT / "launch" / "tpu_vm.sh").read_text(encoding="utf-8")
-README = (ROOT / "launch" / "README.md").read_text(encoding="utf-8")
+DOCS = ROOT / "bassdiff" / "docs"
+README = (DOCS / "clusters.md").read_text(encoding="utf-8")
 MANIFESTS = [path.read_text(encoding="utf-8") for path in (ROOT / "launch" / "gke").iterdir()]
 
 
@@ -80,7 +81,7 @@ def check_variables(text):
 
 def check_links(text):
     for target in re.findall(r"\]\((?!https?:)([^)]+)\)", text):
-        assert (ROOT / "launch" / target).exists(), target
+        assert (DOCS / target.partition("#")[0]).exists(), target
     for name in re.findall(r"launch/[\w/.-]+\w", " ".join(shell(text))):
         assert (ROOT / name).exists(), name
 
@@ -140,7 +141,7 @@ def test_readme(check):
         (check_verbs, "tpu_vm.sh delete", "tpu_vm.sh remove"),
         (check_variables, "| `MAX_RESTARTS` |", "| `MAX_RETRIES` |"),
         (check_variables, "looks | 60 |", "looks | 30 |"),
-        (check_links, "](../README.md)", "](README-.md)"),
+        (check_links, "](faults.md)", "](fault.md)"),
         (check_links, "launch/gke/v5e-16.yaml", "launch/gke/v5e.yaml"),
         (check_estimates, "7.9–23.6", "7.9–14.5"),
         (check_estimates, "| 73–219 |", "| 61–219 |"),
