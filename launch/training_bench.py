@@ -24,14 +24,14 @@ from ml_collections import ConfigDict
 
 from bassdiff.audio.io import SAMPLE_RATE_HZ
 from bassdiff.cli.main import read_config
-from bassdiff.data import store
+from bassdiff.data import store_building
 from bassdiff.data.batches import local_batches
 from bassdiff.models.features import LATENT_HOP
 from bassdiff.pretrained.release import load_codecs
 from bassdiff.runtime.errors import InputError
 from bassdiff.synthesis.stems import Stems
 from bassdiff.training import recipes
-from bassdiff.training.loop import Objective
+from bassdiff.training.objective import Objective
 from bassdiff.training.utilisation import measured_flops, peak_flops
 
 NUM_SONGS, SONG_FRAMES = 64, 2048
@@ -145,7 +145,7 @@ def _store_noise(config: ConfigDict, folder: Path) -> None:
 
     about = {"codecs": {name: codec.fingerprint for name, codec in codecs.items()}}
     for key, title in (("latents", "seen"), ("validation_latents", "unseen")):
-        store.build(folder / key, _Songs(title), noise, about, seed=0)
+        store_building.build(folder / key, _Songs(title), noise, about, seed=0)
         config.data[key] = str(folder / key)
 
 

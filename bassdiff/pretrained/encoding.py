@@ -12,7 +12,7 @@ import numpy as np
 from bassdiff.audio.io import SAMPLE_RATE_HZ
 from bassdiff.data.latents import HOP, MixOf, latent_fields
 from bassdiff.data.mixing import random_mix
-from bassdiff.data.store import build_part
+from bassdiff.data.store_building import build_part
 from bassdiff.pretrained.features import Features
 from bassdiff.synthesis.stems import Source
 

@@ -11,7 +11,7 @@ import itertools
 import math
 import shutil
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import orbax.checkpoint as ocp
 
 from bassdiff.diffusion.types import PyTree
 from bassdiff.runtime.errors import InputError
+from bassdiff.training import orbax_manager
 from bassdiff.training.agreement import attempt, on_all_processes
 from bassdiff.training.record import changed_leaves, fits, make_record, read_record
 from bassdiff.training.state import TrainState
@@ -50,11 +51,11 @@ class Checkpoints:
         options = ocp.CheckpointManagerOptions(
             save_interval_steps=every_steps,
             cleanup_tmp_directories=True,
-            preservation_policy=_NewestAndBest(keep, self._best_of),
+            preservation_policy=orbax_manager.NewestAndBest(keep, self._best_of),
         )
         handlers = {"state": ocp.StandardCheckpointHandler(), "record": ocp.JsonCheckpointHandler()}
-        _hide_damaged_metadata(self._folder)
-        self._manager = _Manager(self._folder, options=options, item_handlers=handlers)
+        orbax_manager.hide_damaged_metadata(self._folder)
+        self._manager = orbax_manager.Manager(self._folder, options=options, item_handlers=handlers)
         # From the records: a score must outlive the process that measured it.
         self._scores: dict[int, float] = {}
         for step in self._manager.all_steps():
@@ -242,49 +243,6 @@ class Checkpoints:
             f"the disk of {self._folder} is full: a checkpoint takes {needed:.0f} MB and "
             f"{free:.0f} MB are free; free some and run again, {good}"
         )
-
-
-class _Manager(ocp.CheckpointManager):
-    """Saves when it is told to, and asks nobody else.
-
-    Orbax's own asks JAX whether this is the step to end at, with the number of the step that it
-    has just finished writing, from a thread of process 0. JAX takes that for how far process 0
-    has come, and may then choose a step to end at which process 0 has passed: the others would
-    wait there for it. Only the loop may ask.
-    """
-
-    def reached_preemption(self, step: int) -> bool:
-        del step
-        return False
-
-
-class _NewestAndBest:
-    """Which checkpoints Orbax keeps: the newest few, and the best of all."""
-
-    def __init__(self, keep: int, best_of: Callable[[Sequence[int]], int | None]) -> None:
-        self._keep = keep
-        self._best_of = best_of
-
-    def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
-        del context
-        steps = [info.step for info in checkpoints]
-        kept = {*sorted(steps)[-self._keep :], self._best_of(steps)}
-        return [step in kept for step in steps]
-
-
-def _hide_damaged_metadata(folder: Path) -> None:
-    """Renames those of Orbax's notes that would stop it from listing the folder at all.
-
-    All they hold is times and names of classes, which nothing here depends on.
-    """
-    for path in sorted(folder.glob("[0-9]*/_CHECKPOINT_METADATA")):
-        try:
-            names = ocp.path.step.standard_name_format()
-            names.find_step(folder, int(path.parent.name)).commit_timestamp  # noqa: B018
-        except Exception:  # Of any type, as damage is.
-            if jax.process_index() == 0:
-                path.rename(path.with_suffix(".damaged"))
-    on_all_processes(True)
 
 
 def _free_name(path: Path) -> Path:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import grain
 import jax
@@ -24,78 +23,11 @@ from bassdiff.training.checkpoint import Checkpoints
 from bassdiff.training.goodput import Goodput
 from bassdiff.training.log import RunLog
 from bassdiff.training.meter import Meter, Metrics
+from bassdiff.training.objective import Objective
+from bassdiff.training.schedule import Schedule
 from bassdiff.training.state import TrainState
+from bassdiff.training.trace import Trace
 from bassdiff.training.utilisation import peak_flops, program_flops
-
-
-class Objective(Protocol):
-    """What one kind of model adds to the loop; `init` and `train_step` are pure and traced."""
-
-    def init(self, key: Array) -> TrainState:
-        """A fresh state; traced, so that parameters are born sharded."""
-        ...
-
-    def prepare(self, state: TrainState) -> TrainState:
-        """Optional data-dependent initialisation of a fresh state, on the host."""
-        ...
-
-    def train_step(
-        self, state: TrainState, batch: PyTree, key: Array
-    ) -> tuple[TrainState, Metrics]:
-        """One optimiser step and its scalar metrics, among them `loss` and `skipped`."""
-        ...
-
-    def model_flops(self, batch_size: int) -> float:
-        """Floating-point operations that the model needs for a step, on all devices together.
-
-        Nothing that is computed again for its memory counts. NaN where it is not known: then what
-        the compiler counts is used, loops once.
-        """
-        ...
-
-    def validate(self, state: TrainState, log: RunLog) -> float:
-        """Writes validation scalars, audio and pictures of the averaged parameters.
-
-        Returns the number by which checkpoints are compared; lower is better.
-        """
-        ...
-
-    def export(self, state: TrainState, folder: Path) -> None:
-        """Writes the averaged parameters as weights that `load` understands."""
-        ...
-
-
-@dataclasses.dataclass(frozen=True)
-class Schedule:
-    """When a run does what, in optimiser steps.
-
-    Attributes:
-      num_steps: All steps of the run, those of earlier processes included.
-      checkpoint_every: Between checkpoints; every validation makes one too.
-      log_every: Between log records.
-      validate_every: Between validations and exports of weights.
-      evaluate_every: Between evaluations, if there is one; a multiple of `validate_every`.
-      profile: The first and last step of a profiler trace, or None.
-      max_skips: So many skipped steps in a row roll the run back to its last checkpoint.
-      max_rollbacks: A run that needs more of them stops.
-      step_seconds: A step that takes longer has hung, and ends the process.
-      start_seconds: Likewise for starting, compiling and validating, which may take minutes.
-    """
-
-    num_steps: int
-    checkpoint_every: int = 500
-    log_every: int = 20
-    validate_every: int = 1000
-    evaluate_every: int = 0
-    profile: tuple[int, int] | None = None
-    max_skips: int = 50
-    max_rollbacks: int = 2
-    step_seconds: float = 600.0
-    start_seconds: float = 3600.0
-
-    def is_due(self, every: int, step: int) -> bool:
-        """Whether something of that interval comes after `step`; all of it does at the end."""
-        return bool(every) and (step % every == 0 or step == self.num_steps)
 
 
 def train(
@@ -268,39 +200,6 @@ def jitted_step(objective: Objective, root_key: Array, shardings: PyTree) -> jax
         return objective.train_step(state, batch, jax.random.fold_in(root_key, state.step))
 
     return step_fn
-
-
-class Trace:
-    """A profiler's trace of some steps, for TensorBoard.
-
-    Args:
-      steps: The first and the last, or None.
-      done: Steps taken before; a run that resumes behind the first of them traces none.
-      folder: Receives it.
-    """
-
-    def __init__(self, steps: tuple[int, int] | None, done: int, folder: Path) -> None:
-        self._first, self._last = steps if steps and done < steps[0] else (0, 0)
-        self._folder = folder
-        self._is_running = False
-
-    def before(self, step: int) -> None:
-        """Starts if this step is the first."""
-        if step == self._first:
-            jax.profiler.start_trace(self._folder)
-            self._is_running = True
-
-    def after(self, step: int, state: TrainState) -> None:
-        """Ends if this step was the last, once it has been taken."""
-        if step == self._last:
-            jax.block_until_ready(state)
-            self.stop()
-
-    def stop(self) -> None:
-        """Ends it for good."""
-        if self._is_running:
-            jax.profiler.stop_trace()
-        self._first, self._is_running = 0, False
 
 
 def _begin(

@@ -3,7 +3,7 @@ import pytest
 
 from bassdiff.data.mixture import open_mixture
 from bassdiff.data.pipeline import LatentCrop, examples, mixed
-from bassdiff.data.store import build
+from bassdiff.data.store_building import build
 from bassdiff.runtime.errors import InputError
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from bassdiff.data.pipeline import ConfusableCrops, LatentCrop, WaveformCrop, examples
-from bassdiff.data.store import build
+from bassdiff.data.store_building import build
 from bassdiff.runtime.errors import InputError
 from bassdiff.synthesis.stems import Stems
 

@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bassdiff.data import shards, store
-from bassdiff.data.store import BEGUN, MANIFEST, Store, build, build_part
+from bassdiff.data import shards, store, store_building
+from bassdiff.data.store import MANIFEST, Store
+from bassdiff.data.store_building import BEGUN, build, build_part
 from bassdiff.runtime.errors import InputError, Preempted, UnusableSong
 from bassdiff.synthesis.stems import Stems
 
@@ -177,7 +178,7 @@ def test_a_killed_build_ends_as_an_uninterrupted_one(tmp_path, whole, where, at,
 
 def test_what_was_left_by_those_who_were_killed_is_deleted(tmp_path):
     (tmp_path / "s").mkdir()
-    for name, age in ((".old.part", 2 * store.STALE_SECONDS), (".new.part", 0.0)):
+    for name, age in ((".old.part", 2 * store_building.STALE_SECONDS), (".new.part", 0.0)):
         (tmp_path / "s" / name).write_text("half")
         os.utime(tmp_path / "s" / name, (time.time() - age,) * 2)
     build(tmp_path / "s", Songs(), make, ABOUT, seed=3)

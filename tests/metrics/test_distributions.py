@@ -2,15 +2,15 @@ import numpy as np
 import pytest
 from scipy.linalg import sqrtm
 
-from bassdiff.metrics import distributions
+from bassdiff.metrics import manifolds
 from bassdiff.metrics.distributions import (
     accompaniment_prompt_adherence,
-    distance_interval,
     frechet_distance,
     frechet_distance_infinity,
     kernel_distance,
-    prdc,
 )
+from bassdiff.metrics.manifolds import prdc
+from bassdiff.metrics.set_intervals import distance_interval
 
 DISTANCES = (frechet_distance, frechet_distance_infinity, kernel_distance, prdc)
 
@@ -160,7 +160,7 @@ def test_identical_sets_cover_one_another(rng):
 def test_disjoint_sets_do_not_cover_one_another(rng):
     rows = rng.normal(size=(40, 3))
     scores = prdc(rows, rows + 100)
-    assert scores == distributions.Manifolds(0, 0, 0, 0)
+    assert scores == manifolds.Manifolds(0, 0, 0, 0)
 
 
 def test_prdc_on_a_line():

@@ -6,12 +6,11 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from bassdiff.metrics.embedders import (
+from bassdiff.metrics.embedders import LogMel, open_embedder
+from bassdiff.metrics.front_ends import (
     WINDOW_SECONDS,
-    LogMel,
     clap_features,
     mert_features,
-    open_embedder,
     vggish_features,
 )
 from bassdiff.runtime.errors import InputError

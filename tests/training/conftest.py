@@ -5,7 +5,7 @@ import numpy as np
 import optax
 import pytest
 
-from bassdiff.data.store import build
+from bassdiff.data.store_building import build
 from bassdiff.pretrained.release import load_codecs
 from bassdiff.synthesis.stems import Stems
 from bassdiff.training import sharding

@@ -9,7 +9,8 @@ import pytest
 from bassdiff.runtime.errors import InputError, Preempted
 from bassdiff.training import loop, sharding
 from bassdiff.training.checkpoint import Checkpoints
-from bassdiff.training.loop import Schedule, train
+from bassdiff.training.loop import train
+from bassdiff.training.schedule import Schedule
 
 SCHEDULE = dict(num_steps=7, checkpoint_every=2, log_every=2, validate_every=4)
 SETTINGS = dict(seed=5, batch_size=16, progress=False)

@@ -37,7 +37,8 @@ def run(arguments):
     import numpy as np
     from jax.experimental import multihost_utils
 
-    from bassdiff.training.loop import Schedule, train
+    from bassdiff.training.loop import train
+    from bassdiff.training.schedule import Schedule
 
     shared = runpy.run_path(str(Path(__file__).with_name("conftest.py")))
 

@@ -10,16 +10,15 @@ import numpy as np
 from bassdiff.evaluation.tasks.context import MODEL, EvaluationContext
 from bassdiff.evaluation.tasks.music import LABELS
 from bassdiff.metrics.distributions import (
-    MIN_GROUPS,
     accompaniment_prompt_adherence,
-    distance_interval,
     frechet_distance,
     frechet_distance_infinity,
     kernel_distance,
-    prdc,
 )
 from bassdiff.metrics.embedders import Embedder
+from bassdiff.metrics.manifolds import prdc
 from bassdiff.metrics.music import derangement
+from bassdiff.metrics.set_intervals import MIN_GROUPS, distance_interval
 from bassdiff.metrics.table import Column, Row, Score, Table
 from bassdiff.runtime.errors import InputError
 

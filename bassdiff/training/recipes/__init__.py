@@ -18,9 +18,11 @@ from bassdiff.runtime.jobs import agree
 from bassdiff.training import initialization, sharding
 from bassdiff.training.autoencoder import AutoencoderObjective
 from bassdiff.training.diffusion import DiffusionObjective
-from bassdiff.training.loop import Objective, Schedule, train
+from bassdiff.training.loop import train
+from bassdiff.training.objective import Objective
 from bassdiff.training.online_evaluation import OnlineEvaluation
 from bassdiff.training.recipes import autoencoder, diffusion, distillation, matching
+from bassdiff.training.schedule import Schedule
 from bassdiff.training.state import TrainState
 
 

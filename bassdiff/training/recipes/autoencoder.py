@@ -11,7 +11,7 @@ import numpy as np
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
-from bassdiff.data import latents, pipeline, store
+from bassdiff.data import latents, pipeline, store_building
 from bassdiff.data.sources import open_source
 from bassdiff.diffusion.types import Array, Cond
 from bassdiff.models.bass_codec import BassCodec
@@ -64,7 +64,7 @@ def build(config: ConfigDict, workdir: Path) -> tuple[AutoencoderObjective, grai
             with_bass=config.kind == "bass",
         )
         with first_process_first(f"{split} songs"):
-            stores[split] = store.build(
+            stores[split] = store_building.build(
                 workdir / "data" / split,
                 source,
                 latents.waveform_fields(config.kind, config.data.num_mixes),

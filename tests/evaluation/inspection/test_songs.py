@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bassdiff.cli import main as cli
-from bassdiff.data.store import build
+from bassdiff.data.store_building import build
 from bassdiff.evaluation.inspection import charts
 from bassdiff.evaluation.inspection.measures import clipped_runs, estimate_key, measure
 from bassdiff.runtime.errors import UnusableSong

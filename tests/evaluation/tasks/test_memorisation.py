@@ -7,7 +7,8 @@ import pytest
 
 from bassdiff.data.latents import HOP, latent_fields
 from bassdiff.data.sources import open_source
-from bassdiff.data.store import Store, build
+from bassdiff.data.store import Store
+from bassdiff.data.store_building import build
 from bassdiff.evaluation.tasks.context import MODEL
 from bassdiff.evaluation.tasks.memorisation import open_training
 from bassdiff.evaluation.tasks.run import run

@@ -1,0 +1,48 @@
+"""The interface between the training loop and what it trains."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from bassdiff.diffusion.types import Array, PyTree
+from bassdiff.training.log import RunLog
+from bassdiff.training.meter import Metrics
+from bassdiff.training.state import TrainState
+
+
+class Objective(Protocol):
+    """A kind of model to train; `init` and `train_step` are pure and are traced by JAX."""
+
+    def init(self, key: Array) -> TrainState:
+        """A fresh state; traced, so that parameters are born sharded."""
+        ...
+
+    def prepare(self, state: TrainState) -> TrainState:
+        """Optional data-dependent initialisation of a fresh state, on the host."""
+        ...
+
+    def train_step(
+        self, state: TrainState, batch: PyTree, key: Array
+    ) -> tuple[TrainState, Metrics]:
+        """One optimiser step and its scalar metrics, among them `loss` and `skipped`."""
+        ...
+
+    def model_flops(self, batch_size: int) -> float:
+        """Floating-point operations of one step on all devices together, without recomputation.
+
+        NaN if unknown; the loop then uses the compiler's count, in which loops count once.
+        """
+        ...
+
+    def validate(self, state: TrainState, log: RunLog) -> float:
+        """Logs validation scalars, audio and pictures of the averaged parameters.
+
+        Returns:
+          The score by which checkpoints are compared; lower is better.
+        """
+        ...
+
+    def export(self, state: TrainState, folder: Path) -> None:
+        """Writes the averaged parameters as weights that `load` understands."""
+        ...
