@@ -11,10 +11,10 @@ from bassdiff.audio.folders import AUDIO_SUFFIXES
 from bassdiff.audio.io import SAMPLE_RATE_HZ, read_channels
 from bassdiff.data.datasets.rules import SILENT_PEAK, Reading, Track, tracks_by_album
 from bassdiff.runtime.errors import InputError, UnusableSong
-from bassdiff.synthesis.stems import Stems, varied
+from bassdiff.synthesis.stems import Source, Stems
 
 
-class MixFolder:
+class MixFolder(Source):
     """Recordings, each a song of one stem, `mix`, that holds the bass too; `bass` is silent.
 
     Enough to train a codec of mixes, and nothing else.
@@ -34,10 +34,6 @@ class MixFolder:
 
     def __getitem__(self, index: int) -> Stems:
         return self._tracks[index].read().stems
-
-    def transposed(self, index: int, semitones: int) -> Stems:
-        """Recording `index` in another key; see `varied`."""
-        return varied(self[index], semitones)
 
 
 def mix_tracks(folder: Path, max_seconds: float | None) -> list[Track]:

@@ -106,40 +106,16 @@ def bass_features(bass: np.ndarray, sample_rate_hz: int = 44100) -> BassFeatures
     return BassFeatures(track_pitch(bass, sample_rate_hz), onsets)
 
 
-def harmony(mix: np.ndarray, bass: np.ndarray, sample_rate_hz: int = 44100) -> HarmonyScore:
+def harmony_score(mix: MixFeatures, bass: BassFeatures) -> HarmonyScore:
     """Scores a bass's pitch against the harmony of its mix.
 
-    The mix's chroma (per frame, relative to its strongest pitch class) is summed at the
-    bass's pitch class over the voiced frames, for the bass transposed by 0…11 semitones.
-
-    Args:
-      mix: `[N]` float, without the bass.
-      bass: `[N]` float.
-      sample_rate_hz: rate of both.
+    The mix's chroma, per frame relative to its strongest pitch class, is averaged at the bass's
+    pitch class over the voiced frames, for the bass transposed by 0…11 semitones.
 
     Returns:
       The score; rank 12 and z 0 for a bass that is pitched in less than a tenth of the frames,
-      rank 6.5 and z 0 for a mix without sound.
+      rank 6.5 and z 0 for a silent mix.
     """
-    return harmony_score(mix_features(mix, sample_rate_hz), bass_features(bass, sample_rate_hz))
-
-
-def rhythm(mix: np.ndarray, bass: np.ndarray, sample_rate_hz: int = 44100) -> RhythmScore:
-    """Scores a bass's onsets against those of its mix.
-
-    Args:
-      mix: `[N]` float, without the bass.
-      bass: `[N]` float.
-      sample_rate_hz: rate of both.
-
-    Returns:
-      The score; correlation 0 and percentile 0.5 where either has no onsets.
-    """
-    return rhythm_score(mix_features(mix, sample_rate_hz), bass_features(bass, sample_rate_hz))
-
-
-def harmony_score(mix: MixFeatures, bass: BassFeatures) -> HarmonyScore:
-    """As `harmony`, of features."""
     if bass.pitch.voiced_share < _MIN_VOICED_SHARE:
         return HarmonyScore(12.0, False, 0.0)
     scores = _transposed_scores(mix, bass)
@@ -150,7 +126,11 @@ def harmony_score(mix: MixFeatures, bass: BassFeatures) -> HarmonyScore:
 
 
 def rhythm_score(mix: MixFeatures, bass: BassFeatures) -> RhythmScore:
-    """As `rhythm`, of features."""
+    """Scores a bass's onsets against those of its mix.
+
+    Returns:
+      The score; correlation 0 and percentile 0.5 where either has no onsets.
+    """
     num_frames = min(len(mix.onsets), len(bass.onsets))
     # At half of a short clip, the overlap is still long enough to correlate.
     reach = min(round(_LAG_SECONDS * _RATE_HZ / _HOP_SAMPLES), num_frames // 2)

@@ -108,7 +108,7 @@ class Table:
 
     def to_json(self) -> str:
         """The table for a file; what is unknown is null."""
-        return json.dumps(_without_nan(dataclasses.asdict(self)), indent=1) + "\n"
+        return json.dumps(without_nan(dataclasses.asdict(self)), indent=1) + "\n"
 
     def to_text(self, width: int = 120) -> str:
         """The table for a terminal: a line for each measure, intervals for the system alone.
@@ -244,12 +244,12 @@ def _row(name: Any, label: Any, kind: Any, scores: Any, setting: Any) -> Row:
     return Row(_typed(name, str), _typed(label, str), _one_of(kind, Kind), read, setting)
 
 
-def _without_nan(value: Any) -> Any:
-    """JSON has no NaN."""
+def without_nan(value: Any) -> Any:
+    """Replaces NaN and infinities, which JSON lacks, by None in nested values."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {key: _without_nan(item) for key, item in value.items()}
+        return {key: without_nan(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
+        return [without_nan(item) for item in value]
     return value

@@ -83,8 +83,8 @@ class Source(Protocol):
     def __getitem__(self, index: int) -> Stems: ...
 
     def transposed(self, index: int, semitones: int) -> Stems:
-        """The same performance of the same song in another key."""
-        ...
+        """The same performance of song `index` in another key; recordings pass a vocoder."""
+        return varied(self[index], semitones)
 
 
 def song_folders(root: Path) -> list[Path]:
@@ -171,7 +171,7 @@ def varied(stems: Stems, semitones: int = 0, tempo: float = 1.0) -> Stems:
     )
 
 
-class StemFolder:
+class StemFolder(Source):
     """Songs in sub-folders, as in MUSDB18-HQ: `ROOT/SONG/bass.wav`, `drums.wav`, ...
 
     A file called `mixture.*`, or the like, is ignored: it holds the bass.
@@ -194,10 +194,6 @@ class StemFolder:
 
     def __getitem__(self, index: int) -> Stems:
         return read_stems(self._folders[index], self._whole_songs)
-
-    def transposed(self, index: int, semitones: int) -> Stems:
-        """Song `index` in another key; see `varied`."""
-        return varied(self[index], semitones)
 
 
 def stem_files(folder: Path, whole_songs: bool = False) -> dict[str, Path]:

@@ -66,10 +66,6 @@ class Checkpoints:
         """The newest complete checkpoint, or None."""
         return self._manager.latest_step()
 
-    def best_step(self) -> int | None:
-        """The checkpoint with the lowest `best_by` that is still there, or None."""
-        return self._best_of(self._manager.all_steps())
-
     def save(
         self,
         step: int,
@@ -199,12 +195,7 @@ class Checkpoints:
         )
         if state is None:
             return None, damage
-        if record["fingerprints"] is None:
-            _warn(
-                f"the checkpoint of step {step} in {self._folder} was saved without fingerprints, "
-                "so nobody can tell whether it is damaged; the next one will have them"
-            )
-        elif changed := changed_leaves(record, state):
+        if changed := changed_leaves(record, state):
             return None, f"{changed[0]} is not what was saved"
         return (state, record["data"]), ""
 

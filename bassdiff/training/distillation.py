@@ -34,6 +34,7 @@ from bassdiff.models.adapter import adapted, init_adapter
 from bassdiff.models.unet import UNet
 from bassdiff.training.guard import gradient_step
 from bassdiff.training.log import RunLog
+from bassdiff.training.objective import Objective
 from bassdiff.training.state import TrainState, fresh_state
 
 # What the teacher's answer is measured by in validation.
@@ -41,7 +42,7 @@ NUM_FINE_STEPS = 50
 
 
 @dataclasses.dataclass(frozen=True)
-class DistillationObjective:
+class DistillationObjective(Objective):
     """Trains an adapter that plays in as many evaluations as there are levels.
 
     Attributes:
@@ -75,10 +76,6 @@ class DistillationObjective:
     def init(self, key: Array) -> TrainState:
         """An adapter that leaves the teacher as it is."""
         return fresh_state(init_adapter(key, self.teacher, self.rank), self.optimizer)
-
-    def prepare(self, state: TrainState) -> TrainState:
-        """Nothing depends on the data."""
-        return state
 
     def denoiser(self, adapter: PyTree | None = None) -> Denoise:
         """The teacher, or with an adapter the student."""
@@ -149,11 +146,6 @@ class DistillationObjective:
         noise = jax.random.normal(noise_key, batch["bass"].shape)
         loss, grads = jax.value_and_grad(self.loss)(state.params, batch["mix"], level, noise)
         return gradient_step(state, loss, grads, self.optimizer, self.ema_decay)
-
-    def model_flops(self, batch_size: int) -> float:
-        """Not known."""
-        del batch_size
-        return float("nan")
 
     def validate(self, state: TrainState, log: RunLog) -> float:
         """How far basses of a few evaluations end from the teacher's of many, on unseen songs.

@@ -17,6 +17,7 @@ from bassdiff.diffusion.types import Array, PyTree
 from bassdiff.models.matching import MatchingModel
 from bassdiff.training.guard import gradient_step
 from bassdiff.training.log import RunLog
+from bassdiff.training.objective import Objective
 from bassdiff.training.state import TrainState, fresh_state
 
 
@@ -47,7 +48,7 @@ def info_nce(mix: Array, bass: Array, scale: Array) -> tuple[Array, Array]:
 
 
 @dataclasses.dataclass(frozen=True)
-class MatchingObjective:
+class MatchingObjective(Objective):
     """Trains a `MatchingModel` on batches of `data.pipeline.ConfusableCrops`.
 
     Attributes:
@@ -81,10 +82,6 @@ class MatchingObjective:
         params = self.model.init(key, *sides, frames)["params"]
         return fresh_state(params, self.optimizer)
 
-    def prepare(self, state: TrainState) -> TrainState:
-        """The statistics were measured before."""
-        return state
-
     def embed(self, params: PyTree, batch: dict[str, Array], noise_key: Array | None) -> Any:
         """Vectors of both sides, one row per view, and the scale."""
         sides = {}
@@ -109,11 +106,6 @@ class MatchingObjective:
         (loss, picked), grads = jax.value_and_grad(loss_of, has_aux=True)(state.params)
         new, metrics = gradient_step(state, loss, grads, self.optimizer, self.ema_decay)
         return new, {**metrics, "picked": picked}
-
-    def model_flops(self, batch_size: int) -> float:
-        """Not known."""
-        del batch_size
-        return float("nan")
 
     def validate(self, state: TrainState, log: RunLog) -> float:
         """Picks among unseen songs, and each kind of confusion on its own, window by window."""

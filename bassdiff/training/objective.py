@@ -19,8 +19,8 @@ class Objective(Protocol):
         ...
 
     def prepare(self, state: TrainState) -> TrainState:
-        """Optional data-dependent initialisation of a fresh state, on the host."""
-        ...
+        """Initialises a fresh state from data, on the host; by default it stays as it is."""
+        return state
 
     def train_step(
         self, state: TrainState, batch: PyTree, key: Array
@@ -31,9 +31,10 @@ class Objective(Protocol):
     def model_flops(self, batch_size: int) -> float:
         """Floating-point operations of one step on all devices together, without recomputation.
 
-        NaN if unknown; the loop then uses the compiler's count, in which loops count once.
+        NaN, the default, if unknown; the loop then uses the compiler's count, in which loops
+        count once.
         """
-        ...
+        return float("nan")
 
     def validate(self, state: TrainState, log: RunLog) -> float:
         """Logs validation scalars, audio and pictures of the averaged parameters.

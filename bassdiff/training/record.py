@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import orbax.checkpoint as ocp
 
 from bassdiff.diffusion.types import PyTree
 from bassdiff.training.fingerprint import fingerprints, leaf_path
@@ -34,15 +33,11 @@ def make_record(state: PyTree, data: dict[str, Any], metrics: dict[str, float]) 
 
 
 def read_record(folder: Path) -> Record:
-    """The record of the checkpoint in `folder`; its fingerprints are None in one of old.
+    """The record of the checkpoint in `folder`.
 
     Raises:
-      Exception: Of whatever type damage to the file causes.
+      Exception: Any type, depending on the damage to the file.
     """
-    if (folder / "data").exists() and not (folder / "record").exists():
-        sizes = _sizes(ocp.StandardCheckpointHandler().metadata(folder / "state"))
-        data = json.loads((folder / "data" / "metadata").read_text())
-        return {"sizes": sizes, "fingerprints": None, "data": data, "metrics": {}}
     record = json.loads((folder / "record" / "metadata").read_text())
     if record.pop("checksum") != _checksum(record):
         raise ValueError("its record is not what was saved")
@@ -51,11 +46,7 @@ def read_record(folder: Path) -> Record:
 
 def fits(record: Record, target: PyTree) -> bool:
     """Whether the recorded arrays are those of `target`, by path, shape and type."""
-    saved, wanted = record["sizes"], _sizes(target)
-    if record["fingerprints"] is None:
-        # Orbax's own description names them in another way.
-        return sorted(saved.values()) == sorted(wanted.values())
-    return saved == wanted
+    return record["sizes"] == _sizes(target)
 
 
 def changed_leaves(record: Record, state: PyTree) -> list[str]:

@@ -8,13 +8,26 @@ from bassdiff.evaluation import baselines
 from bassdiff.evaluation.clips import choose, digest
 from bassdiff.evaluation.pairs import open_pairs
 from bassdiff.evaluation.result_cache import Takes
-from bassdiff.metrics.harmony_rhythm import harmony, rhythm
+from bassdiff.metrics.harmony_rhythm import (
+    bass_features,
+    harmony_score,
+    mix_features,
+    rhythm_score,
+)
 from bassdiff.runtime.errors import InputError, UnusableSong
 from bassdiff.synthesis.annotation import Annotation
 from bassdiff.synthesis.score import Chord
 from bassdiff.synthesis.stems import Stems
 
 RATE = 44100
+
+
+def harmony(mix, bass):
+    return harmony_score(mix_features(mix), bass_features(bass))
+
+
+def rhythm(mix, bass):
+    return rhythm_score(mix_features(mix), bass_features(bass))
 
 
 def song(name, seconds, root=0, silent=()):

@@ -12,10 +12,10 @@ import tensorflow_datasets as tfds
 
 from bassdiff.data.datasets.song import REPORT, to_stems
 from bassdiff.runtime.errors import InputError
-from bassdiff.synthesis.stems import Stems, varied
+from bassdiff.synthesis.stems import Source, Stems
 
 
-class PreparedSongs:
+class PreparedSongs(Source):
     """The songs of one split of a prepared dataset: a `Source` with random access.
 
     Reading needs the dataset's folder alone, not the builder's code, and no TensorFlow.
@@ -62,10 +62,6 @@ class PreparedSongs:
                 f"{self._folder}: the record of {self.names[index]} is damaged; delete the "
                 "folder and prepare it again."
             ) from error
-
-    def transposed(self, index: int, semitones: int) -> Stems:
-        """Song `index` in another key; see `varied`."""
-        return varied(self[index], semitones)
 
     def __getstate__(self) -> dict[str, Any]:
         # Whoever it is sent to opens the files anew.

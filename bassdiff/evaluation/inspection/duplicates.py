@@ -12,7 +12,8 @@ import numpy as np
 
 from bassdiff.evaluation.inspection.fingerprint import Match, best_matches, fingerprint
 from bassdiff.evaluation.inspection.measures import pitched_sum
-from bassdiff.evaluation.inspection.songs import Progress, without
+from bassdiff.evaluation.inspection.songs import without
+from bassdiff.evaluation.progress import Progress
 from bassdiff.runtime.atomic import atomic_file
 from bassdiff.runtime.errors import InputError
 from bassdiff.synthesis.stems import Source

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from markupsafe import Markup
 
 from bassdiff.evaluation.webpage import write_page
+from bassdiff.metrics.table import without_nan
 from bassdiff.runtime.atomic import atomic_files, make_folder
 
 FIGURES = "inspection.json"
@@ -92,16 +92,5 @@ def write_inspection(out: Path, inspection: Inspection) -> Path:
             about=inspection.about,
         )
         with open_file(out / FIGURES) as file:
-            file.write((json.dumps(_finite(inspection.figures), indent=1) + "\n").encode())
+            file.write((json.dumps(without_nan(inspection.figures), indent=1) + "\n").encode())
     return page
-
-
-def _finite(value: Any) -> Any:
-    """JSON has neither NaN nor infinities."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return value

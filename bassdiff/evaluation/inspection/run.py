@@ -9,8 +9,9 @@ from bassdiff.data.sources import open_source, roots, unplaced
 from bassdiff.data.store import Store
 from bassdiff.evaluation.inspection.duplicates import Report, find_duplicates, write_report
 from bassdiff.evaluation.inspection.page import write_inspection
-from bassdiff.evaluation.inspection.songs import Progress, inspect_songs
+from bassdiff.evaluation.inspection.songs import inspect_songs
 from bassdiff.evaluation.inspection.stores import inspect_store
+from bassdiff.evaluation.progress import Progress
 from bassdiff.runtime.atomic import check_folder, check_writable
 from bassdiff.runtime.errors import InputError
 

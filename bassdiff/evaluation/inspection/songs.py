@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -14,12 +14,11 @@ from bassdiff.data.latents import HOP, active_frames
 from bassdiff.evaluation.inspection.charts import histogram, key_circle
 from bassdiff.evaluation.inspection.measures import SongMeasures, measure
 from bassdiff.evaluation.inspection.page import Inspection, Section
+from bassdiff.evaluation.progress import Progress
 from bassdiff.evaluation.webpage import matching_gains, mixdown, mp3_uri, picture_uri
 from bassdiff.runtime.errors import InputError
 from bassdiff.synthesis.stems import Source, Stems
 
-# As `tqdm(items, description)`: gives the items back one by one.
-Progress: TypeAlias = Callable[[Iterable[Any], str], Iterable[Any]]
 EXAMPLE_SECONDS = 20.0
 
 

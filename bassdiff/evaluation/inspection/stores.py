@@ -12,7 +12,8 @@ from bassdiff.data.latents import HOP
 from bassdiff.data.store import Store
 from bassdiff.evaluation.inspection.charts import histogram
 from bassdiff.evaluation.inspection.page import Inspection, Section
-from bassdiff.evaluation.inspection.songs import Progress, drawn_evenly
+from bassdiff.evaluation.inspection.songs import drawn_evenly
+from bassdiff.evaluation.progress import Progress
 from bassdiff.runtime.errors import InputError
 
 SIDES = ("bass", "mix")

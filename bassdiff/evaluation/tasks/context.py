@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from bassdiff.audio.io import SAMPLE_RATE_HZ, loudness_lufs, match_loudness
 from bassdiff.data.mixing import BASS_LUFS
 from bassdiff.evaluation import baselines
 from bassdiff.evaluation.clips import Clip
+from bassdiff.evaluation.progress import Progress
 from bassdiff.evaluation.result_cache import Takes
 from bassdiff.inference.generator import ROWS_PER_DEVICE, SILENCE_LUFS, BassGenerator, Task
 from bassdiff.metrics.music import HeardMix, derangement, hear_mix
@@ -20,8 +21,6 @@ from bassdiff.pretrained.judge import Panel
 from bassdiff.runtime.errors import InputError
 from bassdiff.synthesis.stems import Source
 
-# As `tqdm(items, description)`: gives the items back one by one.
-Progress: TypeAlias = Callable[[Iterable[Any], str], Iterable[Any]]
 MODEL = "model"
 
 

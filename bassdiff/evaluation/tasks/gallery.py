@@ -11,7 +11,7 @@ import numpy as np
 
 from bassdiff.audio.io import SAMPLE_RATE_HZ
 from bassdiff.evaluation.clips import Clip
-from bassdiff.evaluation.tasks.context import Progress
+from bassdiff.evaluation.progress import Progress
 from bassdiff.evaluation.webpage import matching_gains, mixdown, mp3_uri, picture_uri, write_page
 from bassdiff.inference.generator import BassGenerator, Task
 from bassdiff.metrics.music import derangement

@@ -11,7 +11,8 @@ from bassdiff.audio.io import SAMPLE_RATE_HZ
 from bassdiff.diffusion.editing import Windowed
 from bassdiff.diffusion.sampling import make_window
 from bassdiff.evaluation.clips import Clip
-from bassdiff.evaluation.tasks.context import MODEL, EvaluationContext, Progress
+from bassdiff.evaluation.progress import Progress
+from bassdiff.evaluation.tasks.context import MODEL, EvaluationContext
 from bassdiff.evaluation.tasks.music import LABELS
 from bassdiff.inference.inputs import MAX_SECONDS
 from bassdiff.metrics.drift import Drift, drift

@@ -12,10 +12,11 @@ from bassdiff.data.sources import open_source, unplaced
 from bassdiff.diffusion.settings import Sampling
 from bassdiff.evaluation.clips import Chosen, choose, digest
 from bassdiff.evaluation.pairs import open_pairs
+from bassdiff.evaluation.progress import Progress
 from bassdiff.evaluation.result_cache import Takes
 from bassdiff.evaluation.tasks.ablation import ablation
 from bassdiff.evaluation.tasks.codec import codec
-from bassdiff.evaluation.tasks.context import EvaluationContext, Progress
+from bassdiff.evaluation.tasks.context import EvaluationContext
 from bassdiff.evaluation.tasks.distances import distances
 from bassdiff.evaluation.tasks.longform import longest, longform
 from bassdiff.evaluation.tasks.matching import matching
