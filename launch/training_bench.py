@@ -170,6 +170,6 @@ def _collectives(spec: str, num_devices: int, rows_per_device: int, folder: Path
     words = ["--config", spec, "--topology", f"cpu:{num_devices}", "--out", str(out)]
     words.append(f"--config.batch_size={rows_per_device * num_devices}")
     subprocess.run(
-        [sys.executable, "-m", "launch.memory", *words], check=True, stdout=subprocess.DEVNULL
+        [sys.executable, "-m", "launch.roofline", *words], check=True, stdout=subprocess.DEVNULL
     )
     return dict(json.loads(out.read_text())["collectives"])

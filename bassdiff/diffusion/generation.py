@@ -31,7 +31,7 @@ def frame_bucket(frames: int) -> int:
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1), donate_argnames="trajectory")
-def _advance(
+def advance_requests(
     model: nn.Module,
     window: Guidance,
     params: PyTree,
@@ -42,6 +42,20 @@ def _advance(
     first: Array,
     last: Array,
 ) -> Trajectory:
+    """The compiled program: takes a batch from one noise level to another; see `generate_latents`.
+
+    Args:
+      model: The network.
+      window: Through which it looks at long songs.
+      params: Its parameters.
+      solver: See `diffusion/solvers.py`.
+      layout: Of the bass's latents.
+      request: What to play.
+      trajectory: Where the batch is; its memory is taken over.
+      first: Index of that level.
+      last: Index of the level to go to.
+    """
+
     def network(x: Array, sigma: Array, cond: Cond) -> Array:
         return model.apply({"params": params}, x, sigma, cond)
 
@@ -82,14 +96,17 @@ def generate_latents(
     # Of the longest row: the others are done before.
     steps = int(np.max(np.sum(np.asarray(request.levels) > 0.0, axis=1)))
     if mesh is not None:
+        # Nothing is copied that is there already.
         params, layout = jax.device_put((params, layout), NamedSharding(mesh, PartitionSpec()))
         short = -num_rows % mesh.shape["data"]
-        filled = jax.tree.map(lambda leaf: np.concatenate([leaf, *[leaf[-1:]] * short]), request)
-        rows = NamedSharding(mesh, PartitionSpec("data"))
-        request = jax.device_put(filled, rows)
+        request = jax.tree.map(lambda leaf: np.concatenate([leaf, *[leaf[-1:]] * short]), request)
     trajectory = requests.blank(solver, request)
+    if mesh is not None:
+        # Placed as every step leaves it: otherwise the second step would be compiled anew.
+        by_row = NamedSharding(mesh, PartitionSpec("data"))
+        request, trajectory = jax.device_put((request, trajectory), by_row)
     for first, last in [(i, i + 1) for i in range(steps)] if progress else [(0, steps)]:
-        trajectory = _advance(
+        trajectory = advance_requests(
             model,
             window,
             params,

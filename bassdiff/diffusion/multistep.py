@@ -22,8 +22,8 @@ class History(struct.PyTreeNode):
     """The last two values, newest first, and where they were taken (NaN: not yet).
 
     Attributes:
-      values: `[2, B, T, C]`.
-      places: `[2, B, 1, 1]`.
+      values: `[B, 2, T, C]`.
+      places: `[B, 2, 1, 1]`.
     """
 
     values: Array
@@ -33,16 +33,27 @@ class History(struct.PyTreeNode):
     def empty(cls, x: Array) -> History:
         """Nothing yet, for values like `x`."""
         return cls(
-            jnp.zeros((2, *x.shape), x.dtype), jnp.full((2, x.shape[0], 1, 1), jnp.nan, x.dtype)
+            jnp.zeros((x.shape[0], 2, *x.shape[1:]), x.dtype),
+            jnp.full((x.shape[0], 2, 1, 1), jnp.nan, x.dtype),
         )
 
-    def since(self, place: Array) -> Array:
-        """The places `[2, B, 1, 1]` as seen from another one, `[B, 1, 1]`."""
-        return self.places - place[None]
+    @property
+    def points(self) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+        """The value `[B, T, C]` and the place `[B, 1, 1]` of the newer one and of the older."""
+        (newer, older), (at_newer, at_older) = (
+            (both[:, 0], both[:, 1]) for both in (self.values, self.places)
+        )
+        return (newer, at_newer), (older, at_older)
+
+    def since(self, place: Array) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+        """The points as seen from another place, `[B, 1, 1]`."""
+        (newer, at_newer), (older, at_older) = self.points
+        return (newer, at_newer - place), (older, at_older - place)
 
     def push(self, value: Array, place: Array) -> History:
         """Forgets the older value for a new one."""
-        return History(jnp.stack([value, self.values[0]]), jnp.stack([place, self.places[0]]))
+        (newer, at_newer), _ = self.points
+        return History(jnp.stack([value, newer], axis=1), jnp.stack([place, at_newer], axis=1))
 
 
 def _known(value: Array, place: Array) -> Array:
@@ -130,7 +141,7 @@ class DPMpp2M(struct.PyTreeNode):
         one, _, _ = _exponential_moments(h, self.eta)
         # The rule of the middle: as if the line were flat at its value half a step ahead.
         moments = one, one * h / 2.0, one
-        integral = _integral(moments, x0, (state.values[0], state.places[0] - place))
+        integral = _integral(moments, x0, state.since(place)[0])
         x = _descend(x, integral, h, self.eta, sigma_next, keys)
         return x, state.push(x0, place)
 
@@ -167,9 +178,8 @@ class DPMpp3M(struct.PyTreeNode):
         """One evaluation of the denoiser; the first two steps are of first and second order."""
         x0, place = denoise(x, sigma), -jnp.log(sigma)
         h = -jnp.log(sigma_next) - place
-        (last, before), (at_last, at_before) = state.values, state.since(place)
         moments = _exponential_moments(h, self.eta)
-        integral = _integral(moments, x0, (last, at_last), (before, at_before))
+        integral = _integral(moments, x0, *state.since(place))
         x = _descend(x, integral, h, self.eta, sigma_next, keys)
         return x, state.push(x0, place)
 
@@ -210,7 +220,7 @@ class UniPC(struct.PyTreeNode):
     ) -> tuple[Array, PyTree]:
         """One evaluation of the denoiser."""
         x0, place = denoise(x, sigma), -jnp.log(sigma)
-        (last, before), (at_last, at_before) = state.history.values, state.history.places
+        (last, at_last), (before, at_before) = state.history.points
         taken = place - at_last
         moments = _exponential_moments(taken, 0.0)
         corrected = jnp.exp(-taken) * state.x + _integral(
@@ -250,7 +260,6 @@ class AdamsBashforth(struct.PyTreeNode):
         """One evaluation of the denoiser."""
         slope = (x - denoise(x, sigma)) / sigma
         h = sigma_next - sigma
-        (last, before), (at_last, at_before) = state.values, state.since(sigma)
         moments = h, h**2 / 2.0, h**3 / 3.0
-        x = x + _integral(moments, slope, (last, at_last), (before, at_before))
+        x = x + _integral(moments, slope, *state.since(sigma))
         return x, state.push(slope, sigma)

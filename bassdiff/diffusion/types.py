@@ -87,7 +87,7 @@ class Solver(Protocol):
     """
 
     def init(self, x: Array) -> PyTree:
-        """The state before the first step from `x` `[B, T, C]`."""
+        """The state before the first step from `x` `[B, T, C]`; rows first in every leaf."""
         ...
 
     def step(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from bassdiff.audio.channels import channels_lufs, to_mono
 from bassdiff.audio.io import SAMPLE_RATE_HZ, loudness_lufs, resample
@@ -21,6 +22,7 @@ from bassdiff.diffusion.noise_range import SIGMA_MAX
 from bassdiff.diffusion.request import Request, stack
 from bassdiff.diffusion.sampling import make_guidance, make_solver, make_window, noise_levels
 from bassdiff.diffusion.settings import MAX_STEPS, Sampling
+from bassdiff.diffusion.types import PyTree
 from bassdiff.inference.conditioning import (
     SILENCE_LUFS,
     Grounding,
@@ -330,16 +332,22 @@ class BassGenerator:
           progress: Called with (steps done, steps in all).
         """
         bucket = frame_bucket(max(request.mix.shape[1] for request in requests))
+        mesh = self._mesh if len(requests) > 1 else None
         return generate_latents(
             self._unet.model,
-            self._params,
+            self._params if mesh is None else self._shared_params,
             make_window(sampling, bucket, LATENT_HOP / SAMPLE_RATE_HZ),
             make_solver(sampling),
             self._layout,
             stack([request.padded(bucket) for request in requests]),
-            self._mesh if len(requests) > 1 else None,
+            mesh,
             progress,
         )
+
+    # Copied to the other devices once, when a batch is first shared.
+    @functools.cached_property
+    def _shared_params(self) -> PyTree:
+        return jax.device_put(self._params, NamedSharding(self._mesh, PartitionSpec()))
 
     def round_trip(self, bass: np.ndarray) -> np.ndarray:
         """The bass codec's reconstruction of a waveform `[N]` at 44.1 kHz, `[N]`."""

@@ -71,6 +71,13 @@ def program_flops(program: jax.stages.Compiled) -> float:
     return float(costs["flops"]) if isinstance(costs, Mapping) and "flops" in costs else np.nan
 
 
+def program_bytes(program: jax.stages.Compiled) -> float:
+    """Bytes that one call reads and writes on one device; NaN where the compiler does not say."""
+    costs = program.cost_analysis()
+    known = isinstance(costs, Mapping) and "bytes accessed" in costs
+    return float(costs["bytes accessed"]) if known else np.nan
+
+
 def program_collectives(program: jax.stages.Compiled) -> dict[str, tuple[int, int]]:
     """How often each collective stands in a program, and the bytes of its results per device.
 

@@ -319,6 +319,19 @@ def test_songs_of_like_length_share_a_program(player, compilations):
     assert compilations == []
 
 
+def test_all_steps_of_a_shared_batch_are_one_program(player, compilations):
+    """A program that takes a batch as the host has it, and one that takes it as a step left it,
+    would be two."""
+    tasks = [Task(mix(seconds), RATE) for seconds in (1.0, 2.0, 3.0)]
+    player.generate_batch(tasks)
+    changed = dataclasses.replace(player.defaults, solver="dpmpp3m", steps=5)
+    compilations.clear()
+    player.generate_batch(
+        [dataclasses.replace(task, sampling=changed) for task in tasks], progress=lambda *_: None
+    )
+    assert len(compilations) == 1
+
+
 def test_padding_adds_little_and_ten_lengths_take_few_programs():
     """Of ten songs of 10 s to 70 s; and above 19 s, nothing is lengthened by more than 35 %."""
     frames = [-(-seconds * RATE // 2048) for seconds in (10, 15, 20, 23, 30, 40, 45, 50, 60, 70)]

@@ -10,6 +10,7 @@ from bassdiff.training.meter import Meter
 from bassdiff.training.sharding import make_mesh
 from bassdiff.training.utilisation import (
     peak_flops,
+    program_bytes,
     program_collectives,
     program_flops,
     program_memory,
@@ -40,6 +41,12 @@ def test_memory_is_that_of_one_device(program):
     memory = program_memory(program)
     assert memory["arguments"] == (64 * 16 + 16 * 32) * 4
     assert memory["outputs"] == 64 * 32 * 4
+
+
+def test_traffic_is_what_is_read_and_written(program):
+    least = (64 * 16 + 16 * 32 + 64 * 32) * 4
+    # The product before its sum, which is read and written once more.
+    assert least <= program_bytes(program) <= 3 * least
 
 
 def test_a_cpu_s_peak_is_measured():
