@@ -32,6 +32,7 @@ TOOLS = [
     "pillow",
     "mir_eval>=0.8",
     "tqdm",
+    "fsspec",
     "tensorboardX",
 ]
 
@@ -96,6 +97,9 @@ setup(
         "separation": ["onnxruntime"],
         "beam": ["apache-beam>=2.60"],
         "docs": DOCS,
+        "s3": ["s3fs"],
+        "gcs": ["gcsfs"],
+        "http": ["fsspec[http]"],
         "test": TEST,
         "dev": [*TEST, "pre-commit"],
     },

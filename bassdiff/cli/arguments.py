@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn, TypeAlias
 
 from bassdiff import __version__
@@ -22,9 +22,11 @@ class _Parser(argparse.ArgumentParser):
         self.exit(EXIT_INPUT, f"bassdiff: {message}; see {self.prog} --help\n")
 
 
-def arguments_of(verbs: Sequence[Verb], data_words: AddWords) -> argparse.ArgumentParser:
-    """The parser of a command line with these verbs: functions of the names below, and `data`."""
-    add_words = {**_ARGUMENTS, "data": data_words}
+def arguments_of(
+    verbs: Sequence[Verb], more_words: Mapping[str, AddWords]
+) -> argparse.ArgumentParser:
+    """The parser of a command line with these verbs: functions of the names below, and of more."""
+    add_words = {**_ARGUMENTS, **more_words}
     root = _Parser(
         "bassdiff", description="Listens to a music mix and plays a bass line that belongs to it."
     )
@@ -70,10 +72,10 @@ def _encode(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--keys", type=positive(int), default=1, help="keys of every song, as matching needs"
     )
-    sub.add_argument("--seed", type=_natural, default=0)
+    sub.add_argument("--seed", type=natural, default=0)
     sub.add_argument(
         "--part",
-        type=_part,
+        type=part,
         default=(0, 1),
         metavar="P/N",
         help="make the P-th of N parts; others make theirs at any time, into the same folder",
@@ -92,7 +94,7 @@ def _encode(sub: argparse.ArgumentParser) -> None:
         "beside whole songs",
     )
     copies = sub.add_argument_group("copies of every song, at other tempos and in other keys")
-    copies.add_argument("--copies", type=_natural, default=0, metavar="N", help="how many")
+    copies.add_argument("--copies", type=natural, default=0, metavar="N", help="how many")
     copies.add_argument(
         "--tempos",
         type=float,
@@ -102,7 +104,7 @@ def _encode(sub: argparse.ArgumentParser) -> None:
         help="relative to the song (0.9 1.1)",
     )
     copies.add_argument(
-        "--semitones", type=_natural, default=2, metavar="N", help="at most, up or down (2)"
+        "--semitones", type=natural, default=2, metavar="N", help="at most, up or down (2)"
     )
 
 
@@ -180,7 +182,7 @@ def _gallery(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--out", default="gallery", metavar="DIR", help="the page's folder (gallery)")
     _data_arguments(sub, split="validation", required=False)
     sub.set_defaults(data="composed:20")
-    _sampling_arguments(sub)
+    sampling_arguments(sub)
     sub.add_argument("--clips", dest="num_clips", type=positive(int), default=10)
     sub.add_argument("--clip-seconds", type=positive(float), default=20.0)
     sub.add_argument("--seed", type=int, default=0)
@@ -195,7 +197,7 @@ def _evaluation_arguments(sub: argparse.ArgumentParser, out: str) -> None:
     sub.add_argument(
         "--pairs", metavar="DIR", help="judge finished pairs instead: SONG/mix.*, bass.*, true.*"
     )
-    _sampling_arguments(sub)
+    sampling_arguments(sub)
     sub.add_argument("--clips", dest="num_clips", type=positive(int), default=24)
     sub.add_argument("--clip-seconds", type=positive(float), default=23.8)
     sub.add_argument("--seed", type=int, default=0)
@@ -244,7 +246,7 @@ def _generate(sub: argparse.ArgumentParser) -> None:
     )
     sub.add_argument("--region", type=_region, metavar="START:END", help="seconds, as 12.5:20")
     sub.add_argument("--strength", type=float, help="0 (as it was) to 1 (from scratch)")
-    _sampling_arguments(sub)
+    sampling_arguments(sub)
     sub.add_argument("--seed", type=int, default=0, help="the same seed plays the same bass")
     sub.add_argument("--variations", type=int, default=1, metavar="N", help="basses to play")
     sub.add_argument(
@@ -268,7 +270,8 @@ def _transcribe(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--out", metavar="FILE", help="MIDI file to write (default: BASS with .mid)")
 
 
-def _sampling_arguments(sub: argparse.ArgumentParser) -> None:
+def sampling_arguments(sub: argparse.ArgumentParser) -> None:
+    """Adds weights and settings; `sampling_overrides` reads the latter."""
     sub.add_argument("--weights", default="small", metavar="NAME_OR_DIR")
     sub.add_argument("--adapter", metavar="FILE", help="a sound of your own for these weights")
     for field in setting_fields():
@@ -277,6 +280,12 @@ def _sampling_arguments(sub: argparse.ArgumentParser) -> None:
             type=KINDS[str(field.type)],
             help=field.metadata["help"],
         )
+
+
+def sampling_overrides(arguments: argparse.Namespace) -> dict[str, float | int | str]:
+    """The settings that were given."""
+    overrides = {field.name: getattr(arguments, field.name, None) for field in setting_fields()}
+    return {name: value for name, value in overrides.items() if value is not None}
 
 
 def _region(word: str) -> tuple[float, float]:
@@ -309,14 +318,15 @@ def positive(kind: type[int] | type[float]) -> Callable[[str], int | float]:
     return convert
 
 
-def _natural(word: str) -> int:
+def natural(word: str) -> int:
+    """A whole number of 0 or more."""
     value = int(word)
     if value < 0:
         raise argparse.ArgumentTypeError(f"{word} is below 0")
     return value
 
 
-def _part(word: str) -> tuple[int, int]:
+def part(word: str) -> tuple[int, int]:
     """`"2/4"`, the second of four, as (1, 4)."""
     found = re.fullmatch(r"(\d+)/(\d+)", word)
     if not found or not 1 <= int(found[1]) <= int(found[2]):

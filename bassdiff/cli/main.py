@@ -1,7 +1,8 @@
 """The command line: one verb per job. `bassdiff VERB --help` tells the rest.
 
 Exit codes: 0 done; 2 bad input, usage or configuration (nothing was written); 3 an evaluation
-fell short of `--fail-if-gap-below`, or `data duplicates --fail` found a pair; 42 a long job was
+fell short of `--fail-if-gap-below`, or `data duplicates --fail` found a pair; 4 a batch played all
+but some songs, whose rows say why; 42 a long job was
 asked to end, or hung, and the same command goes on; 130 interrupted; 1 a defect of bassdiff, with
 a traceback to report.
 """
@@ -18,11 +19,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bassdiff.cli.arguments import arguments_of, rendering
+from bassdiff.cli.arguments import arguments_of, rendering, sampling_overrides
+from bassdiff.cli.batch import batch, batch_words
 from bassdiff.cli.data_tasks import data_words
-from bassdiff.diffusion.settings import setting_fields
 from bassdiff.runtime.compilation_cache import keep_programs, mend
-from bassdiff.runtime.errors import GateFailed, InputError, Preempted, exit_code
+from bassdiff.runtime.errors import GateFailed, InputError, Preempted, SomeFailed, exit_code
 from bassdiff.runtime.jobs import distributed_job, resumable_job
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         arguments.verb(arguments)
-    except (InputError, GateFailed, Preempted, KeyboardInterrupt) as error:
+    except (InputError, GateFailed, SomeFailed, Preempted, KeyboardInterrupt) as error:
         print(f"bassdiff: {str(error) or 'interrupted'}", file=sys.stderr)
         return exit_code(error)
     return 0
@@ -68,7 +69,7 @@ def generate(arguments: argparse.Namespace) -> None:
         _styles(arguments),
         _draft(arguments),
         arguments.seed,
-        _overrides(arguments),
+        sampling_overrides(arguments),
     )
     for output in outputs:
         print("wrote", *output.paths(), file=sys.stderr)
@@ -215,7 +216,7 @@ def gallery(arguments: argparse.Namespace) -> None:
         f"weights {Path(arguments.weights).name} · {songs} songs of {unplaced(arguments.data)}, "
         f"{arguments.split} · seeds from {arguments.seed}",
         seed=arguments.seed,
-        overrides=_overrides(arguments),
+        overrides=sampling_overrides(arguments),
         progress=lambda items, label: tqdm(items, label, unit="example"),
     )
     print("wrote", page, file=sys.stderr)
@@ -262,7 +263,7 @@ def _evaluate(arguments: argparse.Namespace, out: Path) -> Table:
         seed=arguments.seed,
         weights=arguments.weights,
         adapter=arguments.adapter,
-        overrides=_overrides(arguments),
+        overrides=sampling_overrides(arguments),
         judge=arguments.judge,
         **{name: getattr(arguments, name) for name in optional if hasattr(arguments, name)},
     )
@@ -324,11 +325,6 @@ def _draft(arguments: argparse.Namespace) -> Draft | None:
     if arguments.retimbre:
         return inputs.retimbre(arguments.retimbre, **strength)
     return None
-
-
-def _overrides(arguments: argparse.Namespace) -> dict[str, float | int | str]:
-    overrides = {field.name: getattr(arguments, field.name, None) for field in setting_fields()}
-    return {name: value for name, value in overrides.items() if value is not None}
 
 
 def _our_configs() -> list[Path]:
@@ -397,7 +393,8 @@ def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
 def parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
     return arguments_of(
-        (generate, transcribe, train, encode, release, evaluate, sweep, gallery, data), data_words
+        (generate, batch, transcribe, train, encode, release, evaluate, sweep, gallery, data),
+        {"batch": batch_words, "data": data_words},
     )
 
 

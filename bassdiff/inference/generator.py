@@ -48,12 +48,13 @@ Progress = Callable[[str, int, int], None]
 
 
 @dataclasses.dataclass(frozen=True)
-class _Heard:
+class Heard:
     """A task whose mix has been read.
 
     Attributes:
       sampling: Its settings.
       wave: `[N]` the mix at 44.1 kHz.
+      length: N, which counts when the wave has been let go.
       gain: Factor to the level at which codecs hear mixes.
       level: The same for the loudness of all channels together; what is played is as much softer.
       num_samples: Of the mix at its own rate.
@@ -66,6 +67,7 @@ class _Heard:
 
     sampling: Sampling
     wave: np.ndarray
+    length: int
     gain: float
     level: float
     num_samples: int
@@ -83,15 +85,16 @@ class BassGenerator:
     program per solver, guidance and grounding, whatever the other settings.
     """
 
-    def __init__(self, weights: Weights) -> None:
+    def __init__(self, weights: Weights, devices: Sequence[jax.Device] | None = None) -> None:
+        """Builds a generator that plays on some devices; by default on all of this process."""
         self._unet = weights.unet
         self._params = jax.device_put(weights.unet.params)
         self.mix_codec = Codec(weights.mix_codec)
         self.bass_codec = Codec(weights.bass_codec)
         self._preparation = Preparation(self.bass_codec)
         self._layout = self.bass_codec.layout
-        devices = np.asarray(jax.local_devices())
-        self._mesh = Mesh(devices, ("data",)) if len(devices) > 1 else None
+        devices = jax.local_devices() if devices is None else devices
+        self._mesh = Mesh(np.asarray(devices), ("data",)) if len(devices) > 1 else None
         self.defaults = Sampling.of_weights(weights.unet.bindings)
 
     def generate(
@@ -159,7 +162,7 @@ class BassGenerator:
         Raises:
           InputError: See `generate`.
         """
-        heard = [self._hear(task) for task in tasks]
+        heard = [self.hear(task) for task in tasks]
         if progress:
             progress("listening", 0, len(tasks))
         # A mix may peak far above its loudness; a codec has no ceiling, so nothing clips.
@@ -170,13 +173,17 @@ class BassGenerator:
         if progress:
             progress("decoding", 0, len(tasks))
         waves = self.bass_codec.decode_all(latents)
-        basses = [self._finish(one, wave) for one, wave in zip(heard, waves, strict=True)]
+        basses = [self.finish(one, wave) for one, wave in zip(heard, waves, strict=True)]
         if progress:
             progress("decoding", len(tasks), len(tasks))
         return basses
 
-    def _hear(self, task: Task) -> _Heard:
-        """Reads and checks all that a task brings."""
+    def hear(self, task: Task) -> Heard:
+        """Reads and checks all that a task brings.
+
+        Raises:
+          InputError: See `generate`.
+        """
         sampling = task.sampling or self.defaults
         check_seed(task.seed)
         sample_rate_hz = whole_rate(task.sample_rate_hz)
@@ -208,9 +215,10 @@ class BassGenerator:
                 "no pitch is heard in the mix, so the bass holds one note; pedal 0 lets it choose",
                 stacklevel=5,
             )
-        return _Heard(
+        return Heard(
             sampling,
             wave,
+            len(wave),
             gain,
             level,
             len(given),
@@ -221,9 +229,13 @@ class BassGenerator:
             task.seed,
         )
 
-    def _finish(self, heard: _Heard, wave: np.ndarray) -> np.ndarray:
-        """From what the codec decoded to the bass at the mix's rate and level."""
-        bass = wave[: len(heard.wave)]
+    def finish(self, heard: Heard, wave: np.ndarray) -> np.ndarray:
+        """From what the codec decoded to the bass at the mix's rate and level.
+
+        Raises:
+          InputError: If it is not finite.
+        """
+        bass = wave[: heard.length]
         _check_sound(bass)
         gain = 1.0 / heard.level if heard.start is None else heard.start.gain
         bass = resample(
@@ -234,7 +246,7 @@ class BassGenerator:
         return bass if heard.start is None else spliced(bass, heard.start, heard.sample_rate_hz)
 
     def _sample_all(
-        self, heard: Sequence[_Heard], mixes: Sequence[np.ndarray], progress: Progress | None
+        self, heard: Sequence[Heard], mixes: Sequence[np.ndarray], progress: Progress | None
     ) -> list[np.ndarray]:
         """Latents of every bass; what shares a program and a length is sampled together."""
         latents: list[np.ndarray | None] = [None] * len(heard)
@@ -323,6 +335,7 @@ class BassGenerator:
         requests: Sequence[Request],
         sampling: Sampling,
         progress: Callable[[int, int], None] | None = None,
+        rows: int | None = None,
     ) -> list[np.ndarray]:
         """Latents `[T, C]` of basses that are sampled together.
 
@@ -330,19 +343,23 @@ class BassGenerator:
           requests: One row each, all made with settings of one `Sampling.program`.
           sampling: Settings of that kind.
           progress: Called with (steps done, steps in all).
+          rows: How many there are in the program, idle ones included; by default as many as there
+            are requests. With one number for all calls, one program plays, and rounding no longer
+            depends on how many requests come together.
         """
+        idle = (rows or len(requests)) - len(requests)
         bucket = frame_bucket(max(request.mix.shape[1] for request in requests))
-        mesh = self._mesh if len(requests) > 1 else None
+        mesh = self._mesh if len(requests) + idle > 1 else None
         return generate_latents(
             self._unet.model,
             self._params if mesh is None else self._shared_params,
             make_window(sampling, bucket, LATENT_HOP / SAMPLE_RATE_HZ),
             make_solver(sampling),
             self._layout,
-            stack([request.padded(bucket) for request in requests]),
+            stack([request.padded(bucket) for request in [*requests, *[requests[-1]] * idle]]),
             mesh,
             progress,
-        )
+        )[: len(requests)]
 
     # Copied to the other devices once, when a batch is first shared.
     @functools.cached_property

@@ -39,7 +39,7 @@ def check_writable(path: str | os.PathLike[str]) -> None:
     """
     path = Path(path)
     if not path.parent.is_dir():
-        raise _write_fault(path, OSError(errno.ENOENT, os.strerror(errno.ENOENT)))
+        raise write_fault(path, OSError(errno.ENOENT, os.strerror(errno.ENOENT)))
     # os.path: unlike Path's, its tests swallow a name that is too long, which opening reports.
     if os.path.isdir(path):
         raise InputError(f"{path}: is a folder; name a file inside a folder.")
@@ -50,7 +50,7 @@ def check_writable(path: str | os.PathLike[str]) -> None:
     except OSError as error:
         if error.errno == errno.ENOENT:
             error = OSError(errno.EACCES, "no file can be made there")
-        raise _write_fault(path, error) from error
+        raise write_fault(path, error) from error
 
 
 def check_folder(folder: str | os.PathLike[str]) -> None:
@@ -111,10 +111,10 @@ def atomic_files() -> Iterator[OpenFile]:
                 sink.raise_fault()
                 os.fsync(file.fileno())
         except OSError as error:
-            raise _write_fault(path, error) from error
+            raise write_fault(path, error) from error
         except BaseException as error:
             if sink is not None and sink.fault is not None:
-                raise _write_fault(path, sink.fault) from error
+                raise write_fault(path, sink.fault) from error
             raise
 
     try:
@@ -123,7 +123,7 @@ def atomic_files() -> Iterator[OpenFile]:
             try:
                 temporary.replace(path)
             except OSError as error:
-                raise _write_fault(path, error) from error
+                raise write_fault(path, error) from error
     finally:
         for temporary in complete:
             with contextlib.suppress(OSError):
@@ -167,7 +167,8 @@ class _Sink:
             return 0
 
 
-def _write_fault(path: Path, error: OSError) -> InputError:
+def write_fault(path: Path, error: OSError) -> InputError:
+    """What to say of a file that cannot be written, and of the remedy."""
     reason = (error.strerror or str(error)).lower()
     remedy = _REMEDIES.get(error.errno or 0, "choose another place")
     return InputError(f"{path}: cannot be written ({reason}); {remedy}.")

@@ -3,6 +3,7 @@
 EXIT_DEFECT = 1
 EXIT_INPUT = 2
 EXIT_GATE = 3
+EXIT_SOME_FAILED = 4
 # Clusters restart a job that ends with this code, or that a signal ended (127 to 255).
 EXIT_RETRY = 42
 EXIT_INTERRUPTED = 130
@@ -18,6 +19,10 @@ class InputError(ValueError):
 
 class GateFailed(Exception):
     """An evaluation fell short of what was asked of it; the command line exits with 3."""
+
+
+class SomeFailed(Exception):
+    """A job over many songs played all but some; the command line exits with 4."""
 
 
 class UnusableSong(InputError):
@@ -37,6 +42,7 @@ def exit_code(error: BaseException) -> int:
     for kind, code in (
         (InputError, EXIT_INPUT),
         (GateFailed, EXIT_GATE),
+        (SomeFailed, EXIT_SOME_FAILED),
         (Preempted, EXIT_RETRY),
         (KeyboardInterrupt, EXIT_INTERRUPTED),
     ):

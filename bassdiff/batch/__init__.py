@@ -1,0 +1,1 @@
+"""Many songs as one job: read from a manifest, played in groups, published once, resumed."""

@@ -1,0 +1,116 @@
+"""A job from its words to its rows: checked first, then played, however often it is begun again."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+
+from bassdiff.batch.journal import Journal
+from bassdiff.batch.manifest import Part, open_manifest
+from bassdiff.batch.order import Order
+from bassdiff.batch.patience import Patience
+from bassdiff.batch.pipeline import AUDIO_SECONDS, Pipeline, Tally
+from bassdiff.batch.player import Player
+from bassdiff.batch.reading import Reader
+from bassdiff.batch.storage import Storage
+from bassdiff.batch.workers import Budget
+from bassdiff.batch.writing import Writer
+from bassdiff.pretrained.release import Weights, load_weights
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """What is asked for.
+
+    Attributes:
+      names: A manifest, or folders, globs and files.
+      out: Folder or URL of the results.
+      part: Which songs are played here.
+      weights: Name or folder.
+      adapter: File of an adapter.
+      settings: Fields of `Sampling` for all songs.
+      seed: From which those of songs follow.
+      format: Suffix of audio files.
+      mixdown: Whether to write mixes with their basses.
+      midi: Whether to write notes.
+      num_workers: Threads that read, and as many that write.
+      item_seconds: A song that takes longer to read is given up.
+      patience_seconds: How long a store may not answer.
+      retry_failed: Whether what failed before is tried again.
+    """
+
+    names: Sequence[str]
+    out: str
+    part: Part = dataclasses.field(default_factory=Part)
+    weights: str = "small"
+    adapter: str | None = None
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    seed: int = 0
+    format: str = "wav"
+    mixdown: bool = False
+    midi: bool = False
+    num_workers: int = 2
+    item_seconds: float = 900.0
+    patience_seconds: float = 600.0
+    retry_failed: bool = False
+
+
+def run(job: Job, show: Callable[[int], Callable[[Tally], None]]) -> Tally:
+    """Plays all songs of a part that are not played yet.
+
+    Args:
+      job: What is asked for.
+      show: Called with the number of songs, once all is checked; gives what is called whenever
+        something has become of one.
+
+    Raises:
+      InputError: Something that was given cannot be used; or the disk is full, or cannot be
+        written.
+      StoreUnavailable: A store did not answer for long.
+    """
+    manifest = open_manifest(job.names)
+    count = manifest.check(job.part)
+    patience = Patience(job.patience_seconds)
+    with contextlib.closing(Storage(job.out, job.part, patience)) as storage:
+        journal = Journal(storage, job.part)
+        known = journal.known()
+        weights = load_weights(job.weights, job.adapter)
+        players = [Player(weights, device) for device in jax.local_devices()]
+        order = _order(job, weights)
+        generator = players[0].generator
+        # What holds for all songs is refused at once, and not once for every song.
+        dataclasses.replace(generator.defaults, **order.settings)
+        unread = Budget(AUDIO_SECONDS)
+        reader = Reader(
+            *(order, known, storage, Patience(min(job.patience_seconds, job.item_seconds))),
+            *(unread, generator.defaults, generator.hear, job.retry_failed),
+        )
+        pipeline = Pipeline(
+            order,
+            players,
+            reader,
+            Writer(order, storage, patience, generator.finish),
+            journal,
+            job.num_workers,
+            job.item_seconds,
+            (unread.end, patience.give_up),
+        )
+        songs = (item for item in manifest if job.part.has(item.id))
+        return pipeline.run(songs, show(count))
+
+
+def _order(job: Job, weights: Weights) -> Order:
+    parts = (weights.mix_codec.checksum, weights.bass_codec.checksum, weights.unet.checksum)
+    return Order(
+        job.weights,
+        "-".join(parts),
+        job.settings,
+        job.seed,
+        job.format,
+        job.mixdown,
+        job.midi,
+    )

@@ -1,0 +1,67 @@
+"""What is wanted of every song of a job, and what decides the bytes of its files."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from bassdiff.batch.manifest import Item
+
+FORMATS = ("wav", "flac", "ogg", "mp3")
+
+
+@dataclasses.dataclass(frozen=True)
+class Order:
+    """What holds for all songs of a job.
+
+    Attributes:
+      weights: What the weights are called.
+      checksum: Identifies them: codecs, network and adapters.
+      settings: Fields of `Sampling` that are the same for all songs; a song's own win.
+      seed: From which, with a song's id, its own follows.
+      format: The suffix of audio files.
+      mixdown: Whether to write the mix with the bass, too.
+      midi: Whether to write the notes, too.
+    """
+
+    weights: str
+    checksum: str
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    seed: int = 0
+    format: str = "wav"
+    mixdown: bool = False
+    midi: bool = False
+
+    def seed_of(self, item: Item) -> int:
+        """The seed of a song, whatever the songs around it."""
+        if item.seed is not None:
+            return item.seed
+        digest = hashlib.sha256(f"{self.seed}:{item.id}".encode()).digest()
+        return int.from_bytes(digest[:4], "big")
+
+    def settings_of(self, item: Item) -> dict[str, Any]:
+        """The settings of a song that are not the weights' defaults."""
+        return {**self.settings, **item.settings}
+
+    def files_of(self, item: Item) -> dict[str, str]:
+        """The files of a song by what they hold, below the folder of all; bass, mixdown, midi."""
+        files = {"bass": f"{item.id}.bass.{self.format}"}
+        if self.mixdown:
+            files["mixdown"] = f"{item.id}.mixdown.{self.format}"
+        if self.midi:
+            files["midi"] = f"{item.id}.mid"
+        return files
+
+    def fingerprint(self, item: Item) -> str:
+        """Identifies all that decides a song's files, but for what is inside the mix and styles.
+
+        A file that was made for another fingerprint is made anew.
+        """
+        asked = (
+            *(item.mix, item.styles, self.seed_of(item), self.settings_of(item)),
+            *(self.files_of(item), self.checksum),
+        )
+        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]

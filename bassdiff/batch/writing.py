@@ -1,0 +1,113 @@
+"""The last station of a song: from what the codec decoded to files that are published."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from bassdiff.audio.io import loudness_lufs, read, write
+from bassdiff.audio.mixdown import mixdown
+from bassdiff.batch.fetching import local_copy
+from bassdiff.batch.manifest import Item
+from bassdiff.batch.order import Order
+from bassdiff.batch.patience import Patience
+from bassdiff.batch.storage import Storage
+from bassdiff.batch.workers import Clock, Share
+from bassdiff.inference.generator import Heard
+from bassdiff.inference.performance import write_notes
+from bassdiff.runtime.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Played:
+    """A song that was played.
+
+    Attributes:
+      item: The song.
+      heard: Its mix, without the waveform.
+      wave: `[>= heard.length]` the bass as decoded.
+      share: Of the budget for waveforms; to be given back when the wave is let go.
+    """
+
+    item: Item
+    heard: Heard
+    wave: np.ndarray
+    share: Share
+
+
+@dataclasses.dataclass(frozen=True)
+class Published:
+    """What was published of a song.
+
+    Attributes:
+      digests: SHA-256 by file.
+      measures: Of the bass.
+    """
+
+    digests: Mapping[str, str]
+    measures: Mapping[str, float]
+
+
+class UnusableBass(Exception):
+    """A bass that cannot be written, which concerns no other song."""
+
+
+class Writer:
+    """Writes songs; what it does to one may be done to several at once."""
+
+    def __init__(
+        self,
+        order: Order,
+        storage: Storage,
+        patience: Patience,
+        finish: Callable[[Heard, np.ndarray], np.ndarray],
+    ) -> None:
+        """Gathers what is needed; `finish` is the generator's."""
+        self._order, self._storage = order, storage
+        self._patience, self._finish = patience, finish
+
+    def __call__(self, played: Played, clock: Clock) -> Published:
+        """Publishes a song's files.
+
+        Raises:
+          UnusableBass: Nothing finite was played, or the mix cannot be read any more.
+          InputError: The disk is full or cannot be written: no other song could be.
+          StoreUnavailable: The store did not take it for long.
+        """
+        del clock
+        rate_hz = played.heard.sample_rate_hz
+        try:
+            bass = self._finish(played.heard, played.wave)
+            together = self._mixdown(played.item, bass, rate_hz) if self._order.mixdown else None
+        except InputError as error:
+            raise UnusableBass(str(error)) from error
+
+        def maker(what: str) -> Callable[[Path], None]:
+            def make(path: Path) -> None:
+                if what == "midi":
+                    write_notes(bass, rate_hz, path)
+                else:
+                    write(path, bass if together is None or what == "bass" else together, rate_hz)
+
+            return make
+
+        digests = {
+            what: self._storage.publish(name, maker(what))
+            for what, name in self._order.files_of(played.item).items()
+        }
+        loudness = loudness_lufs(bass, rate_hz)
+        measures = {"bass_peak": round(float(np.abs(bass).max()), 6)}
+        if math.isfinite(loudness):
+            measures["bass_lufs"] = round(loudness, 3)
+        return Published(digests, measures)
+
+    def _mixdown(self, item: Item, bass: np.ndarray, rate_hz: int) -> np.ndarray:
+        with local_copy(item.mix, self._storage.scratch, self._patience) as path:
+            mix = read(path, max_samples=len(bass))[: len(bass)]
+        if len(mix) < len(bass):
+            raise InputError(f"{item.mix} became shorter while it was being played to")
+        return mixdown(mix, bass, rate_hz)[0]

@@ -1,0 +1,147 @@
+"""The verb `batch`: its words, its progress and its summary."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from bassdiff.cli.arguments import natural, part, positive, sampling_arguments, sampling_overrides
+from bassdiff.runtime.compilation_cache import keep_programs
+from bassdiff.runtime.errors import SomeFailed
+from bassdiff.runtime.jobs import resumable_job
+
+if TYPE_CHECKING:
+    from bassdiff.batch.pipeline import Tally
+
+# Of a pod of an Indexed Job, counted from 0.
+_INDEX = "JOB_COMPLETION_INDEX"
+
+
+@resumable_job()
+def batch(arguments: argparse.Namespace) -> None:
+    """Plays basses to many songs, and goes on where it was ended."""
+    from bassdiff.batch.job import Job, run
+    from bassdiff.batch.manifest import Part
+
+    keep_programs()
+    # Of which song they are is not said; its row has the loudness.
+    warnings.filterwarnings("ignore", "the bass came out|the mix is silent|no pitch is heard")
+    job = Job(
+        arguments.songs,
+        arguments.out,
+        Part(*arguments.part),
+        arguments.weights,
+        arguments.adapter,
+        sampling_overrides(arguments),
+        arguments.seed,
+        arguments.format,
+        arguments.mixdown,
+        arguments.midi,
+        arguments.workers,
+        arguments.item_seconds,
+        arguments.patience_seconds,
+        arguments.retry_failed,
+    )
+    tally = run(job, _bar)
+    print(summary(tally))
+    if tally.failed:
+        raise SomeFailed(
+            f"{tally.failed} of {tally.played + tally.kept + tally.failed} songs were not played; "
+            f"results-*.jsonl in {arguments.out} says why, and --retry-failed tries them again"
+        )
+
+
+def summary(tally: Tally) -> str:
+    """What became of the songs, as a table."""
+    rows = (
+        ("played", str(tally.played)),
+        ("there already", str(tally.kept)),
+        ("failed", str(tally.failed)),
+        ("audio", f"{tally.audio_seconds / 3600.0:.2f} h"),
+        ("time", f"{tally.wall_seconds / 60.0:.1f} min"),
+        ("songs an hour", f"{tally.songs_per_hour:.0f}"),
+        ("devices idle", f"{100.0 * tally.idle_share:.0f} %"),
+    )
+    return "\n".join(f"{name:<14} {value:>10}" for name, value in rows)
+
+
+def _bar(count: int) -> Callable[[Tally], None]:
+    """A progress bar over so many songs."""
+    from tqdm import tqdm
+
+    # Decoders keep the terminal from libraries that write to it while the bar does.
+    bar = tqdm(total=count, desc="songs", unit="song", file=os.fdopen(os.dup(2), "w"))
+
+    def show(tally: Tally) -> None:
+        done = tally.played + tally.kept + tally.failed
+        if done > bar.n:
+            bar.set_postfix_str(f"{tally.songs_per_hour:.0f} songs/h, {tally.failed} failed", False)
+            bar.update(done - bar.n)
+        if done == count:
+            bar.close()
+
+    return show
+
+
+def batch_words(sub: argparse.ArgumentParser) -> None:
+    """Adds what the verb takes."""
+    sub.add_argument(
+        "songs",
+        nargs="+",
+        metavar="SONGS",
+        help="a manifest (.jsonl, .csv), or folders, globs and audio files; paths or URLs",
+    )
+    sub.add_argument("--out", required=True, metavar="DIR_OR_URL", help="where results go")
+    sub.add_argument(
+        "--part",
+        type=_part,
+        default=(0, 1),
+        metavar="I/N",
+        help="play the I-th of N parts; index/N takes the number of a Kubernetes Indexed Job",
+    )
+    sub.add_argument("--seed", type=natural, default=0, help="those of songs follow from it (0)")
+    sub.add_argument(
+        "--format", default="wav", choices=("wav", "flac", "ogg", "mp3"), help="of audio (wav)"
+    )
+    sub.add_argument("--mixdown", action="store_true", help="write mixes with basses, too")
+    sub.add_argument("--midi", action="store_true", help="write the notes of basses, too")
+    sub.add_argument(
+        "--retry-failed", action="store_true", help="try again what failed in an earlier run"
+    )
+    sub.add_argument(
+        "--workers",
+        type=positive(int),
+        default=max(2, min(8, (os.cpu_count() or 2) // 2)),
+        metavar="N",
+        help="threads that read, and as many that write (%(default)s)",
+    )
+    sub.add_argument(
+        "--item-seconds",
+        type=positive(float),
+        default=900.0,
+        metavar="S",
+        help="give a song up that takes longer to read (900)",
+    )
+    sub.add_argument(
+        "--patience-seconds",
+        type=positive(float),
+        default=600.0,
+        metavar="S",
+        help="how long to wait for a store that does not answer (600)",
+    )
+    sampling_arguments(sub)
+
+
+def _part(word: str) -> tuple[int, int]:
+    index, _, count = word.partition("/")
+    if index != "index":
+        return part(word)
+    number = os.environ.get(_INDEX, "")
+    if not number.isdecimal():
+        raise argparse.ArgumentTypeError(
+            f"{word} asks for the pod's number, and {_INDEX} is not set; write one, as 1/{count}"
+        )
+    return part(f"{int(number) + 1}/{count}")

@@ -1,0 +1,154 @@
+import gzip
+import json
+
+import fsspec
+import pytest
+
+from bassdiff.batch.manifest import Item, Part, open_manifest
+from bassdiff.runtime.errors import InputError
+
+
+def write_lines(path, *lines):
+    path.write_text("\n".join(x if isinstance(x, str) else json.dumps(x) for x in lines) + "\n")
+    return str(path)
+
+
+def test_a_table_of_json(tmp_path):
+    table = write_lines(
+        tmp_path / "songs.jsonl",
+        {"id": "one", "mix": "a.wav", "seed": 7, "settings": {"steps": 4}},
+        "",
+        {"mix": "/far/b.flac", "style": "s.wav"},
+        {"id": 3, "mix": "s3://bucket/c.mp3", "style": ["s.wav", "gs://x/t.wav"]},
+    )
+    assert list(open_manifest([table])) == [
+        Item("one", f"{tmp_path}/a.wav", (), 7, {"steps": 4}),
+        Item("b", "/far/b.flac", (f"{tmp_path}/s.wav",)),
+        Item("3", "s3://bucket/c.mp3", (f"{tmp_path}/s.wav", "gs://x/t.wav")),
+    ]
+
+
+def test_a_table_of_cells_says_the_same(tmp_path):
+    path = tmp_path / "songs.csv"
+    path.write_text(
+        "\ufeffid,mix,style,seed,settings\n"
+        'one,a.wav,,7,"{""steps"": 4}"\n'
+        "two,/far/b.flac,s.wav;t.wav,,\n",
+        encoding="utf-8",
+    )
+    assert list(open_manifest([str(path)])) == [
+        Item("one", f"{tmp_path}/a.wav", (), 7, {"steps": 4}),
+        Item("two", "/far/b.flac", (f"{tmp_path}/s.wav", f"{tmp_path}/t.wav")),
+    ]
+
+
+def test_a_table_may_be_compressed_and_on_a_store():
+    with fsspec.open("memory://tables/songs.jsonl.gz", "wb") as file:
+        file.write(gzip.compress(b'{"mix": "in/a.wav"}\n'))
+    (item,) = open_manifest(["memory://tables/songs.jsonl.gz"])
+    assert item == Item("a", "memory://tables/in/a.wav")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    root = tmp_path / "songs"
+    for name in ("b.wav", "album/a.mp3", "album/._a.mp3", ".cache/c.wav", "notes.txt"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"x")
+    return root
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_a_folder_is_all_its_audio(folder, scheme):
+    items = list(open_manifest([f"{scheme}{folder}"]))
+    assert items == [
+        Item("album/a", f"{scheme}{folder}/album/a.mp3"),
+        Item("b", f"{scheme}{folder}/b.wav"),
+    ]
+
+
+def test_globs_and_files(folder):
+    items = list(open_manifest([f"{folder}/*/*.mp3", f"{folder}/b.wav"]))
+    assert [(item.id, item.mix) for item in items] == [
+        ("album/a", f"{folder}/album/a.mp3"),
+        ("b", f"{folder}/b.wav"),
+    ]
+
+
+def test_a_folder_of_a_store():
+    fsspec.filesystem("memory").pipe({"/m1/x/a.wav": b"x", "/m1/b.wav": b"x"})
+    items = list(open_manifest(["memory://m1"]))
+    assert [(item.id, item.mix) for item in items] == [
+        ("b", "memory:///m1/b.wav"),
+        ("x/a", "memory:///m1/x/a.wav"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("{", "line 2: is not JSON"),
+        ("[1]", "line 2: is not an object"),
+        ({"id": "x"}, "line 2: has no mix"),
+        ({"mix": "a.wav", "sed": 1}, "line 2: unknown field 'sed'; choose among id, mix"),
+        ({"mix": "a.wav", "seed": -1}, "line 2: the seed is -1"),
+        ({"mix": "a.wav", "seed": 1.5}, "line 2: the seed is 1.5"),
+        ({"mix": "a.wav", "style": [1]}, r"line 2: style is \[1\]"),
+        ({"mix": "a.wav", "settings": {"stepz": 1}}, "line 2: unknown setting 'stepz'"),
+        ({"mix": "a.wav", "settings": 4}, "line 2: settings are 4"),
+        ({"mix": "a.wav", "id": "../x"}, "line 2: the id '../x' cannot be a file's name"),
+        ({"mix": "a.wav", "id": "/x"}, "cannot be a file's name"),
+        ({"mix": "a.wav", "id": ""}, "cannot be a file's name"),
+        ({"mix": "a.wav", "id": True}, "cannot be a file's name"),
+        ({"mix": "a.wav", "id": "a\nb"}, "cannot be a file's name"),
+        ({"mix": "a.wav", "id": "é" * 101}, "cannot be a file's name"),
+        ({"mix": "other/first.wav"}, "two songs have the id 'first'"),
+    ],
+)
+def test_a_line_that_cannot_be_used_is_named(tmp_path, line, words):
+    table = write_lines(tmp_path / "songs.jsonl", {"mix": "first.wav"}, line)
+    with pytest.raises(InputError, match=words):
+        open_manifest([table]).check(Part())
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("mix\na.wav,b\n", "line 2: has more cells"),
+        ("mix,seed\na.wav,x\n", "line 2: the seed is x"),
+        ('mix,settings\na.wav,"{"\n', "line 2: settings are '{'"),
+        ('mix\n"a.wav\n', "is not CSV"),
+        ("name\nx\n", "line 2: unknown field 'name'"),
+        ("mix\n", "there are no songs"),
+    ],
+)
+def test_a_cell_that_cannot_be_used_is_named(tmp_path, text, words):
+    path = tmp_path / "songs.csv"
+    path.write_text(text)
+    with pytest.raises(InputError, match=words):
+        open_manifest([str(path)]).check(Part())
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["no/such/folder"], "there is no such file or folder"),
+        (["none.jsonl"], "none.jsonl: cannot be read"),
+        (["a.csv", "b.wav"], "name one table"),
+        (["nosuch://bucket"], "nosuch://bucket: cannot be read"),
+    ],
+)
+def test_what_is_not_there_is_named(names, words):
+    with pytest.raises(InputError, match=words):
+        open_manifest(names).check(Part())
+
+
+def test_parts_share_all_songs(tmp_path):
+    names = [f"song{i}" for i in range(200)]
+    table = write_lines(tmp_path / "songs.jsonl", *({"mix": f"{name}.wav"} for name in names))
+    parts = [Part(index, 3) for index in range(3)]
+    own = [{name for name in names if part.has(name)} for part in parts]
+    assert set.union(*own) == set(names)
+    assert sum(map(len, own)) == 200
+    assert [open_manifest([table]).check(part) for part in parts] == [len(x) for x in own]
+    assert min(map(len, own)) > 40
