@@ -75,7 +75,7 @@ def run(job: Job, show: Callable[[int], Callable[[Tally], None]]) -> Tally:
     manifest = open_manifest(job.names)
     count = manifest.check(job.part)
     patience = Patience(job.patience_seconds)
-    with contextlib.closing(Storage(job.out, job.part, patience)) as storage:
+    with contextlib.closing(Storage(job.out, str(job.part), patience)) as storage:
         journal = Journal(storage, job.part)
         known = journal.known()
         weights = load_weights(job.weights, job.adapter)

@@ -58,6 +58,10 @@ class Part:
     index: int = 0
     count: int = 1
 
+    def __str__(self) -> str:
+        """As people count: `part 1 of 4`."""
+        return f"part {self.index + 1} of {self.count}"
+
     def has(self, song_id: str) -> bool:
         """Whether the song is in this part, whatever the order or number of the others."""
         return zlib.crc32(song_id.encode()) % self.count == self.index

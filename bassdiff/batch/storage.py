@@ -18,7 +18,7 @@ import filelock
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from bassdiff.batch.manifest import Part, is_url
+from bassdiff.batch.manifest import is_url
 from bassdiff.batch.patience import Patience
 from bassdiff.runtime.atomic import check_folder, make_folder, write_fault
 from bassdiff.runtime.errors import InputError
@@ -27,13 +27,23 @@ _BLOCK_BYTES = 1 << 20
 
 
 class Storage:
-    """The folder of a job, in which one part of it writes."""
+    """The folder of a job, into which several processes may write under names of their own.
 
-    def __init__(self, url: str, part: Part, patience: Patience) -> None:
-        """Opens a folder, and clears what a part that was killed has left.
+    Attributes:
+      url: The folder's path or URL.
+      scratch: A local folder for what is being made.
+    """
+
+    def __init__(self, url: str, writer: str, patience: Patience) -> None:
+        """Opens a folder, and clears what its writer has left when it was killed.
+
+        Args:
+          url: Path or URL.
+          writer: Who writes, such as "part 1 of 4"; one process at a time for each.
+          patience: For a store that does not answer.
 
         Raises:
-          InputError: It cannot be written, or the same part is being played already.
+          InputError: It cannot be written, or a process of this name is at work already.
         """
         self._patience = patience
         try:
@@ -43,18 +53,18 @@ class Storage:
                 f"{url}: cannot be reached ({error}); install bassdiff[s3] or bassdiff[gcs], or "
                 "name a folder"
             ) from error
-        self._url = url.rstrip("/")
+        self.url = url.rstrip("/")
         self.is_local = isinstance(self._fs, LocalFileSystem)
         # What has been appended to a remote file, which can only be written as a whole.
         self._appended: dict[str, bytes] = {}
-        name = f"part-{part.index + 1}-of-{part.count}"
+        name = writer.replace(" ", "-")
         if self.is_local:
             check_folder(self._root)
             make_folder(self._root)
             # On the same disk, so that renaming is all it takes to publish.
             self.scratch = Path(self._root) / f".{name}"
         else:
-            digest = hashlib.sha256(self._url.encode()).hexdigest()[:16]
+            digest = hashlib.sha256(self.url.encode()).hexdigest()[:16]
             self.scratch = Path(tempfile.gettempdir()) / f"bassdiff-{os.getuid()}-{digest}-{name}"
         make_folder(self.scratch)
         self._lock = filelock.FileLock(self.scratch / "lock")
@@ -62,8 +72,7 @@ class Storage:
             self._lock.acquire(timeout=0)
         except filelock.Timeout:
             raise InputError(
-                f"{url}: another process plays part {part.index + 1} of {part.count} into it; wait "
-                "for it, or end it"
+                f"{url}: {writer} is being written by another process; wait for it, or end it"
             ) from None
         self._clear()
 
@@ -169,7 +178,7 @@ class Storage:
                 return []
             return [posixpath.basename(path) for path in self._fs.ls(self._root, detail=False)]
 
-        listed = self._patience(self._url, found)
+        listed = self._patience(self.url, found)
         return sorted(name for name in listed if name.startswith(start) and name.endswith(end))
 
     def lines(self, name: str) -> Iterator[bytes]:
@@ -185,7 +194,7 @@ class Storage:
         return posixpath.join(self._root, name)
 
     def _full(self, name: str) -> str:
-        return posixpath.join(self._url, name)
+        return posixpath.join(self.url, name)
 
 
 def _sha256(blocks: Iterator[bytes]) -> str:

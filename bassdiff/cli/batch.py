@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
+import sys
 import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from bassdiff.cli.arguments import natural, part, positive, sampling_arguments, sampling_overrides
 from bassdiff.runtime.compilation_cache import keep_programs
-from bassdiff.runtime.errors import SomeFailed
+from bassdiff.runtime.errors import InputError, SomeFailed
 from bassdiff.runtime.jobs import resumable_job
 
 if TYPE_CHECKING:
@@ -23,6 +25,11 @@ _INDEX = "JOB_COMPLETION_INDEX"
 @resumable_job()
 def batch(arguments: argparse.Namespace) -> None:
     """Plays basses to many songs, and goes on where it was ended."""
+    if arguments.merge:
+        _merge(arguments)
+        return
+    if not arguments.songs:
+        raise InputError("there is nothing to play; name a manifest, folders or audio files")
     from bassdiff.batch.job import Job, run
     from bassdiff.batch.manifest import Part
 
@@ -52,6 +59,19 @@ def batch(arguments: argparse.Namespace) -> None:
             f"{tally.failed} of {tally.played + tally.kept + tally.failed} songs were not played; "
             f"results-*.jsonl in {arguments.out} says why, and --retry-failed tries them again"
         )
+
+
+def _merge(arguments: argparse.Namespace) -> None:
+    from bassdiff.batch.merge import merge
+    from bassdiff.batch.patience import Patience
+    from bassdiff.batch.storage import Storage
+
+    if arguments.songs:
+        raise InputError("--merge plays nothing; leave out the songs, or leave out --merge")
+    patience = Patience(arguments.patience_seconds)
+    with contextlib.closing(Storage(arguments.out, "the table", patience)) as storage:
+        name, count = merge(storage)
+    print(f"wrote {name} of {count} songs", file=sys.stderr)
 
 
 def summary(tally: Tally) -> str:
@@ -90,11 +110,14 @@ def batch_words(sub: argparse.ArgumentParser) -> None:
     """Adds what the verb takes."""
     sub.add_argument(
         "songs",
-        nargs="+",
+        nargs="*",
         metavar="SONGS",
         help="a manifest (.jsonl, .csv), or folders, globs and audio files; paths or URLs",
     )
     sub.add_argument("--out", required=True, metavar="DIR_OR_URL", help="where results go")
+    sub.add_argument(
+        "--merge", action="store_true", help="make one table of all rows in --out, and play nothing"
+    )
     sub.add_argument(
         "--part",
         type=_part,

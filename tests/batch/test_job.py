@@ -212,8 +212,8 @@ def test_a_job_into_a_file_or_into_a_running_one_is_refused(tmp_path, play, song
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="is a file"):
         play(songs, out=tmp_path / "file")
-    storage = Storage(str(tmp_path / "out"), Part(), Patience(1))
-    with pytest.raises(InputError, match="another process plays part 1 of 1"):
+    storage = Storage(str(tmp_path / "out"), str(Part()), Patience(1))
+    with pytest.raises(InputError, match="part 1 of 1 is being written by another process"):
         play(songs, out=tmp_path / "out")
     storage.close()
     assert play(songs, out=tmp_path / "out").played == 5
