@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bassdiff.diffusion.settings import Sampling
+    from bassdiff.inference.control import Control
     from bassdiff.inference.generator import BassGenerator, load
     from bassdiff.inference.inputs import Style, Task, continuation, edit, retimbre, variation
     from bassdiff.runtime.errors import InputError
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 _HOMES = {
     "BassGenerator": "inference.generator",
+    "Control": "inference.control",
     "InputError": "runtime.errors",
     "Sampling": "diffusion.settings",
     "Style": "inference.inputs",
@@ -30,6 +32,7 @@ _HOMES = {
 }
 __all__ = [
     "BassGenerator",
+    "Control",
     "InputError",
     "Sampling",
     "Style",

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn, TypeAlias
 
 from bassdiff import __version__
+from bassdiff.cli.control import control_words
 from bassdiff.diffusion.settings import KINDS, setting_fields
 from bassdiff.runtime.errors import EXIT_INPUT
 
@@ -246,6 +247,7 @@ def _generate(sub: argparse.ArgumentParser) -> None:
     )
     sub.add_argument("--region", type=_region, metavar="START:END", help="seconds, as 12.5:20")
     sub.add_argument("--strength", type=float, help="0 (as it was) to 1 (from scratch)")
+    control_words(sub)
     sampling_arguments(sub)
     sub.add_argument("--seed", type=int, default=0, help="the same seed plays the same bass")
     sub.add_argument("--variations", type=int, default=1, metavar="N", help="basses to play")

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from bassdiff.cli.arguments import arguments_of, rendering, sampling_overrides
 from bassdiff.cli.batch import batch, batch_words
+from bassdiff.cli.control import control_of
 from bassdiff.cli.data_tasks import data_words
 from bassdiff.runtime.compilation_cache import keep_programs, mend
 from bassdiff.runtime.errors import GateFailed, InputError, Preempted, SomeFailed, exit_code
@@ -68,6 +69,7 @@ def generate(arguments: argparse.Namespace) -> None:
         arguments.adapter,
         _styles(arguments),
         _draft(arguments),
+        control_of(arguments),
         arguments.seed,
         sampling_overrides(arguments),
     )

@@ -18,6 +18,7 @@ from bassdiff.diffusion.editing import Keep
 from bassdiff.diffusion.grounding import StyleGrounding, StyleReplacement
 from bassdiff.diffusion.guidance import Chain, chain
 from bassdiff.diffusion.pedal_point import Pedal
+from bassdiff.diffusion.pitch_prior import PitchPrior
 from bassdiff.diffusion.rows import row_keys, row_noise
 from bassdiff.diffusion.statistics import Sounding
 from bassdiff.diffusion.types import Array, Cond, Denoise, Guidance, Solver
@@ -31,7 +32,8 @@ class LatentLayout(struct.PyTreeNode):
 
     Attributes:
       sound: `[C]`, 1 for channels that hold sound and 0 for those that hold notes.
-      notes: `[C]`, 1 for channels that say which note it is, and not whether it sounds.
+      notes: `[S, C]`, 1 for channels that say which note it is, and not whether it sounds, in each
+        of the spans of time that a frame consists of.
       note_codes: `[P, C]` latents that hold each note.
       sounding: How much of a frame sounds.
     """
@@ -58,6 +60,7 @@ class Request(struct.PyTreeNode):
       style_strength: `[B]`, 0 for none.
       match_spread: `[B]`, 0 to match means only, 1 to match deviations too.
       held: `[B, T]`, 0 to 1, how much a frame is held on one note; see `Pedal`.
+      log_prior: `[B, T, P]` which notes are likelier, in nats; see `PitchPrior`.
       contrast: What contrasts and rescales estimates with the mix and without it; the numbers
         are `[B]`.
       replaces_mean: Whether the style replaces the mean of x and not that of the estimate; for
@@ -76,6 +79,7 @@ class Request(struct.PyTreeNode):
     style_strength: Array
     match_spread: Array
     held: Array
+    log_prior: Array
     contrast: tuple[Guidance, ...] = ()
     replaces_mean: bool = struct.field(pytree_node=False, default=False)
 
@@ -87,6 +91,7 @@ class Request(struct.PyTreeNode):
         num_channels: int,
         contrast: tuple[Guidance, ...] = (),
         seed: int = 0,
+        num_pitches: int = 1,
     ) -> Request:
         """Basses of whatever sound to mixes `[B, T, C']`, from nothing.
 
@@ -96,6 +101,7 @@ class Request(struct.PyTreeNode):
           num_channels: C.
           contrast: With numbers for all rows.
           seed: Of the first row; the others count on.
+          num_pitches: P of the layout, to say later which notes are likelier; with 1, none is.
         """
         rows, frames = mix.shape[:2]
         return cls(
@@ -111,6 +117,7 @@ class Request(struct.PyTreeNode):
             style_strength=np.zeros(rows, np.float32),
             match_spread=np.zeros(rows, np.float32),
             held=np.zeros((rows, frames), np.float32),
+            log_prior=np.zeros((rows, frames, num_pitches), np.float32),
             contrast=jax.tree.map(lambda value: np.full(rows, value, np.float32), contrast),
         )
 
@@ -121,7 +128,7 @@ class Request(struct.PyTreeNode):
         def pad(values: Array) -> np.ndarray:
             return np.pad(values, [(0, 0), (0, extra)] + [(0, 0)] * (np.ndim(values) - 2))
 
-        by_frame = ("mix", "known", "keep", "sections", "held")
+        by_frame = ("mix", "known", "keep", "sections", "held", "log_prior")
         return self.replace(**{name: pad(getattr(self, name)) for name in by_frame})
 
     def cond(self, layout: LatentLayout) -> Cond:
@@ -160,8 +167,9 @@ class Request(struct.PyTreeNode):
                 self.spread,
                 self.match_spread,
             )
-        pedal = Pedal(layout.note_codes, layout.notes, self.held)
-        return chain(*self.contrast, ground, pedal, Keep(self.known, self.keep))
+        pedal = Pedal(layout.note_codes, jnp.sum(jnp.asarray(layout.notes), axis=0), self.held)
+        prior = PitchPrior(layout.note_codes, layout.notes, self.log_prior)
+        return chain(*self.contrast, ground, pedal, prior, Keep(self.known, self.keep))
 
 
 def stack(requests: Sequence[Request]) -> Request:

@@ -75,6 +75,9 @@ class Sampling:
     )
     style_strength: float = _number(1.0, 0.0, 10.0, "weight of the style; 0 is off, 1 is natural")
     pedal: float = _number(1.0, 0.0, 1.0, "hold one note where the mix has no pitch")
+    chord_strength: float = _number(
+        0.8, 0.0, 1.0, "keep to --chords and --key; 1 never leaves them, less allows passing notes"
+    )
     window_seconds: float = _number(
         0.0,
         0.0,

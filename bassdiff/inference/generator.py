@@ -13,27 +13,20 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from bassdiff.audio.channels import channels_lufs, to_mono
 from bassdiff.audio.io import SAMPLE_RATE_HZ, loudness_lufs, resample
-from bassdiff.audio.pitchedness import pitchless
-from bassdiff.data.mixing import BASS_LUFS, MIX_LUFS
+from bassdiff.data.mixing import BASS_LUFS
 from bassdiff.diffusion.generation import frame_bucket, generate_latents
 from bassdiff.diffusion.noise_range import SIGMA_MAX
 from bassdiff.diffusion.request import Request, stack
 from bassdiff.diffusion.sampling import make_guidance, make_solver, make_window, noise_levels
 from bassdiff.diffusion.settings import MAX_STEPS, Sampling
 from bassdiff.diffusion.types import PyTree
-from bassdiff.inference.conditioning import (
-    SILENCE_LUFS,
-    Grounding,
-    Preparation,
-    Start,
-    checked,
-    spliced,
-    whole_rate,
-)
-from bassdiff.inference.inputs import Draft, Recording, Style, Task, check_length, check_seed
+from bassdiff.inference.conditioning import Grounding, Preparation, Start, spliced
+from bassdiff.inference.control import Control
+from bassdiff.inference.hearing import Heard, hear
+from bassdiff.inference.inputs import Draft, Recording, Style, Task
 from bassdiff.models.features import LATENT_HOP
+from bassdiff.models.pitch import RANGE_SEMITONES
 from bassdiff.pretrained.codec import Codec
 from bassdiff.pretrained.release import Weights, load_weights
 from bassdiff.runtime.compilation_cache import keep_programs
@@ -45,37 +38,6 @@ ROWS_PER_DEVICE = 8
 
 # What is done, how much of it, and of how much.
 Progress = Callable[[str, int, int], None]
-
-
-@dataclasses.dataclass(frozen=True)
-class Heard:
-    """A task whose mix has been read.
-
-    Attributes:
-      sampling: Its settings.
-      wave: `[N]` the mix at 44.1 kHz.
-      length: N, which counts when the wave has been let go.
-      gain: Factor to the level at which codecs hear mixes.
-      level: The same for the loudness of all channels together; what is played is as much softer.
-      num_samples: Of the mix at its own rate.
-      sample_rate_hz: That rate.
-      start: Where sampling starts.
-      grounding: Its sound.
-      held: `[T]` bool, where one note is held.
-      seed: Of the noise.
-    """
-
-    sampling: Sampling
-    wave: np.ndarray
-    length: int
-    gain: float
-    level: float
-    num_samples: int
-    sample_rate_hz: int
-    start: Start | None
-    grounding: Grounding
-    held: np.ndarray
-    seed: int
 
 
 class BassGenerator:
@@ -104,6 +66,7 @@ class BassGenerator:
         *,
         style: Recording | Sequence[Style] | None = None,
         draft: Draft | None = None,
+        control: Control | None = None,
         seed: int = 0,
         sampling: Sampling | None = None,
         progress: Progress | None = None,
@@ -118,6 +81,7 @@ class BassGenerator:
             `[N, channels]` at the mix's rate; or several as `Style`s, to blend or to take
             turns. None leaves the sound to the model.
           draft: A bass to edit, continue, vary or give another sound; see `inputs.py`.
+          control: Chords, a key and the like that are decided and not left to the model.
           seed: The same seed gives the same bass.
           sampling: Settings; the weights' defaults when None.
           progress: Called with what is done (listening, playing, decoding), how much of it is
@@ -131,8 +95,8 @@ class BassGenerator:
           is what was given, to the sample.
 
         Raises:
-          InputError: If the mix, the style or the draft cannot be used, a setting is out of
-            range, or the weights do not get anywhere with these settings.
+          InputError: If the mix, the style, the draft or what is decided cannot be used, a setting
+            is out of range, or the weights do not get anywhere with these settings.
         """
         sampling = (sampling or self.defaults).changed(**overrides)
         if "guidance" in overrides and sampling.guidance_kind == "none":
@@ -141,7 +105,7 @@ class BassGenerator:
                 "choose a guidance_kind to add some",
                 stacklevel=2,
             )
-        task = Task(mix, sample_rate_hz, style, draft, seed, sampling)
+        task = Task(mix, sample_rate_hz, style, draft, seed, sampling, control)
         return self.generate_batch([task], progress)[0]
 
     def generate_batch(
@@ -184,50 +148,7 @@ class BassGenerator:
         Raises:
           InputError: See `generate`.
         """
-        sampling = task.sampling or self.defaults
-        check_seed(task.seed)
-        sample_rate_hz = whole_rate(task.sample_rate_hz)
-        channels = checked("the mix", task.mix)
-        given = to_mono(channels)
-        check_length("the mix", len(given), sample_rate_hz)
-        wave = resample(given, sample_rate_hz, SAMPLE_RATE_HZ)
-        # A constant is not heard, and would be taken for the lowest of notes.
-        wave = wave - wave.mean(dtype=np.float64).astype(np.float32)
-        # The codec hears one signal; how loud the bass is to be, all channels together decide.
-        heard_lufs = loudness_lufs(wave, SAMPLE_RATE_HZ)
-        level_lufs = channels_lufs(channels, sample_rate_hz)
-        gain = level = 1.0
-        if min(heard_lufs, level_lufs) > SILENCE_LUFS:
-            gain, level = (10.0 ** ((MIX_LUFS - x) / 20.0) for x in (heard_lufs, level_lufs))
-        else:
-            warnings.warn("the mix is silent; the bass has nothing to follow", stacklevel=5)
-        start = None
-        if task.draft is not None:
-            start = self._preparation.start(task.draft, sample_rate_hz, len(given))
-        num_frames = -(-len(wave) // LATENT_HOP)
-        grounding = self._preparation.grounding(
-            task.style, sample_rate_hz, sampling, num_frames, len(wave) / SAMPLE_RATE_HZ
-        )
-        held = pitchless(wave, num_frames, LATENT_HOP / SAMPLE_RATE_HZ)
-        is_played = start is None or start.sigma_max > 0.0
-        if sampling.pedal and is_played and held.all():
-            warnings.warn(
-                "no pitch is heard in the mix, so the bass holds one note; pedal 0 lets it choose",
-                stacklevel=5,
-            )
-        return Heard(
-            sampling,
-            wave,
-            len(wave),
-            gain,
-            level,
-            len(given),
-            sample_rate_hz,
-            start,
-            grounding,
-            held,
-            task.seed,
-        )
+        return hear(task, self.defaults, self._preparation)
 
     def finish(self, heard: Heard, wave: np.ndarray) -> np.ndarray:
         """From what the codec decoded to the bass at the mix's rate and level.
@@ -280,6 +201,7 @@ class BassGenerator:
                     heard[number].grounding,
                     heard[number].start,
                     heard[number].held,
+                    heard[number].log_prior,
                 )
                 for number in batch
             ]
@@ -296,6 +218,7 @@ class BassGenerator:
         grounding: Grounding | None = None,
         start: Start | None = None,
         held: np.ndarray | None = None,
+        log_prior: np.ndarray | None = None,
     ) -> Request:
         """One row of what is asked of the sampler.
 
@@ -306,6 +229,7 @@ class BassGenerator:
           grounding: The sound; None for whatever sound.
           start: Where sampling starts; None for noise.
           held: `[T]`, where one note is held; None for nowhere.
+          log_prior: `[T, 48]`, which notes are likelier, in nats; None for as they are.
         """
         sigmas = noise_levels(sampling, start.sigma_max if start else SIGMA_MAX)
         request = Request.plain(
@@ -315,6 +239,7 @@ class BassGenerator:
             self.bass_codec.num_channels,
             make_guidance(sampling),
             seed,
+            RANGE_SEMITONES,
         ).replace(replaces_mean=sampling.grounding == "replacement")
         if grounding is not None:
             request = request.replace(
@@ -328,6 +253,8 @@ class BassGenerator:
             request = request.replace(known=start.known[None], keep=start.keep[None])
         if held is not None:
             request = request.replace(held=np.float32(sampling.pedal) * held[None])
+        if log_prior is not None:
+            request = request.replace(log_prior=log_prior[None])
         return request
 
     def sample(

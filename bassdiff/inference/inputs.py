@@ -12,6 +12,7 @@ import numpy as np
 
 from bassdiff.diffusion.noise_range import SIGMA_MAX
 from bassdiff.diffusion.settings import Sampling
+from bassdiff.inference.control import Control
 from bassdiff.runtime.errors import InputError
 
 MIN_SECONDS = 1.0
@@ -119,6 +120,7 @@ class Task:
       draft: A bass to edit, continue, vary or give another sound; as `edit` and the like make one.
       seed: The same seed gives the same bass.
       sampling: Settings; the weights' defaults when None.
+      control: Chords, a key and the like that are decided and not left to the model.
     """
 
     mix: np.ndarray
@@ -127,6 +129,7 @@ class Task:
     draft: Draft | None = None
     seed: int = 0
     sampling: Sampling | None = None
+    control: Control | None = None
 
 
 def edit(bass: Recording, start_seconds: float, end_seconds: float) -> Draft:

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from bassdiff.audio.decoding import AudioInfo
 from bassdiff.audio.io import check_target, probe, read, write
+from bassdiff.inference.control import Control
 from bassdiff.inference.inputs import MAX_SECONDS, Draft, Style, check_length, check_seed
 from bassdiff.runtime.atomic import OpenFile, atomic_file, atomic_files, check_writable
 from bassdiff.runtime.errors import InputError
@@ -91,6 +92,7 @@ def perform(
     adapter: str | None,
     styles: Sequence[Style],
     draft: Draft | None,
+    control: Control | None,
     seed: int,
     overrides: Mapping[str, Any],
 ) -> None:
@@ -124,6 +126,7 @@ def perform(
             label,
             style=styles or None,
             draft=draft,
+            control=control,
             seed=seed + number,
             **overrides,
         )

@@ -88,24 +88,29 @@ class Codec:
         return Sounding(weights, offset)
 
     @property
-    def wave_channels(self) -> np.ndarray:
-        """`[C]` float32, 1 for channels that say which note it is, and not whether it sounds."""
-        channels = np.zeros(self.num_channels, np.float32)
+    def note_channels(self) -> np.ndarray:
+        """`[2, C]` float32, 1 for channels that say which note a half of a frame is.
+
+        They do not say whether it sounds.
+        """
+        channels = np.zeros((PITCHES_PER_FRAME, self.num_channels), np.float32)
         if isinstance(self.weights.model, BassCodec):
-            code = np.arange(CODE_SIZE) < NUM_WAVES
-            channels[:NUM_PITCH_CHANNELS] = np.tile(code, PITCHES_PER_FRAME)
+            is_note = np.tile(np.arange(CODE_SIZE) < NUM_WAVES, PITCHES_PER_FRAME)
+            half = np.repeat(np.arange(PITCHES_PER_FRAME), CODE_SIZE)
+            halves = np.arange(PITCHES_PER_FRAME)[:, None] == half
+            channels[:, :NUM_PITCH_CHANNELS] = halves & is_note
         return channels
 
     def note_codes(self) -> np.ndarray:
         """`[48, C]` float32: normalised latents that hold each semitone from 27.5 Hz up.
 
-        Only `wave_channels` of them mean anything.
+        Only `note_channels` of them mean anything.
         """
         _, _, mean, std = self._arguments
         codes = np.zeros((RANGE_SEMITONES, self.num_channels), np.float32)
         if isinstance(self.weights.model, BassCodec):
             waves = wave_table(np.arange(RANGE_SEMITONES))
-            codes[:, self.wave_channels > 0] = np.tile(waves, PITCHES_PER_FRAME)
+            codes[:, self.note_channels.any(axis=0)] = np.tile(waves, PITCHES_PER_FRAME)
         normalised: np.ndarray = (codes - mean) / std
         return normalised
 
@@ -113,7 +118,7 @@ class Codec:
     def layout(self) -> LatentLayout:
         """What the channels of its normalised latents hold."""
         return LatentLayout(
-            self.sound_channels, self.wave_channels, self.note_codes(), self.sounding
+            self.sound_channels, self.note_channels, self.note_codes(), self.sounding
         )
 
     def encode(self, audio: np.ndarray) -> np.ndarray:

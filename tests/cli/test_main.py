@@ -29,21 +29,6 @@ def tone(seconds: float, channels: int = 1) -> np.ndarray:
     return np.repeat(wave[:, None], channels, axis=1).astype(np.float32)
 
 
-@pytest.fixture
-def mix(tmp_path):
-    path = tmp_path / "mix.wav"
-    io.write(path, tone(2.0, 2), RATE)
-    return path
-
-
-@pytest.fixture
-def inside(tmp_path, monkeypatch, tiny_weights):
-    """A working directory of its own; `--weights` is added to every command."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cli, "keep_programs", lambda: None)
-    return lambda *words: cli.main([*map(str, words), "--weights", str(tiny_weights)])
-
-
 def test_generate_writes_bass_mixdown_and_picture(inside, mix):
     assert inside("generate", mix, "--steps", "2") == 0
     info = soundfile.info("bass.wav")

@@ -20,7 +20,7 @@ from bassdiff.diffusion.statistics import Sounding, frame_mean
 CHANNELS, FRAMES, STEPS = 4, (12, 7, 15, 9), (6, 4, 6, 5)
 LAYOUT = LatentLayout(
     sound=np.asarray([0, 1, 1, 1], np.float32),
-    notes=np.asarray([1, 0, 0, 0], np.float32),
+    notes=np.asarray([[1, 0, 0, 0], [0, 0, 0, 1]], np.float32),
     note_codes=np.linspace(-1, 1, 3 * CHANNELS, dtype=np.float32).reshape(3, CHANNELS),
     sounding=Sounding(np.asarray([0, 0.3, 0, 0], np.float32), np.float32(0.5)),
 )
@@ -44,7 +44,7 @@ def row(number, settings, **changes):
     sampling = Sampling(**{"steps": steps, "guidance": 2.0 + number, **settings})
     mix = rng.normal(size=(1, frames, CHANNELS)).astype(np.float32)
     sigmas = np.pad(noise_levels(sampling, 80.0 / (1 + number)), (0, max(STEPS) - steps))
-    request = Request.plain(mix, sigmas, CHANNELS, make_guidance(sampling), seed=number)
+    request = Request.plain(mix, sigmas, CHANNELS, make_guidance(sampling), number, num_pitches=3)
     keep = np.zeros_like(request.keep)
     keep[:, : 2 * number] = 1.0
     sections = np.zeros_like(request.sections)
@@ -58,6 +58,7 @@ def row(number, settings, **changes):
         style_strength=np.full(1, 0.4 * number, np.float32),
         match_spread=np.full(1, number % 2, np.float32),
         held=rng.uniform(size=(1, frames)).astype(np.float32) * (number == 2),
+        log_prior=-rng.exponential(size=(1, frames, 3)).astype(np.float32) * (number == 3),
         replaces_mean=sampling.grounding == "replacement",
         **changes,
     )
@@ -140,6 +141,20 @@ def test_noise_is_the_same_where_numbers_are_of_double_precision():
         (double,) = played(request, "ancestral")
     assert double.dtype == np.float32
     np.testing.assert_allclose(double, single, rtol=1e-4, atol=1e-4)
+
+
+def test_a_row_that_asks_for_no_notes_is_what_it_is_without_the_prior(monkeypatch):
+    """To the bit beside a row that asks for some; but for rounding, in a program without it."""
+    together = requests.stack([row(n, {}).padded(16) for n in (0, 3)])
+    free, told = played(together)
+    untold, _ = played(together.replace(log_prior=np.zeros_like(together.log_prior)))
+    np.testing.assert_array_equal(free, untold)
+    run.clear_cache()
+    monkeypatch.setattr(requests, "PitchPrior", lambda *_: chain())
+    bare_free, bare_told = played(together)
+    run.clear_cache()
+    np.testing.assert_allclose(free, bare_free, atol=1e-5)
+    assert np.abs(told - bare_told).max() > 0.01
 
 
 def test_the_network_is_told_of_one_style_and_of_its_sound_alone():

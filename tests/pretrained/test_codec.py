@@ -101,8 +101,11 @@ def test_notes_have_codes(codec):
     frequency_hz, _ = codec.pitch(codes)
     notes = 12 * np.log2(frequency_hz.reshape(-1, 2) / 27.5)
     np.testing.assert_allclose(notes[1:], np.arange(1, 48)[:, None] + [0, 0], atol=0.02)
-    channels = codec.wave_channels
-    assert channels.sum() == 24
+    halves = codec.note_channels
+    assert halves.shape[0] == 2
+    np.testing.assert_array_equal(halves.sum(axis=1), [12, 12])
+    assert halves[0, :12].all() and halves[1, 13:25].all()
+    channels = halves.sum(axis=0)
     # The channels that say whether it sounds are not among them.
     assert not channels[[12, 25]].any()
     assert not channels[26:].any()

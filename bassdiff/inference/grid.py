@@ -1,0 +1,99 @@
+"""Beats and bars of a song, in seconds."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+
+import numpy as np
+
+from bassdiff.runtime.errors import InputError
+
+MIN_BPM, MAX_BPM = 30.0, 400.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Grid:
+    """When the beats are, and which of them begin bars.
+
+    Attributes:
+      beat_seconds: `[n]` increasing; at least two.
+      first_bar: The number of the beat that begins bar 1.
+      beats_per_bar: How many beats a bar has.
+    """
+
+    beat_seconds: np.ndarray
+    first_bar: int
+    beats_per_bar: int
+
+    @property
+    def bpm(self) -> float:
+        """The median tempo, in beats a minute."""
+        return float(60.0 / np.median(np.diff(self.beat_seconds)))
+
+    def seconds(self, beat: float) -> float:
+        """When a beat is, or a moment between two; beyond the ends, at the tempo there."""
+        times = self.beat_seconds
+        if beat < 0:
+            return float(times[0] + beat * (times[1] - times[0]))
+        if beat > len(times) - 1:
+            return float(times[-1] + (beat - len(times) + 1) * (times[-1] - times[-2]))
+        return float(np.interp(beat, np.arange(len(times)), times))
+
+    def bar_beats(self, number: int) -> tuple[int, int]:
+        """The beats at which bar `number`, from 0, begins and ends."""
+        first = self.first_bar + number * self.beats_per_bar
+        return first, first + self.beats_per_bar
+
+    def bar_seconds(self, number: int) -> float:
+        """When bar `number`, from 0, begins."""
+        return self.seconds(self.bar_beats(number)[0])
+
+    def strong_beats(self, end_seconds: float) -> list[tuple[float, float]]:
+        """When strong beats begin and end: the first of each bar, and its middle if it has one."""
+        strong = {0, self.beats_per_bar // 2} if self.beats_per_bar % 2 == 0 else {0}
+        if self.beats_per_bar == 2:
+            strong = {0}
+        found = []
+        beat = self.first_bar % self.beats_per_bar - self.beats_per_bar
+        while self.seconds(beat) < end_seconds:
+            if (beat - self.first_bar) % self.beats_per_bar in strong:
+                found.append((self.seconds(beat), self.seconds(beat + 1)))
+            beat += 1
+        return found
+
+    def scaled(self, factor: float) -> Grid:
+        """The same where time runs slower by `factor`."""
+        return dataclasses.replace(self, beat_seconds=self.beat_seconds * factor)
+
+
+def steady_grid(bpm: float, first_beat_seconds: float = 0.0, meter: str = "4/4") -> Grid:
+    """The grid of a steady tempo.
+
+    Args:
+      bpm: Beats a minute; of a meter x/8, eighths.
+      first_beat_seconds: When bar 1 begins.
+      meter: Beats of a bar and their value, as `4/4`.
+
+    Raises:
+      InputError: If one is out of range.
+    """
+    if not MIN_BPM <= bpm <= MAX_BPM:
+        raise InputError(
+            f"the tempo is {bpm:g} bpm; choose a value from {MIN_BPM:g} to {MAX_BPM:g}"
+        )
+    if not 0.0 <= first_beat_seconds < float("inf"):
+        raise InputError(f"the first beat is at {first_beat_seconds:g} s; choose 0 or later")
+    return Grid(first_beat_seconds + np.arange(2) * 60.0 / bpm, 0, beats_of(meter))
+
+
+def beats_of(meter: str) -> int:
+    """The beats in a bar of a meter such as `4/4`.
+
+    Raises:
+      InputError: It is none.
+    """
+    found = re.fullmatch(r"([1-9]\d?)/(1|2|4|8|16)", meter)
+    if not found or int(found[1]) > 16:
+        raise InputError(f"{meter!r} is no meter; write one such as 4/4, 3/4 or 6/8")
+    return int(found[1])

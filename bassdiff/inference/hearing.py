@@ -1,0 +1,121 @@
+"""What a task brings, read and checked, before anything is played."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+
+import numpy as np
+
+from bassdiff.audio.channels import channels_lufs, to_mono
+from bassdiff.audio.io import SAMPLE_RATE_HZ, loudness_lufs, resample
+from bassdiff.audio.pitchedness import pitchless
+from bassdiff.data.mixing import MIX_LUFS
+from bassdiff.diffusion.settings import Sampling
+from bassdiff.inference.conditioning import (
+    SILENCE_LUFS,
+    Grounding,
+    Preparation,
+    Start,
+    checked,
+    whole_rate,
+)
+from bassdiff.inference.inputs import Task, check_length, check_seed
+from bassdiff.models.features import LATENT_HOP
+
+
+@dataclasses.dataclass(frozen=True)
+class Heard:
+    """A task whose mix has been read.
+
+    Attributes:
+      sampling: Its settings.
+      wave: `[N]` the mix at 44.1 kHz.
+      length: N, which counts when the wave has been let go.
+      gain: Factor to the level at which codecs hear mixes.
+      level: The same for the loudness of all channels together; what is played is as much softer.
+      num_samples: Of the mix at its own rate.
+      sample_rate_hz: That rate.
+      start: Where sampling starts.
+      grounding: Its sound.
+      held: `[T]` float32, 1 where one note is held.
+      log_prior: `[T, 48]`, which notes are likelier, in nats; None where nothing was decided.
+      seed: Of the noise.
+    """
+
+    sampling: Sampling
+    wave: np.ndarray
+    length: int
+    gain: float
+    level: float
+    num_samples: int
+    sample_rate_hz: int
+    start: Start | None
+    grounding: Grounding
+    held: np.ndarray
+    log_prior: np.ndarray | None
+    seed: int
+
+
+def hear(task: Task, defaults: Sampling, preparation: Preparation) -> Heard:
+    """Reads and checks all that a task brings.
+
+    Args:
+      task: What to play.
+      defaults: Settings where it has none.
+      preparation: Hears references and drafts.
+
+    Raises:
+      InputError: Something of it cannot be used.
+    """
+    sampling = task.sampling or defaults
+    check_seed(task.seed)
+    sample_rate_hz = whole_rate(task.sample_rate_hz)
+    channels = checked("the mix", task.mix)
+    given = to_mono(channels)
+    check_length("the mix", len(given), sample_rate_hz)
+    wave = resample(given, sample_rate_hz, SAMPLE_RATE_HZ)
+    # A constant is not heard, and would be taken for the lowest of notes.
+    wave = wave - wave.mean(dtype=np.float64).astype(np.float32)
+    # The codec hears one signal; how loud the bass is to be, all channels together decide.
+    heard_lufs = loudness_lufs(wave, SAMPLE_RATE_HZ)
+    level_lufs = channels_lufs(channels, sample_rate_hz)
+    gain = level = 1.0
+    if min(heard_lufs, level_lufs) > SILENCE_LUFS:
+        gain, level = (10.0 ** ((MIX_LUFS - x) / 20.0) for x in (heard_lufs, level_lufs))
+    else:
+        warnings.warn("the mix is silent; the bass has nothing to follow", stacklevel=5)
+    start = None
+    if task.draft is not None:
+        start = preparation.start(task.draft, sample_rate_hz, len(given))
+    num_frames = -(-len(wave) // LATENT_HOP)
+    grounding = preparation.grounding(
+        task.style, sample_rate_hz, sampling, num_frames, len(wave) / SAMPLE_RATE_HZ
+    )
+    held = pitchless(wave, num_frames, LATENT_HOP / SAMPLE_RATE_HZ)
+    log_prior = None
+    if task.control is not None:
+        seconds = len(wave) / SAMPLE_RATE_HZ
+        log_prior = task.control.log_prior(num_frames, seconds, sampling.chord_strength)
+        # Who names the chords knows better than to hold one note.
+        held = held & ~log_prior.any(axis=1)
+    is_played = start is None or start.sigma_max > 0.0
+    if sampling.pedal and is_played and held.all():
+        warnings.warn(
+            "no pitch is heard in the mix, so the bass holds one note; pedal 0 lets it choose",
+            stacklevel=5,
+        )
+    return Heard(
+        sampling,
+        wave,
+        len(wave),
+        gain,
+        level,
+        len(given),
+        sample_rate_hz,
+        start,
+        grounding,
+        held,
+        log_prior,
+        task.seed,
+    )
