@@ -8,18 +8,18 @@ import soxr
 
 from bassdiff.audio.io import SAMPLE_RATE_HZ
 
-_RATE_HZ = 11025
+RATE_HZ = 11025
 _HOP = 1024
 # Short windows for fast notes, and long ones for the dense partials of distorted guitars; in how
 # many of them in a row a partial has to stay, give or take a bin: 0.4 s of the sound.
 _WINDOWS = {2048: 3, 4096: 2}
 # Kicks and toms ring below, cymbals above.
-_MIN_HZ, _MAX_HZ = 100.0, 2500.0
+MIN_HZ, _MAX_HZ = 100.0, 2500.0
 # A partial stands out of the 160 Hz around it, and is within 40 dB of the strongest of its moment.
 # Medians take most of the time: of 15 bins as far apart as that.
 _SURROUNDINGS, _APART_HZ, _PROMINENCE, _RANGE = 15, 10.8, 10.0, 1e-4
-_PLACES_PER_SEMITONE = 10
-_NUM_PLACES = round(12 * _PLACES_PER_SEMITONE * np.log2(_MAX_HZ / _MIN_HZ)) + 1
+PLACES_PER_SEMITONE = 10
+_NUM_PLACES = round(12 * PLACES_PER_SEMITONE * np.log2(_MAX_HZ / MIN_HZ)) + 1
 # Sums over what is near are taken of groups of moments, each of 0.46 s.
 _GROUP, _NEAR_SECONDS = 5, 6.0
 # Less evidence of a scale, and less of the power in partials, as where one pure tone plays. Chosen
@@ -44,7 +44,7 @@ def pitchless(mix: np.ndarray, num_frames: int, frame_seconds: float) -> np.ndar
     Returns:
       `[num_frames]` bool; False where nothing sounds.
     """
-    low = soxr.resample(np.asarray(mix, np.float32), SAMPLE_RATE_HZ, _RATE_HZ)
+    low = soxr.resample(np.asarray(mix, np.float32), SAMPLE_RATE_HZ, RATE_HZ)
     found = {window: partials(low, window) for window in _WINDOWS}
     evidence = np.mean(
         [np.log1p(in_tune(_near(places))) for places, _, _ in found.values()], axis=0
@@ -53,9 +53,9 @@ def pitchless(mix: np.ndarray, num_frames: int, frame_seconds: float) -> np.ndar
     heard = _near(sounding)
     is_little = _near(share * sounding) < _LEAST_SHARE * heard
     # Moments that hardly anything sounds near say nothing.
-    enough = 0.1 * _NEAR_SECONDS * _RATE_HZ / _HOP
+    enough = 0.1 * _NEAR_SECONDS * RATE_HZ / _HOP
     told = (evidence < np.log1p(_LEAST_IN_TUNE)) & is_little & (heard > enough)
-    middles = (np.arange(num_frames) + 0.5) * frame_seconds * _RATE_HZ / (_HOP * _GROUP)
+    middles = (np.arange(num_frames) + 0.5) * frame_seconds * RATE_HZ / (_HOP * _GROUP)
     return told[np.minimum(middles.astype(int), len(told) - 1)]
 
 
@@ -73,7 +73,7 @@ def in_tune(places: np.ndarray) -> np.ndarray:
     # Roots, so that a note that is held for long is not taken for all.
     weights = np.sqrt(places)
     weights = weights / np.maximum(weights.sum(axis=-1, keepdims=True), 1e-9)
-    turns = np.exp(2j * np.pi * np.arange(places.shape[-1]) / _PLACES_PER_SEMITONE)
+    turns = np.exp(2j * np.pi * np.arange(places.shape[-1]) / PLACES_PER_SEMITONE)
     return np.abs(weights @ turns) ** 2 / np.maximum(np.sum(weights**2, axis=-1), 1e-9)
 
 
@@ -92,8 +92,8 @@ def partials(low: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray, np.n
     low = np.pad(low, (window // 2, window // 2 + _HOP))
     windows = np.lib.stride_tricks.sliding_window_view(low, window)[::_HOP]
     shape = np.hanning(window + 1)[:-1].astype(np.float32)
-    first, last = (round(hz * window / _RATE_HZ) for hz in (_MIN_HZ, _MAX_HZ))
-    thinned = round(_APART_HZ * window / _RATE_HZ)
+    first, last = (round(hz * window / RATE_HZ) for hz in (MIN_HZ, _MAX_HZ))
+    thinned = round(_APART_HZ * window / RATE_HZ)
     reach = _SURROUNDINGS // 2 * thinned
     is_peak, frequencies, levels, shares = [], [], [], []
     for start in range(0, len(windows), _BLOCK_WINDOWS):
@@ -116,8 +116,8 @@ def partials(low: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray, np.n
     peaks = np.concatenate(is_peak)
     wide = scipy.ndimage.binary_dilation(peaks, np.ones((1, 3), bool))
     steady = scipy.ndimage.binary_opening(wide, np.ones((_WINDOWS[window], 1), bool))
-    hz = np.concatenate(frequencies) * _RATE_HZ / window
-    place = np.round(12 * _PLACES_PER_SEMITONE * np.log2(hz / _MIN_HZ)).astype(int)
+    hz = np.concatenate(frequencies) * RATE_HZ / window
+    place = np.round(12 * PLACES_PER_SEMITONE * np.log2(hz / MIN_HZ)).astype(int)
     moments, bins = np.nonzero(peaks)
     counted = steady[moments, bins] & sounding[moments]
     places = np.zeros((len(peaks), _NUM_PLACES), np.uint8)
@@ -138,5 +138,5 @@ def _between_bins(power: np.ndarray, moments: np.ndarray, bins: np.ndarray) -> n
 def _near(values: np.ndarray) -> np.ndarray:
     """Sums `[G, ...]` of `values` `[F, ...]` over what is near each group of moments."""
     groups = np.add.reduceat(values, np.arange(0, len(values), _GROUP), axis=0, dtype=np.float32)
-    reach = round(_NEAR_SECONDS * _RATE_HZ / (_HOP * _GROUP))
+    reach = round(_NEAR_SECONDS * RATE_HZ / (_HOP * _GROUP))
     return scipy.ndimage.convolve1d(groups, np.ones(2 * reach + 1), axis=0, mode="constant")

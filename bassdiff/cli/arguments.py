@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn, TypeAlias
 
 from bassdiff import __version__
-from bassdiff.cli.control import control_words
+from bassdiff.cli.control import control_words, region
 from bassdiff.diffusion.settings import KINDS, setting_fields
 from bassdiff.runtime.errors import EXIT_INPUT
 
@@ -245,7 +245,7 @@ def _generate(sub: argparse.ArgumentParser) -> None:
     drafts.add_argument(
         "--retimbre", metavar="BASS", help="keep a bass's notes, in another sound (--style)"
     )
-    sub.add_argument("--region", type=_region, metavar="START:END", help="seconds, as 12.5:20")
+    sub.add_argument("--region", type=region, metavar="START:END", help="seconds, as 12.5:20")
     sub.add_argument("--strength", type=float, help="0 (as it was) to 1 (from scratch)")
     control_words(sub)
     sampling_arguments(sub)
@@ -288,16 +288,6 @@ def sampling_overrides(arguments: argparse.Namespace) -> dict[str, float | int |
     """The settings that were given."""
     overrides = {field.name: getattr(arguments, field.name, None) for field in setting_fields()}
     return {name: value for name, value in overrides.items() if value is not None}
-
-
-def _region(word: str) -> tuple[float, float]:
-    start, _, end = word.partition(":")
-    try:
-        return float(start), float(end)
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{word!r} is no region; write two times in seconds, as 12.5:20"
-        ) from None
 
 
 def _steps(word: str) -> tuple[int, int]:

@@ -21,7 +21,7 @@ from bassdiff.diffusion.types import Array, Cond, Guidance, PyTree, Solver
 # compiling for each. Beyond ten minutes songs are heard in windows, and padding costs nothing.
 FRAME_BUCKETS = (
     *(544, 640, 864, 1152, 1536, 2048, 2720, 3648, 4864, 6496, 8640, 10656, 13824),
-    *(41472, 77824),
+    *(41472, 82176),
 )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import numbers
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,17 +18,20 @@ from bassdiff.audio.io import (
     read,
     resample,
 )
+from bassdiff.audio.tuning import at_speed
 from bassdiff.data.mixing import BASS_LUFS
 from bassdiff.diffusion.noise_range import SIGMA_MAX
 from bassdiff.diffusion.request import MAX_SECTIONS
 from bassdiff.diffusion.settings import Sampling
 from bassdiff.inference.inputs import SPLICE_SECONDS, Draft, Recording, Style, section_shares
+from bassdiff.inference.line import Line
+from bassdiff.inference.samples import checked, whole_rate
 from bassdiff.models.features import LATENT_HOP
 from bassdiff.pretrained.codec import Codec
 from bassdiff.runtime.errors import InputError
 
+FRAME_SECONDS = LATENT_HOP / SAMPLE_RATE_HZ
 MIN_STYLE_SECONDS = 0.5
-MAX_CHANNELS = 64
 SILENCE_LUFS = -70.0
 
 
@@ -55,15 +57,15 @@ class Start:
     """Where sampling starts, as latents.
 
     Attributes:
-      given: `[N]` the draft at the mix's rate, as long as the mix.
+      given: `[N]` the draft at the mix's rate, as long as the mix; None where only notes are known.
       known: `[T, C]` its normalised latents.
       keep: `[T, C]`, 1 where they are kept.
       sigma_max: The noise level that they are taken up to.
-      gain: Factor from the level at which codecs hear basses to the draft's own.
+      gain: Factor from the level at which codecs hear basses to the wanted one.
       free_seconds: The stretch outside which all is kept, if there is one.
     """
 
-    given: np.ndarray
+    given: np.ndarray | None
     known: np.ndarray
     keep: np.ndarray
     sigma_max: float = SIGMA_MAX
@@ -86,8 +88,17 @@ class Preparation:
         sampling: Sampling,
         num_frames: int,
         mix_seconds: float = float("inf"),
+        frame_seconds: float = FRAME_SECONDS,
     ) -> Grounding:
         """The sound of references; without any its strength is 0.
+
+        Args:
+          style: The references.
+          sample_rate_hz: Of those that are samples.
+          sampling: Settings.
+          num_frames: Latent frames of the mix.
+          mix_seconds: Its length.
+          frame_seconds: Of the mix, in a latent frame: less where it is heard slowed down.
 
         Raises:
           InputError: If a style cannot be heard, begins after the mix has ended, or is one of too
@@ -116,7 +127,7 @@ class Preparation:
         if sampling.grounding == "replacement" and len(starts) > 1:
             raise InputError("styles that take turns need --grounding mean or moments")
         padding = np.full(MAX_SECTIONS - max(1, len(starts)), np.inf)
-        times = (np.arange(num_frames) + 0.5) * LATENT_HOP / SAMPLE_RATE_HZ
+        times = (np.arange(num_frames) + 0.5) * frame_seconds
         sections = section_shares(np.concatenate([starts or [0.0], padding]), times)
         return Grounding(mean, spread, sections, sampling.style_strength if styles else 0.0)
 
@@ -139,8 +150,16 @@ class Preparation:
         variance = np.average(np.square(latents - mean), axis=0, weights=share)
         return mean.astype(np.float32), np.sqrt(variance).astype(np.float32)
 
-    def start(self, draft: Draft, sample_rate_hz: int, num_samples: int) -> Start:
+    def start(
+        self, draft: Draft, sample_rate_hz: int, num_samples: int, slower: float = 1.0
+    ) -> Start:
         """A draft as latents, as long as a mix of `num_samples` at its rate.
+
+        Args:
+          draft: What to start from.
+          sample_rate_hz: Of the mix.
+          num_samples: Of the mix.
+          slower: How many times as long what is heard is, to be in tune.
 
         Raises:
           InputError: If the draft cannot be read, has no sound or does not fit the mix.
@@ -152,7 +171,7 @@ class Preparation:
                 f"{name} lasts {length:.1f} s and the mix {seconds:.1f} s; cut it to the mix"
             )
         given = np.pad(given[:num_samples], (0, max(0, num_samples - len(given))))
-        wave = resample(given, sample_rate_hz, SAMPLE_RATE_HZ)
+        wave = resample(at_speed(given, slower), sample_rate_hz, SAMPLE_RATE_HZ)
         loudness = loudness_lufs(wave, SAMPLE_RATE_HZ)
         gain = 10.0 ** ((loudness - BASS_LUFS) / 20.0)
         known = self._codec.encode(wave / np.float32(gain))
@@ -173,13 +192,35 @@ class Preparation:
                     "region, the bass is silent",
                     stacklevel=3,
                 )
-            times = (np.arange(len(known)) + 0.5) * LATENT_HOP / SAMPLE_RATE_HZ
+            times = (np.arange(len(known)) + 0.5) * FRAME_SECONDS / slower
             keep[(times < start) | (times >= end)] = 1.0
         if draft.keep_notes:
             if not np.any(self._timbre == 0.0):
                 raise InputError("these weights' codec has no pitch channels to keep notes in")
             keep[:, self._timbre == 0.0] = 1.0
         return Start(given, known, keep, draft.sigma_max, gain, free)
+
+    def with_line(self, line: Line, start: Start | None, gain: float) -> Start:
+        """Where sampling starts if a line is to be played: its pitches are known and kept.
+
+        Args:
+          line: As long as the mix.
+          start: Where it would start without; what is kept there stays. None for noise.
+          gain: From the level at which codecs hear basses to the wanted one, without a draft.
+
+        Raises:
+          InputError: These weights hold no pitch.
+        """
+        is_pitch = self._codec.pitch_channels
+        if not is_pitch.any():
+            raise InputError("these weights' codec has no pitch channels to put notes in")
+        latents = self._codec.line(line.semitones, line.known, line.sounds)
+        if start is None:
+            nothing = np.zeros_like(latents)
+            start = Start(None, nothing, nothing, gain=gain)
+        told = line.wanted[:, None] & is_pitch[None] & (start.keep == 0.0)
+        known = np.where(told, latents, start.known)
+        return dataclasses.replace(start, known=known, keep=np.where(told, 1.0, start.keep))
 
 
 def _styles(style: Recording | Sequence[Style] | None) -> list[Style]:
@@ -191,13 +232,15 @@ def _styles(style: Recording | Sequence[Style] | None) -> list[Style]:
 
 
 def spliced(bass: np.ndarray, start: Start, sample_rate_hz: int) -> np.ndarray:
-    """A bass in its region, and beside it the draft as it was given, to the sample.
+    """A bass in its region, and beside it the draft, if there is one, to the sample.
 
     Args:
       bass: `[N]` what was generated, at the mix's rate and the draft's level.
-      start: The draft that it was sampled from.
+      start: What it was sampled from.
       sample_rate_hz: Of the mix.
     """
+    if start.given is None:
+        return bass
     if start.sigma_max == 0.0:
         return start.given
     if start.free_seconds is None:
@@ -227,48 +270,3 @@ def _heard(
     ):
         raise InputError(f"{name} has no sound; give a recording of a bass playing")
     return name, wave
-
-
-def checked(name: str, samples: np.ndarray) -> np.ndarray:
-    """Samples `[N]` or `[N, channels]` as float32 whose full scale is 1; integers are scaled.
-
-    Raises:
-      InputError: They are not finite numbers of such a shape; the sentence calls them `name`.
-    """
-    values = np.asarray(samples)
-    if values.ndim not in (1, 2) or not values.size or values.dtype.kind not in "fiu":
-        raise InputError(
-            f"{name} has samples of type {values.dtype} and shape {values.shape}; give floats or "
-            "integers, [N], or [N, channels] with time first"
-        )
-    if values.ndim == 2 and values.shape[1] > max(MAX_CHANNELS, values.shape[0]):
-        raise InputError(
-            f"{name} has samples of shape {values.shape}; give [N, channels] with time first, "
-            "which is its transpose"
-        )
-    wave = values.astype(np.float32)
-    if values.dtype.kind == "i":
-        wave /= np.float32(-float(np.iinfo(values.dtype).min))
-    elif values.dtype.kind == "u":
-        # As unsigned samples are stored: silence is in the middle.
-        half = (float(np.iinfo(values.dtype).max) + 1.0) / 2.0
-        wave = wave / np.float32(half) - np.float32(1.0)
-    if not np.all(np.isfinite(wave)):
-        raise InputError(f"{name} holds values that are not finite; export it again")
-    return wave
-
-
-def whole_rate(sample_rate_hz: float) -> int:
-    """A sample rate as an integer; InputError if it is none."""
-    is_number = isinstance(sample_rate_hz, numbers.Real)
-    if not (is_number and sample_rate_hz > 0 and sample_rate_hz % 1 == 0):
-        raise InputError(
-            f"the sample rate is {_shown(sample_rate_hz)}; give a positive whole number of Hz, "
-            "after the samples"
-        )
-    return int(sample_rate_hz)
-
-
-def _shown(value: object) -> str:
-    """A value, or what kind of thing it is where that says more."""
-    return f"{value} Hz" if isinstance(value, numbers.Real) else f"a {type(value).__name__}"

@@ -14,6 +14,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from bassdiff.audio.io import SAMPLE_RATE_HZ, loudness_lufs, resample
+from bassdiff.audio.tuning import at_speed
 from bassdiff.data.mixing import BASS_LUFS
 from bassdiff.diffusion.generation import frame_bucket, generate_latents
 from bassdiff.diffusion.noise_range import SIGMA_MAX
@@ -162,8 +163,9 @@ class BassGenerator:
         bass = resample(
             bass * np.float32(gain),
             *(SAMPLE_RATE_HZ, heard.sample_rate_hz),
-            num_samples=heard.num_samples,
+            num_samples=round(heard.num_samples * heard.slower),
         )
+        bass = at_speed(bass, 1.0 / heard.slower, heard.num_samples)
         return bass if heard.start is None else spliced(bass, heard.start, heard.sample_rate_hz)
 
     def _sample_all(

@@ -6,16 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bassdiff.audio.io import SAMPLE_RATE_HZ
 from bassdiff.inference.chords import Chord
 from bassdiff.inference.grid import Grid
 from bassdiff.inference.key import Key
-from bassdiff.models.features import LATENT_HOP
+from bassdiff.inference.line import LOWEST_MIDI
 from bassdiff.models.pitch import RANGE_SEMITONES
 from bassdiff.runtime.errors import InputError
 
-# The MIDI number of the lowest pitch that latents hold, 27.5 Hz.
-LOWEST_MIDI = 21
 # Never played, in nats; what is out of an instrument's range is avoided before what is out of a
 # chord.
 _NEVER, _OUT_OF_RANGE = 1e4, 1e5
@@ -37,6 +34,7 @@ def cost(strength: float) -> float:
 
 def log_prior(
     num_frames: int,
+    frame_seconds: float,
     chords: Sequence[Chord] = (),
     key: Key | None = None,
     grid: Grid | None = None,
@@ -51,17 +49,15 @@ def log_prior(
 
     Args:
       num_frames: Latent frames of the song.
+      frame_seconds: Of the song, in a frame.
       chords: In order; where there is none, the key alone decides.
       key: Of the song, if it is known.
       grid: Beats and bars, if they are known.
       strength: 0 to 1.
       lowest_midi: Lower notes are never played.
       highest_midi: Nor are higher ones.
-
-    Raises:
-      InputError: The range has no note.
     """
-    times = (np.arange(num_frames) + 0.5) * LATENT_HOP / SAMPLE_RATE_HZ
+    times = (np.arange(num_frames) + 0.5) * frame_seconds
     pitches = LOWEST_MIDI + np.arange(RANGE_SEMITONES)
     unit = cost(strength)
     costs = np.zeros((num_frames, RANGE_SEMITONES))
@@ -77,10 +73,6 @@ def log_prior(
         bass = frozenset() if chord.bass is None else frozenset([chord.bass])
         costs[strong] += np.where(_is_in(pitches, bass), 0.0, unit / 2.0)
     is_outside = (pitches < lowest_midi) | (pitches > highest_midi)
-    if is_outside.all():
-        raise InputError(
-            "no note is left between --avoid-below and --avoid-above; basses play from A0 to G#4"
-        )
     costs += np.where(is_outside, _OUT_OF_RANGE, 0.0)
     return -costs.astype(np.float32)
 

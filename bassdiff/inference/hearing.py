@@ -10,17 +10,19 @@ import numpy as np
 from bassdiff.audio.channels import channels_lufs, to_mono
 from bassdiff.audio.io import SAMPLE_RATE_HZ, loudness_lufs, resample
 from bassdiff.audio.pitchedness import pitchless
+from bassdiff.audio.tuning import at_speed, speed_of, tuning_cents
 from bassdiff.data.mixing import MIX_LUFS
 from bassdiff.diffusion.settings import Sampling
 from bassdiff.inference.conditioning import (
+    FRAME_SECONDS,
     SILENCE_LUFS,
     Grounding,
     Preparation,
     Start,
-    checked,
-    whole_rate,
 )
+from bassdiff.inference.control import Control
 from bassdiff.inference.inputs import Task, check_length, check_seed
+from bassdiff.inference.samples import checked, whole_rate
 from bassdiff.models.features import LATENT_HOP
 
 
@@ -30,8 +32,9 @@ class Heard:
 
     Attributes:
       sampling: Its settings.
-      wave: `[N]` the mix at 44.1 kHz.
+      wave: `[N]` the mix at 44.1 kHz, in tune.
       length: N, which counts when the wave has been let go.
+      slower: How many times as long it is as the mix, to be in tune.
       gain: Factor to the level at which codecs hear mixes.
       level: The same for the loudness of all channels together; what is played is as much softer.
       num_samples: Of the mix at its own rate.
@@ -39,13 +42,14 @@ class Heard:
       start: Where sampling starts.
       grounding: Its sound.
       held: `[T]` float32, 1 where one note is held.
-      log_prior: `[T, 48]`, which notes are likelier, in nats; None where nothing was decided.
+      log_prior: `[T, 48]`, which notes are likelier, in nats.
       seed: Of the noise.
     """
 
     sampling: Sampling
     wave: np.ndarray
     length: int
+    slower: float
     gain: float
     level: float
     num_samples: int
@@ -53,7 +57,7 @@ class Heard:
     start: Start | None
     grounding: Grounding
     held: np.ndarray
-    log_prior: np.ndarray | None
+    log_prior: np.ndarray
     seed: int
 
 
@@ -74,7 +78,11 @@ def hear(task: Task, defaults: Sampling, preparation: Preparation) -> Heard:
     channels = checked("the mix", task.mix)
     given = to_mono(channels)
     check_length("the mix", len(given), sample_rate_hz)
+    control = task.control or Control()
     wave = resample(given, sample_rate_hz, SAMPLE_RATE_HZ)
+    slower = speed_of(tuning_cents(wave) if control.tuning_cents is None else control.tuning_cents)
+    if slower != 1.0:
+        wave = resample(at_speed(given, slower), sample_rate_hz, SAMPLE_RATE_HZ)
     # A constant is not heard, and would be taken for the lowest of notes.
     wave = wave - wave.mean(dtype=np.float64).astype(np.float32)
     # The codec hears one signal; how loud the bass is to be, all channels together decide.
@@ -87,18 +95,20 @@ def hear(task: Task, defaults: Sampling, preparation: Preparation) -> Heard:
         warnings.warn("the mix is silent; the bass has nothing to follow", stacklevel=5)
     start = None
     if task.draft is not None:
-        start = preparation.start(task.draft, sample_rate_hz, len(given))
+        start = preparation.start(task.draft, sample_rate_hz, len(given), slower)
     num_frames = -(-len(wave) // LATENT_HOP)
+    seconds, frame_seconds = len(given) / sample_rate_hz, FRAME_SECONDS / slower
     grounding = preparation.grounding(
-        task.style, sample_rate_hz, sampling, num_frames, len(wave) / SAMPLE_RATE_HZ
+        task.style, sample_rate_hz, sampling, num_frames, seconds, frame_seconds
     )
-    held = pitchless(wave, num_frames, LATENT_HOP / SAMPLE_RATE_HZ)
-    log_prior = None
-    if task.control is not None:
-        seconds = len(wave) / SAMPLE_RATE_HZ
-        log_prior = task.control.log_prior(num_frames, seconds, sampling.chord_strength)
-        # Who names the chords knows better than to hold one note.
-        held = held & ~log_prior.any(axis=1)
+    held = pitchless(wave, num_frames, FRAME_SECONDS)
+    log_prior = control.log_prior(num_frames, frame_seconds, seconds, sampling.chord_strength)
+    # Who names the chords knows better than to hold one note.
+    held = held & ~log_prior.any(axis=1)
+    line = control.line(num_frames, frame_seconds)
+    if line is not None:
+        start = preparation.with_line(line, start, 1.0 / level)
+        held = held & ~line.wanted
     is_played = start is None or start.sigma_max > 0.0
     if sampling.pedal and is_played and held.all():
         warnings.warn(
@@ -109,6 +119,7 @@ def hear(task: Task, defaults: Sampling, preparation: Preparation) -> Heard:
         sampling,
         wave,
         len(wave),
+        slower,
         gain,
         level,
         len(given),

@@ -115,6 +115,28 @@ class Codec:
         return normalised
 
     @property
+    def pitch_channels(self) -> np.ndarray:
+        """`[C]` bool, whether a channel holds the pitch or whether it sounds."""
+        is_pitch: np.ndarray = self.sound_channels == 0.0
+        return is_pitch
+
+    def line(self, semitones: np.ndarray, known: np.ndarray, sounds: np.ndarray) -> np.ndarray:
+        """Normalised latents `[T, C]` that hold a line's pitches; only `pitch_channels` of them do.
+
+        Args:
+          semitones: `[2 T]` above 27.5 Hz, one per 1024 samples.
+          known: `[2 T]`, 1 where there is a pitch, and for a while after it.
+          sounds: `[2 T]`, 1 where it sounds, else 0.
+        """
+        _, _, mean, std = self._arguments
+        waves = wave_table(semitones) * np.asarray(known, np.float32)[:, None]
+        code = np.concatenate([waves, 2.0 * np.asarray(sounds, np.float32)[:, None] - 1.0], axis=1)
+        latents = np.zeros((len(semitones) // PITCHES_PER_FRAME, self.num_channels), np.float32)
+        latents[:, self.pitch_channels] = code.reshape(len(latents), -1)
+        normalised: np.ndarray = (latents - mean) / std
+        return normalised
+
+    @property
     def layout(self) -> LatentLayout:
         """What the channels of its normalised latents hold."""
         return LatentLayout(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,8 @@ BASS_PROGRAMS = range(32, 40)
 HIGHEST_BASS_MEDIAN = 55
 # A doubled bass note is the same pitch struck by a second track within this time.
 DOUBLING_SECONDS = 0.04
+# Notes of one voice overlap by no more than this.
+_LEGATO_SECONDS = 0.1
 _FINGER_BASS = 33
 # Of a pitch bend, where a file says nothing else.
 _BEND_SEMITONES = 2.0
@@ -79,6 +82,48 @@ def parse_midi(path: Path) -> pretty_midi.PrettyMIDI:
             raise InputError(
                 f"{path}: not a readable MIDI file ({type(error).__name__}); export it again."
             ) from error
+
+
+def read_line(path: str | Path) -> list[BassNote]:
+    """Reads a line of one voice: the notes of the file's only part, or of its only bass.
+
+    Args:
+      path: a Standard MIDI File.
+
+    Returns:
+      Notes in order, none overlapping the next; a pitch bend at a note's start is in its pitch.
+
+    Raises:
+      InputError: it is missing or no MIDI, has no notes, several parts, or chords.
+    """
+    path = Path(path)
+    tracks = [track for track in parse_midi(path).instruments if track.notes and not track.is_drum]
+    if not tracks:
+        raise InputError(f"{path}: no notes are in it; give a MIDI file with a bass line")
+    if len(tracks) > 1:
+        tracks = [track for track in tracks if track.program in BASS_PROGRAMS] or tracks
+    if len(tracks) > 1:
+        raise InputError(
+            f"{path}: {len(tracks)} parts have notes; keep the one that the bass is to play"
+        )
+    part = _part(tracks[0], "bass")
+    notes: list[BassNote] = []
+    for note in part.notes:
+        if notes and notes[-1].end_seconds > note.start_seconds:
+            before = notes[-1]
+            # Legato notes overlap by a little; the earlier one ends there.
+            if note.start_seconds - before.start_seconds < DOUBLING_SECONDS or (
+                before.end_seconds - note.start_seconds > _LEGATO_SECONDS
+            ):
+                raise InputError(
+                    f"{path}: two notes sound at {note.start_seconds:.2f} s; give a line of one "
+                    "voice"
+                )
+            notes[-1] = dataclasses.replace(before, end_seconds=note.start_seconds)
+        bent = [bend.semitones for bend in part.bends if bend.start_seconds <= note.start_seconds]
+        pitch = note.pitch + (bent[-1] if bent else 0.0)
+        notes.append(BassNote(note.start_seconds, note.end_seconds, pitch, note.velocity))
+    return notes
 
 
 def bass_track(notes: Sequence[BassNote]) -> pretty_midi.PrettyMIDI:

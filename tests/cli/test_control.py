@@ -44,6 +44,10 @@ def test_chords_change_the_bass(inside, mix, tmp_path):
         (["--key", "H minor"], "'H minor' is no key"),
         (["--bpm", "120", "--meter", "waltz"], "'waltz' is no meter"),
         (["--first-beat", "0.2"], "give --bpm with it"),
+        (["--tuning", "200"], "the tuning is 200 cents; choose a value from -100 to 100"),
+        (["--notes", "drums.mid"], "no notes are in it"),
+        (["--notes", "none.mid"], "there is no such MIDI file"),
+        (["--avoid-below", "H2"], "'H2' is no note; write one such as E1"),
         (["--key", "C", "--chord-strength", "2"], "chord_strength is 2.0"),
     ],
 )

@@ -8,8 +8,9 @@ import pytest
 
 from bassdiff.diffusion.generation import frame_bucket
 from bassdiff.inference import generator
-from bassdiff.inference.conditioning import checked
+from bassdiff.inference.control import Control
 from bassdiff.inference.inputs import Style, Task, continuation, edit, retimbre, variation
+from bassdiff.inference.samples import checked
 from bassdiff.runtime.errors import InputError
 
 # Untrained weights play at any level.
@@ -371,3 +372,32 @@ def test_styles_may_be_named_by_their_recordings(player):
         player.generate(mix(1.2), RATE, style=[first, second], steps=2),
         player.generate(mix(1.2), RATE, style=[Style(first), Style(second)], steps=2),
     )
+
+
+@pytest.mark.parametrize("rate", [RATE, 48000])
+def test_a_song_out_of_tune_is_heard_in_tune_and_its_bass_has_its_tuning(player, rate):
+    """Slowed down by 40 cents, it is what it would be in tune, and then as much faster."""
+    song, control = mix(2.0, rate), Control(tuning_cents=40.0)
+    factor = 2.0 ** (40.0 / 1200.0)
+    slow = np.interp(np.arange(round(2 * rate * factor)) / factor, np.arange(2 * rate), song)
+    free = {"draft": None, "steps": 2, "control": Control(tuning_cents=0.0)}
+    in_tune = player.generate(slow.astype(np.float32), rate, **free)
+    bass = player.generate(song, rate, steps=2, control=control)
+    assert bass.shape == song.shape
+    expected = np.interp(np.arange(2 * rate) * factor, np.arange(len(in_tune)), in_tune)
+    # Alike below what linear interpolation spoils.
+    correlation = np.corrcoef(bass[999:-999], expected[999:-999])[0, 1]
+    assert correlation > 0.9
+
+
+def test_edits_of_a_song_out_of_tune_stay_to_the_sample(player, draft):
+    control = Control(tuning_cents=-32.0)
+    edited = player.generate(mix(2.0), RATE, draft=edit(draft, 0.5, 1.25), control=control)
+    outside = np.r_[: RATE // 2, RATE * 5 // 4 : 2 * RATE]
+    np.testing.assert_array_equal(edited[outside], draft[outside])
+    inside = slice(RATE * 6 // 10, RATE * 12 // 10)
+    assert np.abs(edited[inside] - draft[inside]).max() > 1e-3
+    known = player._preparation.start(edit(draft, 0.5, 1.25), RATE, len(draft), 0.5).keep
+    # At twice the speed, half as many frames hold it.
+    assert len(known) == -(-RATE // 2048)
+    assert np.flatnonzero(known[:, 0] == 0).tolist() == list(range(5, 13))

@@ -25,29 +25,29 @@ def frame(seconds):
 
 def test_chord_notes_cost_nothing_and_others_by_strength():
     chords = read_chords([(0.0, 2.0, "C"), (2.0, 4.0, "N")], steady_grid(120))
-    costs = -log_prior(90, chords, strength=0.5)
+    costs = -log_prior(90, FRAME_SECONDS, chords, strength=0.5)
     middle = costs[frame(1.5)]
     np.testing.assert_array_equal(middle == 0.0, np.isin(CLASSES, [0, 4, 7]))
     np.testing.assert_allclose(middle[middle > 0], cost(0.5))
     assert not costs[frame(2.1) :].any()
     assert cost(0.0) == 0.0 < cost(0.3) < cost(0.9) < cost(1.0)
-    assert not log_prior(90, chords, strength=0.0).any()
+    assert not log_prior(90, FRAME_SECONDS, chords, strength=0.0).any()
 
 
 def test_bass_notes_are_asked_for_where_chords_begin_and_on_strong_beats():
     chords = read_chords([(0.0, 2.0, "C/E"), (2.0, 4.0, "F")], steady_grid(120))
-    plain = -log_prior(90, chords)
+    plain = -log_prior(90, FRAME_SECONDS, chords)
     for seconds, bass in ((0.1, 4), (2.1, 5)):
         np.testing.assert_array_equal(plain[frame(seconds)] == 0.0, CLASSES == bass)
     np.testing.assert_array_equal(plain[frame(1.1)] == 0.0, np.isin(CLASSES, [0, 4, 7]))
-    with_grid = -log_prior(90, chords, grid=steady_grid(120, 0.0, "4/4"))
+    with_grid = -log_prior(90, FRAME_SECONDS, chords, grid=steady_grid(120, 0.0, "4/4"))
     np.testing.assert_array_equal(with_grid[frame(1.1)] == 0.0, CLASSES == 4)
     np.testing.assert_array_equal(with_grid[frame(0.6)] == 0.0, np.isin(CLASSES, [0, 4, 7]))
 
 
 def test_a_key_rules_where_no_chord_does_and_weighs_on_passing_notes():
     chords = read_chords([(0.0, 2.0, "C"), (2.0, 4.0, "N")], steady_grid(120))
-    costs = -log_prior(90, chords, Key.parse("C"), strength=0.5)
+    costs = -log_prior(90, FRAME_SECONDS, chords, Key.parse("C"), strength=0.5)
     out_of_key = ~np.isin(CLASSES, [0, 2, 4, 5, 7, 9, 11])
     np.testing.assert_allclose(costs[frame(3.0)], cost(0.5) * out_of_key)
     middle = costs[frame(1.5)]

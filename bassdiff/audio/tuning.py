@@ -1,0 +1,63 @@
+"""How far a mix is from A = 440 Hz, and the change of speed that brings it there and back."""
+
+from __future__ import annotations
+
+import numpy as np
+import soxr
+
+from bassdiff.audio.io import SAMPLE_RATE_HZ
+from bassdiff.audio.pitchedness import MIN_HZ, PLACES_PER_SEMITONE, RATE_HZ, in_tune, partials
+
+_WINDOW = 4096
+# Below it, partials agree on no scale: see `in_tune`.
+_LEAST_IN_TUNE = 8.0
+# What is estimated is no more exact than this, and a song that is in tune is left as it is.
+_LEAST_CENTS = 4.0
+
+
+def tuning_cents(mix: np.ndarray) -> float:
+    """Estimates how far the scale of a mix is from A = 440 Hz.
+
+    The mean direction of all steady partials on the circle of a semitone. What is off by half a
+    semitone has two answers; this gives one.
+
+    Args:
+      mix: `[N]` float at 44.1 kHz, of any level.
+
+    Returns:
+      Cents, -50 to 50, positive where it is sharp; 0 where it is nearly in tune, or where nothing
+      tells.
+    """
+    low = soxr.resample(np.asarray(mix, np.float32), SAMPLE_RATE_HZ, RATE_HZ)
+    places = partials(low, _WINDOW)[0].sum(axis=0, dtype=np.float64)
+    if in_tune(places) < _LEAST_IN_TUNE:
+        return 0.0
+    turns = np.exp(2j * np.pi * np.arange(len(places)) / PLACES_PER_SEMITONE)
+    # Roots, as there: a note that is held for long is not all.
+    above_lowest = np.angle(np.sqrt(places) @ turns) / (2.0 * np.pi)
+    semitones = above_lowest + 12.0 * np.log2(MIN_HZ / 440.0)
+    cents = 100.0 * (semitones - np.round(semitones))
+    return float(cents) if abs(cents) >= _LEAST_CENTS else 0.0
+
+
+def speed_of(cents: float) -> float:
+    """How many times as long a signal is when it is slowed down until it is `cents` lower."""
+    return float(2.0 ** (cents / 1200.0))
+
+
+def at_speed(samples: np.ndarray, factor: float, num_samples: int | None = None) -> np.ndarray:
+    """Plays a signal slower, and lower, by a factor; the first sample stays the first.
+
+    Args:
+      samples: `[N]` float.
+      factor: Above 1 for slower; near 1.
+      num_samples: Length of the result, cut or padded with zeros; by default N · factor, rounded.
+
+    Returns:
+      `[num_samples]` float32.
+    """
+    samples = np.asarray(samples, np.float32)
+    wanted = round(len(samples) * factor) if num_samples is None else num_samples
+    if factor != 1.0 and len(samples):
+        samples = soxr.resample(samples, 1.0, factor)
+    return np.pad(samples[:wanted], (0, max(0, wanted - len(samples))))

@@ -1,0 +1,56 @@
+"""Samples and rates that were handed in from Python."""
+
+from __future__ import annotations
+
+import numbers
+
+import numpy as np
+
+from bassdiff.runtime.errors import InputError
+
+MAX_CHANNELS = 64
+
+
+def checked(name: str, samples: np.ndarray) -> np.ndarray:
+    """Samples `[N]` or `[N, channels]` as float32 whose full scale is 1; integers are scaled.
+
+    Raises:
+      InputError: They are not finite numbers of such a shape; the sentence calls them `name`.
+    """
+    values = np.asarray(samples)
+    if values.ndim not in (1, 2) or not values.size or values.dtype.kind not in "fiu":
+        raise InputError(
+            f"{name} has samples of type {values.dtype} and shape {values.shape}; give floats or "
+            "integers, [N], or [N, channels] with time first"
+        )
+    if values.ndim == 2 and values.shape[1] > max(MAX_CHANNELS, values.shape[0]):
+        raise InputError(
+            f"{name} has samples of shape {values.shape}; give [N, channels] with time first, "
+            "which is its transpose"
+        )
+    wave = values.astype(np.float32)
+    if values.dtype.kind == "i":
+        wave /= np.float32(-float(np.iinfo(values.dtype).min))
+    elif values.dtype.kind == "u":
+        # As unsigned samples are stored: silence is in the middle.
+        half = (float(np.iinfo(values.dtype).max) + 1.0) / 2.0
+        wave = wave / np.float32(half) - np.float32(1.0)
+    if not np.all(np.isfinite(wave)):
+        raise InputError(f"{name} holds values that are not finite; export it again")
+    return wave
+
+
+def whole_rate(sample_rate_hz: float) -> int:
+    """A sample rate as an integer; InputError if it is none."""
+    is_number = isinstance(sample_rate_hz, numbers.Real)
+    if not (is_number and sample_rate_hz > 0 and sample_rate_hz % 1 == 0):
+        raise InputError(
+            f"the sample rate is {_shown(sample_rate_hz)}; give a positive whole number of Hz, "
+            "after the samples"
+        )
+    return int(sample_rate_hz)
+
+
+def _shown(value: object) -> str:
+    """A value, or what kind of thing it is where that says more."""
+    return f"{value} Hz" if isinstance(value, numbers.Real) else f"a {type(value).__name__}"
