@@ -10,16 +10,25 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-# Programs that write to a pipe cannot know the size and put one near a limit of the field.
-_UNKNOWN_32 = 0x7FFF0000
-_UNKNOWN_64 = 0x7FFFFFFF_00000000
+from bassdiff.audio import riff
+
 _PAD_BYTES = 1
 # Longest legal Ogg page, so the last page starts within the last so many bytes.
 _OGG_PAGE_BYTES = 27 + 255 + 255 * 255
 _W64_GUID_TAIL = b"\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"
 
-# Containers that only ffmpeg reads: (offset, magic bytes, ffmpeg's name of the demuxer).
-_FFMPEG_MAGIC = (
+# Offset, first bytes, and what libav calls such a file.
+_MAGIC = (
+    (8, b"AVI ", "avi"),
+    (0, b"RIFF", "wav"),
+    (0, b"RIFX", "wav"),
+    (0, b"RF64", "wav"),
+    (0, b"riff", "w64"),
+    (0, b"FORM", "aiff"),
+    (0, b"caff", "caf"),
+    (0, b".snd", "au"),
+    (0, b"fLaC", "flac"),
+    (0, b"OggS", "ogg"),
     (4, b"ftyp", "mov"),
     (4, b"moov", "mov"),
     (4, b"mdat", "mov"),
@@ -27,33 +36,48 @@ _FFMPEG_MAGIC = (
     (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "asf"),
     (0, b"\xff\xf1", "aac"),
     (0, b"\xff\xf9", "aac"),
+    (0, b"\x0b\x77", "ac3"),
     (0, b"wvpk", "wv"),
     (0, b"MAC ", "ape"),
     (0, b"FLV\x01", "flv"),
-    (0, b"RIFF", "wav"),
-    (0, b"fLaC", "flac"),
+    (0, b"TTA1", "tta"),
+    (0, b"tBaK", "tak"),
 )
 
 
-def ffmpeg_format(path: Path) -> str | None:
-    """The ffmpeg demuxer for a file, by its first bytes; None if it is none we trust.
+def kind(path: Path, base: int = 0) -> str | None:
+    """What libav calls a file of these first bytes; None if they do not tell.
 
-    Naming the demuxer keeps ffmpeg from guessing: it would open playlists, which fetch
-    other files, and text, which it takes for terminal art.
+    Args:
+      path: an existing, readable file.
+      base: bytes before it, such as a tag's.
     """
     with path.open("rb") as file:
+        file.seek(base)
         head = file.read(16)
-    for offset, magic, name in _FFMPEG_MAGIC:
+    for offset, magic, name in _MAGIC:
         if head[offset : offset + len(magic)] == magic:
             return name
     return None
 
 
-def truncation(path: Path) -> str | None:
+def id3_bytes(path: Path) -> int:
+    """Bytes of the ID3 tags that a file begins with."""
+    total = 0
+    with path.open("rb") as file:
+        while (head := file.read(10))[:3] == b"ID3" and len(head) == 10:
+            sizes = zip(head[6:], (21, 14, 7, 0), strict=True)
+            total += 10 + sum((byte & 0x7F) << shift for byte, shift in sizes)
+            file.seek(total)
+    return total
+
+
+def truncation(path: Path, base: int = 0) -> str | None:
     """Says how a file is shorter than its header promises.
 
     Args:
       path: an existing, readable file of any content.
+      base: bytes before it, such as a tag's.
 
     Returns:
       A clause such as "the data chunk says 705600 bytes but 352778 follow", or None
@@ -61,48 +85,31 @@ def truncation(path: Path) -> str | None:
     """
     size = path.stat().st_size
     with path.open("rb") as file:
-        magic = file.read(4)
+        file.seek(base)
+        magic = file.read(12)
         file.seek(0)
         try:
-            if magic in (b"RIFF", b"RIFX", b"RF64"):
-                return _riff(file, size)
-            if magic == b"riff":
-                return _wave64(file, size)
-            if magic == b"FORM":
-                return _chunk_past_end(_chunks(file, 12, ">4sI", 2), b"SSND", size)
-            if magic == b"caff":
-                return _chunk_past_end(_chunks(file, 8, ">4sQ", 1), b"data", size, _UNKNOWN_64)
-            if magic == b".snd":
-                return _au(file, size)
-            if magic == b"OggS":
+            if magic[:4] in (b"RIFF", b"RIFX", b"RF64"):
+                return _riff(path, base, size) if magic[8:] == b"WAVE" else None
+            if magic[:4] == b"OggS":
                 return _ogg(file, size)
+            if base:
+                return None
+            if magic[:4] == b"riff":
+                return _wave64(file, size)
+            if magic[:4] == b"FORM":
+                return _chunk_past_end(_chunks(file, 12, ">4sI", 2), b"SSND", size)
+            if magic[:4] == b"caff":
+                return _chunk_past_end(_chunks(file, 8, ">4sQ", 1), b"data", size, riff.UNKNOWN_64)
+            if magic[:4] == b".snd":
+                return _au(file, size)
+            if magic[4:8] in (b"ftyp", b"moov", b"mdat"):
+                return _mov(file, size)
+            if magic[:4] == b"\x1a\x45\xdf\xa3":
+                return _matroska(file, size)
         except struct.error:
             return "its header ends early"
     return None
-
-
-def promised_mp3_samples(path: Path) -> int | None:
-    """Samples per channel that an MP3's Xing, Info or VBRI header promises; None without one."""
-    with path.open("rb") as file:
-        head = file.read(10)
-        start = 0
-        if head[:3] == b"ID3" and len(head) == 10:
-            start = 10 + sum(
-                (byte & 0x7F) << shift for byte, shift in zip(head[6:], (21, 14, 7, 0), strict=True)
-            )
-        file.seek(start)
-        frame = file.read(4096)
-    if len(frame) < 64 or frame[0] != 0xFF or frame[1] & 0xE0 != 0xE0:
-        return None
-    samples_per_frame = 1152 if frame[1] & 0x18 == 0x18 else 576
-    vbri = frame.find(b"VBRI", 0, 64)
-    if vbri >= 0:
-        return samples_per_frame * struct.unpack_from(">I", frame, vbri + 14)[0]
-    xing = max(frame.find(b"Xing", 0, 64), frame.find(b"Info", 0, 64))
-    if xing < 0:
-        return None
-    flags, num_frames = struct.unpack_from(">II", frame, xing + 4)
-    return samples_per_frame * num_frames if flags & 1 else None
 
 
 def _chunks(
@@ -121,7 +128,10 @@ def _chunks(
 
 
 def _chunk_past_end(
-    chunks: Iterator[tuple[bytes, int, int]], wanted: bytes, size: int, unknown: int = _UNKNOWN_32
+    chunks: Iterator[tuple[bytes, int, int]],
+    wanted: bytes,
+    size: int,
+    unknown: int = riff.UNKNOWN_32,
 ) -> str | None:
     for name, num_bytes, start in chunks:
         if name == wanted:
@@ -129,7 +139,7 @@ def _chunk_past_end(
     return "it ends before its data chunk"
 
 
-def _missing(num_bytes: int, start: int, size: int, unknown: int = _UNKNOWN_32) -> str | None:
+def _missing(num_bytes: int, start: int, size: int, unknown: int = riff.UNKNOWN_32) -> str | None:
     held = size - start
     # From `unknown` up, a 32-bit field says "until the end"; a real size that large has a file
     # to match, so what is lost here is only the check of files beyond 2 GB.
@@ -138,21 +148,11 @@ def _missing(num_bytes: int, start: int, size: int, unknown: int = _UNKNOWN_32) 
     return f"the data chunk says {num_bytes} bytes but {held} follow"
 
 
-def _riff(file: BinaryIO, size: int) -> str | None:
-    magic = file.read(12)
-    if magic[8:12] != b"WAVE":
-        return None
-    header = ">4sI" if magic[:4] == b"RIFX" else "<4sI"
-    data_bytes_64 = None
-    for name, num_bytes, start in _chunks(file, 12, header, 2):
-        if name == b"ds64":
-            file.seek(start + 8)
-            (data_bytes_64,) = struct.unpack("<Q", file.read(8))
-        if name == b"data":
-            if data_bytes_64 is not None and num_bytes == 0xFFFFFFFF:
-                return _missing(data_bytes_64, start, size, _UNKNOWN_64)
-            return _missing(num_bytes, start, size)
-    return "it ends before its data chunk"
+def _riff(path: Path, base: int, size: int) -> str | None:
+    wav = riff.parse(path, base)
+    if wav is None:
+        return "it ends before its data chunk"
+    return _missing(wav.promised_bytes or 0, wav.start, size)
 
 
 def _wave64(file: BinaryIO, size: int) -> str | None:
@@ -164,7 +164,7 @@ def _wave64(file: BinaryIO, size: int) -> str | None:
             return "it ends before its data chunk"
         num_bytes = struct.unpack("<Q", raw[16:])[0]
         if raw[:16] == b"data" + _W64_GUID_TAIL:
-            return _missing(num_bytes - 24, position + 24, size, _UNKNOWN_64)
+            return _missing(num_bytes - 24, position + 24, size, riff.UNKNOWN_64)
         # A W64 size includes its own header; smaller ones would loop for ever.
         position += max(24, num_bytes + (-num_bytes % 8))
 
@@ -189,3 +189,45 @@ def _ogg(file: BinaryIO, size: int) -> str | None:
     if not page[5] & 4:
         return "its last Ogg page is not marked as the end of the stream"
     return None
+
+
+def _mov(file: BinaryIO, size: int) -> str | None:
+    position = 0
+    while position < size:
+        file.seek(position)
+        raw = file.read(16)
+        num_bytes, name = struct.unpack(">I4s", raw[:8])
+        if num_bytes == 1:
+            (num_bytes,) = struct.unpack(">Q", raw[8:])
+        if num_bytes == 0:
+            # Until the end.
+            return None
+        if name in (b"mdat", b"moov") and position + num_bytes > size:
+            held = size - position
+            return f"the {name.decode()} atom says {num_bytes} bytes but {held} follow"
+        position += max(8, num_bytes)
+    return None
+
+
+def _matroska(file: BinaryIO, size: int) -> str | None:
+    position = 4
+    num_bytes, position = _ebml_size(file, position)
+    file.seek(position + (num_bytes or 0))
+    if num_bytes is None or file.read(4) != b"\x18\x53\x80\x67":
+        return None
+    num_bytes, start = _ebml_size(file, position + num_bytes + 4)
+    if num_bytes is None or start + num_bytes <= size:
+        return None
+    return f"the segment says {num_bytes} bytes but {size - start} follow"
+
+
+def _ebml_size(file: BinaryIO, position: int) -> tuple[int | None, int]:
+    """A size of one to eight bytes, None where all its bits are set, and where it ends."""
+    file.seek(position)
+    first = file.read(1)[0:1] or b"\0"
+    width = 9 - first[0].bit_length()
+    if width > 8:
+        raise struct.error
+    raw = first + file.read(width - 1)
+    value = int.from_bytes(raw, "big") & ((1 << 7 * width) - 1)
+    return None if value == (1 << 7 * width) - 1 else value, position + width
