@@ -1,22 +1,115 @@
-"""Librosa, whose compiled loops are brought in by one process at a time.
+"""Librosa, whose compiled loops are brought in by one process at a time, if they are whole.
 
     from bassdiff.audio.compiled_librosa import librosa
 
 Numba compiles them on import and keeps them in files. Two processes that fill those at once leave
-parts that do not belong together, and every later process dies of them without a word.
+parts that do not belong together, and of a file that is damaged every later process dies.
 """
 
+import atexit
+import contextlib
+import json
 import os
 import tempfile
+import warnings
+import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
-with FileLock(Path(tempfile.gettempdir()) / f"bassdiff-{os.getuid()}.lock"):
+from bassdiff.runtime.atomic import atomic_file
+from bassdiff.runtime.errors import InputError
+from bassdiff.runtime.user_cache import user_cache
+
+_PATIENCE_SECONDS, _LONGEST_SECONDS = 5.0, 300.0
+_SUMS = "sums.json"
+
+
+def _folder() -> Path:
+    """Where numba keeps what it compiles: a folder of this package's own."""
+    chosen = os.environ.get("NUMBA_CACHE_DIR")
+    cache = None if chosen else user_cache()
+    if chosen:
+        root = Path(chosen)
+        return root if root.name == "bassdiff" else root / "bassdiff"
+    if cache:
+        return cache / "numba" / "bassdiff"
+    # Numba refuses to compile what it cannot keep, and librosa wants to name a folder.
+    passing = tempfile.TemporaryDirectory()
+    atexit.register(passing.cleanup)
+    os.environ.setdefault("XDG_CACHE_HOME", passing.name)
+    return Path(passing.name) / "bassdiff"
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One process at a time, or after a while all of them."""
+    lock = FileLock(folder / ".lock")
+    try:
+        try:
+            lock.acquire(timeout=_PATIENCE_SECONDS)
+        except Timeout:
+            warnings.warn(
+                f"waiting for another process that compiles into {folder}, for "
+                f"{_LONGEST_SECONDS:.0f} s at most",
+                stacklevel=2,
+            )
+            lock.acquire(timeout=_LONGEST_SECONDS)
+    except (Timeout, OSError) as error:
+        warnings.warn(f"{folder} cannot be locked ({error}); going on without", stacklevel=2)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def sums(folder: Path) -> dict[str, int]:
+    """A checksum of every file that numba keeps there."""
+    return {
+        str(path.relative_to(folder)): zlib.crc32(path.read_bytes())
+        for path in folder.glob("*/*.nb[ic]")
+    }
+
+
+def drop_damaged(folder: Path) -> None:
+    """Deletes what is not as it was left; numba compiles it anew."""
+    try:
+        left = json.loads((folder / _SUMS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        left = {}
+    for name, checksum in sums(folder).items():
+        if not isinstance(left, dict) or left.get(name) != checksum:
+            (folder / name).unlink(missing_ok=True)
+
+
+def remember(folder: Path) -> None:
+    """Keeps the checksums of what is there."""
+    with contextlib.suppress(OSError, InputError), atomic_file(folder / _SUMS) as file:
+        file.write(json.dumps(sums(folder)).encode())
+
+
+def _remember_what_was_added(folder: Path, before: dict[str, int]) -> None:
+    with contextlib.suppress(OSError):
+        if sums(folder) != before:
+            with _alone(folder):
+                remember(folder)
+
+
+_HERE = _folder()
+with contextlib.suppress(OSError):
+    _HERE.mkdir(parents=True, exist_ok=True)
+os.environ["NUMBA_CACHE_DIR"] = str(_HERE)
+with _alone(_HERE):
+    with contextlib.suppress(OSError):
+        drop_damaged(_HERE)
     import librosa
     import librosa.beat
     import librosa.core.audio
     import librosa.core.pitch
     import librosa.util.utils
+
+    remember(_HERE)
+atexit.register(_remember_what_was_added, _HERE, sums(_HERE))
 
 __all__ = ["librosa"]

@@ -8,7 +8,8 @@ from pathlib import Path
 # What the reader can read, in small letters.
 AUDIO_SUFFIXES = frozenset(
     ".wav .wave .flac .ogg .oga .opus .mp3 .aiff .aif .aifc .caf .au .w64 .rf64 "
-    ".m4a .aac .mp4 .mka .webm .wma .ac3 .tta .wv .ape".split()
+    ".m4a .m4b .aac .mp4 .mka .webm .wma .ac3 .eac3 .mp2 .tta .tak .wv .ape .dts .dsf .amr "
+    ".mkv .mov .avi .3gp .flv".split()
 )
 
 

@@ -24,6 +24,7 @@ from bassdiff.cli.batch import batch, batch_words
 from bassdiff.cli.control import control_of
 from bassdiff.cli.data_tasks import data_words
 from bassdiff.runtime.compilation_cache import keep_programs, mend
+from bassdiff.runtime.devices import check_devices
 from bassdiff.runtime.errors import GateFailed, InputError, Preempted, SomeFailed, exit_code
 from bassdiff.runtime.jobs import distributed_job, resumable_job
 
@@ -46,11 +47,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     # A job that is asked to end cleans up as one that is interrupted does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
+        _refuse_empty(arguments)
         arguments.verb(arguments)
     except (InputError, GateFailed, SomeFailed, Preempted, KeyboardInterrupt) as error:
         print(f"bassdiff: {str(error) or 'interrupted'}", file=sys.stderr)
         return exit_code(error)
     return 0
+
+
+def _refuse_empty(arguments: argparse.Namespace) -> None:
+    for name, value in vars(arguments).items():
+        if value == "" or (isinstance(value, list) and "" in value):
+            raise InputError(f"{name.replace('_', '-')} is empty; give a name, or leave it out")
 
 
 def generate(arguments: argparse.Namespace) -> None:
@@ -103,6 +111,7 @@ def encode(arguments: argparse.Namespace) -> None:
     from bassdiff.pretrained.features import open_features
 
     keep_programs()
+    check_devices()
     realism = Realism.parse(arguments.realism)
     features = open_features(arguments.features, arguments.weights)
     copies = {
@@ -150,6 +159,7 @@ def train(arguments: argparse.Namespace) -> None:
             f"`bassdiff train {config.objective}`"
         )
     with distributed_job():
+        check_devices()
         recipes.run(config, Path(arguments.workdir), arguments.profile)
 
 
@@ -208,6 +218,7 @@ def gallery(arguments: argparse.Namespace) -> None:
     from bassdiff.inference.generator import load
 
     keep_programs()
+    check_devices()
     generator = load(arguments.weights, arguments.adapter)
     chosen = choose(_source(arguments), arguments.num_clips, arguments.clip_seconds)
     songs = len({clip.song for clip in chosen.clips})
@@ -251,6 +262,7 @@ def _evaluate(arguments: argparse.Namespace, out: Path) -> Table:
     if bool(arguments.data) == bool(arguments.pairs):
         raise InputError("name the songs to play to (--data), or finished pairs (--pairs)")
     keep_programs()
+    check_devices()
     optional = (
         *("embedder", "bank", "training"),
         *("sweep_clips", "num_songs", "segment_seconds", "grid"),

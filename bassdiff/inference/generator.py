@@ -31,6 +31,7 @@ from bassdiff.models.pitch import RANGE_SEMITONES
 from bassdiff.pretrained.codec import Codec
 from bassdiff.pretrained.release import Weights, load_weights
 from bassdiff.runtime.compilation_cache import keep_programs
+from bassdiff.runtime.devices import check_devices
 from bassdiff.runtime.errors import InputError
 
 SILENT_DB = 30.0
@@ -343,4 +344,5 @@ def load(weights: str | Path = "small", adapter: str | Path | None = None) -> Ba
       InputError: If there are no such weights, or they do not belong together.
     """
     keep_programs()
+    check_devices()
     return BassGenerator(load_weights(weights, adapter))

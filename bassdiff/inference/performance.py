@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -53,7 +54,8 @@ def check_outputs(outputs: list[Outputs], inputs: list[Path], info: AudioInfo) -
     """
     paths = [path for output in outputs for path in output.paths()]
     for path in paths:
-        if path.resolve() in (given.resolve() for given in inputs):
+        # Not resolve: a link in a loop is none of its business.
+        if os.path.realpath(path) in map(os.path.realpath, inputs):
             raise InputError(f"{path} is an input and would be overwritten; choose another name")
         if paths.count(path) > 1:
             raise InputError(f"{path} is to be two files at once; choose another name for one")
@@ -70,8 +72,11 @@ def name_outputs(
     """The files of every variation: numbered from 1 if there are several.
 
     Raises:
-      InputError: If `variations` is not positive.
+      InputError: If `variations` is not positive, or a path names no file.
     """
+    for path in filter(None, (bass, mixdown)):
+        if not path.name:
+            raise InputError(f"{path}: names no file; name one, such as bass.wav")
     if variations < 1:
         raise InputError(f"{variations} variations cannot be played; ask for at least 1")
     outputs = []

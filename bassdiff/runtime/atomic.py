@@ -28,6 +28,7 @@ _REMEDIES = {
     errno.ENOENT: "create the folder first",
     errno.ENOTDIR: "name a file inside a folder",
     errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ELOOP: "name a file that no link leads in a circle to",
 }
 
 
@@ -43,6 +44,13 @@ def check_writable(path: str | os.PathLike[str]) -> None:
     # os.path: unlike Path's, its tests swallow a name that is too long, which opening reports.
     if os.path.isdir(path):
         raise InputError(f"{path}: is a folder; name a file inside a folder.")
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        # Such as a name that is too long.
+        raise _write_fault(path, error) from error
     # Asking is not enough: root is told that it may write where nothing can be made.
     try:
         with tempfile.TemporaryFile(dir=path.parent):
@@ -62,7 +70,8 @@ def check_folder(folder: str | os.PathLike[str]) -> None:
     folder = Path(folder)
     there = next(p for p in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(p))
     if not there.is_dir():
-        raise InputError(f"{folder}: cannot be made a folder ({there} is a file); choose another.")
+        kind = "a link to nothing" if there.is_symlink() and not there.exists() else "a file"
+        raise InputError(f"{folder}: cannot be made a folder ({there} is {kind}); choose another.")
     check_writable(there / "index.html")
 
 

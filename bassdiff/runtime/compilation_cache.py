@@ -6,14 +6,19 @@ import os
 import re
 from pathlib import Path
 
+from bassdiff.runtime.user_cache import user_cache
+
 # What JAX warns of; it would compile at every run, and never write the entry again.
 _DAMAGED = re.compile(r"Error reading persistent compilation cache entry for '(\w+)'")
+_NOT_KEPT = re.compile(r"Error writing persistent compilation cache entry for '\w+': (.*)", re.S)
 
 
-def programs_folder() -> Path:
-    """Where compiled programs are: `JAX_COMPILATION_CACHE_DIR`, or the user's cache."""
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("JAX_COMPILATION_CACHE_DIR") or Path(root) / "bassdiff" / "xla")
+def programs_folder() -> Path | None:
+    """Where compiled programs are: `JAX_COMPILATION_CACHE_DIR`, or the user's cache; or nowhere."""
+    chosen, cache = os.environ.get("JAX_COMPILATION_CACHE_DIR"), None
+    if not chosen:
+        cache = user_cache()
+    return Path(chosen) if chosen else cache and cache / "xla"
 
 
 def keep_programs() -> None:
@@ -24,7 +29,8 @@ def keep_programs() -> None:
     import jax
 
     if jax.config.values.get("jax_compilation_cache_dir") is None:
-        jax.config.update("jax_compilation_cache_dir", str(programs_folder()))
+        folder = programs_folder()
+        jax.config.update("jax_compilation_cache_dir", folder and str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
@@ -34,9 +40,15 @@ def mend(warning: str) -> str:
     Returns:
       What to tell the user instead; a warning of anything else as it is.
     """
+    folder = programs_folder()
+    if folder is None:
+        return warning
+    if found := _NOT_KEPT.match(warning):
+        reason = found[1].strip().splitlines()[-1]
+        return f"compiled programs cannot be kept in {folder} ({reason}); they are made anew"
     found = _DAMAGED.match(warning)
     if not found:
         return warning
-    for entry in programs_folder().glob(f"{found[1]}-*-cache"):
+    for entry in folder.glob(f"{found[1]}-*-cache"):
         entry.unlink(missing_ok=True)
-    return f"a compiled program in {programs_folder()} was damaged and is made anew"
+    return f"a compiled program in {folder} was damaged and is made anew"

@@ -1,5 +1,6 @@
 """What is answered at once: nothing heavy is imported for it."""
 
+import os
 import subprocess
 import sys
 
@@ -29,14 +30,25 @@ def imported_by(words):
         (["generate", "nowhere.wav"], 2, "nowhere.wav: there is no such file"),
         (["generate", "broken.wav"], 2, "broken.wav"),
         (["generate", "--out", "no/such/folder/bass.wav"], 2, "create the folder first"),
+        (["generate", ""], 2, "mix is empty; give a name, or leave it out"),
+        (["generate", "--style", ""], 2, "style is empty; give a name, or leave it out"),
+        (["generate", "--out", ""], 2, "out is empty; give a name, or leave it out"),
+        (["generate", "--out", "."], 2, ".: names no file; name one, such as bass.wav"),
+        (["generate", "--out", "/"], 2, "/: names no file; name one, such as bass.wav"),
+        (["generate", "--out", "loop.wav"], 2, "name a file that no link leads in a circle to"),
+        (["generate", "--out", "loop.wav/a.wav"], 2, "create the folder first"),
+        (["generate", "loop.wav"], 2, "loop.wav: there is no such file"),
+        # The mixdown's name is longer than its own.
+        (["generate", "--out", "x" * 250 + ".wav"], 2, "choose a shorter name"),
+        (["generate", os.fsdecode(b"caf\xe9.wav")], 2, "there is no such file"),
     ],
 )
 def test_answers_come_before_heavy_imports(tmp_path, monkeypatch, words, code, said):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "broken.wav").write_bytes(b"RIFF....WAVEnothing that is sound")
-    assert imported_by(words)[0] == code
-    assert said in imported_by(words)[1]
-    assert imported_by(words)[2] == []
+    (tmp_path / "loop.wav").symlink_to("loop.wav")
+    ended, heard, modules = imported_by(words)
+    assert ended == code and said in heard and modules == []
 
 
 def test_generating_needs_neither_librosa_nor_numba(tmp_path, monkeypatch, tiny_weights):
