@@ -1,1 +1,1 @@
-"""Where pairs of a mix and its bass come from."""
+"""Pairs of a mix and its bass: datasets, stores and the input pipeline."""

@@ -1,4 +1,4 @@
-"""More songs from few: every song again at other tempos and in other keys."""
+"""Augmentation: copies of songs at other tempos and in other keys."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from bassdiff.runtime.errors import InputError
 from bassdiff.synthesis.stems import Source, Stems, varied
 
-# Beyond these a phase vocoder is no longer taken for a performance.
+# Outside this range the artefacts of the phase vocoder are obvious.
 SLOWEST, FASTEST = 0.5, 2.0
 MOST_SEMITONES = 12
 
@@ -21,8 +21,8 @@ class Change(NamedTuple):
     """How a copy differs from its original.
 
     Attributes:
-      tempo: 1.1 is 10 % faster.
-      semitones: how much higher; below 0, lower.
+      tempo: Factor; 1.1 is 10 % faster.
+      semitones: Shift in pitch; negative is lower.
     """
 
     tempo: float
@@ -30,12 +30,11 @@ class Change(NamedTuple):
 
 
 class WithCopies:
-    """A source followed by varied copies of its songs: a first one of each, a second, ...
+    """A source followed by augmented copies of its songs.
 
-    How a copy is varied is drawn from the seed, the song's name and the number of the copy, so
-    that part of the songs, or the songs in another order, have the same copies. The vocoder
-    works on the song in its own key, even where the source could play it in another: so there is
-    one pass, in every key of a copy alike.
+    The change of a copy is drawn from the seed, the song's name and the number of the copy, so it
+    depends neither on the other songs nor on their order. The vocoder always starts from the song
+    in its own key, even if the source could play another: every key of a copy takes one pass.
     """
 
     def __init__(
@@ -46,25 +45,24 @@ class WithCopies:
         max_semitones: int = 2,
         seed: int = 0,
     ):
-        """Takes the songs of one split: copies of a song must stay on its side.
+        """Augments the songs of one split.
 
         Args:
-          source: the originals, whose names differ.
-          copies: of each song; 0 for none.
-          tempos: slowest and fastest, between which tempos are drawn log-uniformly, from 0.5
-            to 2.
-          max_semitones: keys are drawn uniformly from this far down to this far up, 0 to 12.
-          seed: with a song's name, decides its copies; 0 or more.
+          source: The originals, with unique names.
+          copies: Number of copies of each song.
+          tempos: Slowest and fastest factor, 0.5 to 2; tempos are drawn log-uniformly.
+          max_semitones: Largest shift up or down, 0 to 12; shifts are drawn uniformly.
+          seed: Decides the copies together with a song's name; 0 or more.
 
         Raises:
-          InputError: for a range that is none, or that would make copies like their originals.
+          InputError: If a range is invalid, or would make copies equal to their originals.
         """
         slowest, fastest = tempos
         if copies < 0:
-            raise InputError(f"copies={copies}: there cannot be fewer than none of a song.")
+            raise InputError(f"copies={copies}: choose 0 or more.")
         if not SLOWEST <= slowest <= fastest <= FASTEST:
             raise InputError(
-                f"tempos {slowest} to {fastest} are no range; name the slower one first, both "
+                f"tempos {slowest} to {fastest} are not a range; name the slower one first, both "
                 f"from {SLOWEST} to {FASTEST}."
             )
         if not 0 <= max_semitones <= MOST_SEMITONES:
@@ -73,7 +71,7 @@ class WithCopies:
             )
         if copies and max_semitones == 0 and slowest == fastest == 1.0:
             raise InputError(
-                "copies at the same tempo in the same key would be their originals; widen a range."
+                "copies at the same tempo and in the same key equal their originals; widen a range."
             )
         self._source = source
         self._copies = copies
@@ -106,11 +104,11 @@ class WithCopies:
         return dataclasses.replace(stems, name=self._label(original.name, copy))
 
     def change(self, name: str, copy: int) -> Change:
-        """How a copy of a song differs from it.
+        """The change of a copy of a song.
 
         Args:
-          name: of the song.
-          copy: 1 for the first one.
+          name: The song's name.
+          copy: Number of the copy, from 1.
         """
         rng = np.random.default_rng([self._seed, copy, zlib.crc32(name.encode())])
         slowest, fastest = self._tempos
@@ -119,5 +117,5 @@ class WithCopies:
 
     def _label(self, name: str, copy: int) -> str:
         change = self.change(name, copy)
-        # The number alone keeps names apart; the rest tells stores of other ranges or seeds apart.
+        # The number makes names unique; the rest distinguishes stores of other ranges or seeds.
         return f"{name}~v{copy}@{change.tempo:.3f}{change.semitones:+d}"

@@ -1,4 +1,4 @@
-"""From global examples to one process's rows of global batches, read ahead of the step."""
+"""Reads one process's rows of the global batches, ahead of the training step."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ def local_batches(
 ) -> Generator[dict[str, np.ndarray], None, None]:
     """This process's rows of every global batch from global example `first_index` on.
 
-    With a share of (p, n) it takes the p-th of n parts of each batch, which is where its devices
-    lie on the mesh; shuffling and augmentation were decided by global index before. So the global
-    batches depend on n in nothing, not even in the order of their rows, and neither on the number
-    of threads and workers.
+    With a share of (p, n) it takes the p-th of n parts of each batch, matching the place of its
+    devices on the mesh. Shuffling and augmentation depend on the global index only, so the global
+    batches and the order of their rows are the same for any n and any number of threads and
+    workers.
 
     Args:
       dataset: Global examples by index: shuffled, repeated, augmented, not yet batched.
-      batch_size: Of the global batch, a multiple of n.
-      first_index: How many examples were used before, in whatever number of processes.
+      batch_size: Size of the global batch, a multiple of n.
+      first_index: Number of examples used before, by any number of processes.
       share: (p, n).
-      num_threads: That read rows, where there are no workers: storage far away answers late, and
-        many requests at once hide that.
-      num_workers: Processes that read whole batches, where augmentation takes more than a core; 0
-        where threads do, which is enough for latents. Whoever runs this as a script then needs
+      num_threads: Threads that read rows if there are no workers; many parallel requests hide
+        the latency of remote storage.
+      num_workers: Processes that read whole batches, for augmentation that takes more than a core.
+        0 uses threads, which is enough for latents. With workers, a script needs
         `if __name__ == "__main__"`.
 
     Yields:
       Batches without end; closing the generator ends its workers.
 
     Raises:
-      Preempted: If a worker was killed: the job may go on where it is begun again.
+      Preempted: If a worker was killed; the job resumes when it is restarted.
     """
     part, count = share
     num_rows = batch_size // count
@@ -59,7 +59,7 @@ def local_batches(
         parts = dataset[first_index:].batch(num_rows, drop_remainder=True)
         batches = parts[part::count].to_iter_dataset(grain.ReadOptions(num_threads=2))
         if not flags.FLAGS.is_parsed():
-            # Grain hands its flags on to workers, though nobody sets them here.
+            # Grain passes its flags to workers and insists that they were parsed.
             flags.FLAGS.mark_as_parsed()
         batches = batches.mp_prefetch(
             grain.MultiprocessingOptions(num_workers, per_worker_buffer_size=2), _end_with_parent
@@ -71,8 +71,8 @@ def local_batches(
         if "Worker process was terminated" not in str(error):
             raise
         raise Preempted(
-            "a process that reads data was killed, perhaps for want of memory; the same command "
-            "goes on from the last checkpoint"
+            "a process that reads data was killed, perhaps for lack of memory; the same command "
+            "resumes from the last checkpoint"
         ) from error
     finally:
         reader.close()
@@ -99,7 +99,7 @@ class _Share:
 
 
 def _end_with_parent(worker: int, count: int) -> None:
-    """A worker would outlive a process that was killed, and hold its memory."""
+    """Ends a worker with its parent; it would otherwise outlive a killed one."""
     del worker, count
 
     def wait() -> None:

@@ -38,7 +38,7 @@ class Joined:
         return source.transposed(index, semitones)
 
     def revoiced(self, index: int, other: int) -> np.ndarray | None:
-        """As that of `Rendered`; None where the two are of different sources, or recorded."""
+        """See `Rendered.revoiced`; None if the two are from different sources, or recorded."""
         (source, index), (lender, other) = self._find(index), self._find(other)
         return revoiced(source, index, other) if source is lender else None
 
@@ -52,6 +52,6 @@ def revoiced(source: Source, index: int, other: int) -> np.ndarray | None:
     """The bass line of song `index` in the sound of song `other`'s bass, `[N]`.
 
     Returns:
-      None for recorded songs, whose basses cannot be played anew.
+      None for recorded songs, whose basses cannot be rendered again.
     """
     return source.revoiced(index, other) if isinstance(source, (Rendered, Joined)) else None

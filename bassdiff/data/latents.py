@@ -1,4 +1,4 @@
-"""Pre-encoding: the latents of every song's bass and of several of its mixes."""
+"""Encodes songs for a store: the latents of a bass and of several mixes."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from bassdiff.runtime.errors import UnusableSong
 from bassdiff.synthesis.stems import Source, Stems
 
 HOP = 2048
-# Another key is no neighbour in the circle of octaves: up to a tritone away, either way.
+# All other keys, each at most a tritone up or down.
 OTHER_KEYS = tuple(semitones for semitones in range(-6, 7) if semitones)
-# 40 dB below the bass's loudest frame it counts as a rest.
+# A frame 40 dB below the loudest one counts as a rest.
 ACTIVE_RATIO = 1e-4
 
 Encode: TypeAlias = Callable[[np.ndarray], np.ndarray]
@@ -28,16 +28,16 @@ def latent_fields(
     num_keys: int = 1,
     mix_of: MixOf = random_mix,
 ) -> Callable[[Source, int, np.random.Generator], Mapping[str, np.ndarray]]:
-    """Makes a store's `make`: one song to its latents.
+    """Returns the `make` function of a store of latents.
 
-    Mixes are encoded from mixed waveforms, since an encoder of log-magnitudes is not
-    linear: latents of stems do not add up to latents of their mix.
+    Mixes are encoded from mixed waveforms: an encoder of log-magnitudes is not linear, so latents
+    of stems do not add up to latents of their mix.
 
     Args:
-      encode_bass: `[N]` waveform to normalised `[T, C]`.
-      encode_mix: The same for mixes.
+      encode_bass: Encodes a waveform `[N]` to normalised latents `[T, C]`.
+      encode_mix: Encodes a mix.
       num_mixes: Random mixes per song and key.
-      num_keys: Keys that every song comes in, its own first.
+      num_keys: Keys per song, its own first.
       mix_of: Draws a mix of a song.
 
     Returns:
@@ -52,7 +52,7 @@ def latent_fields(
             stems = source.transposed(song, key)
             basses.append(normalised_bass(stems))
             mixes += [encode_mix(mix_of(stems, rng)) for _ in range(num_mixes)]
-        # What overflows float16 is refused below.
+        # Overflows are refused below.
         with np.errstate(over="ignore"):
             latents = {
                 "bass": np.stack([encode_bass(bass) for bass in basses]).astype(np.float16),
@@ -69,11 +69,11 @@ def latent_fields(
 def waveform_fields(
     kind: str, num_mixes: int
 ) -> Callable[[Source, int, np.random.Generator], Mapping[str, np.ndarray]]:
-    """Makes a store's `make` for training a codec: field `audio` `[rows, N]` int16.
+    """Returns the `make` function of a store of waveforms: field `audio` `[rows, N]` int16.
 
     Args:
       kind: "bass" for one row, the bass; "mix" for `num_mixes` random mixes.
-      num_mixes: Rows of a mix; of a song with one other stem, all would be the same: one.
+      num_mixes: Number of mixes; one if the song has only one other stem.
     """
 
     def make(source: Source, song: int, rng: np.random.Generator) -> Mapping[str, np.ndarray]:
@@ -90,7 +90,7 @@ def waveform_fields(
 
 
 def active_frames(bass: np.ndarray) -> np.ndarray:
-    """`[T]` bool: in which latent frames of a bass `[N]` something sounds."""
+    """Which latent frames of a bass `[N]` are not silent, `[T]` bool."""
     num_frames = -(-len(bass) // HOP)
     padded = np.pad(bass, (0, num_frames * HOP - len(bass))).reshape(num_frames, HOP)
     power = np.mean(np.square(padded), axis=1)

@@ -1,4 +1,4 @@
-"""What happens to a mix on its way to a listener: room, mastering, tape, noise and mp3."""
+"""Augments mixes as production does: room, mastering, tape, noise and MP3."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from bassdiff.data.mixing import MIX_LUFS, random_mix
 from bassdiff.synthesis import effects
 from bassdiff.synthesis.stems import Stems
 
-# So many mixes stay as they were mixed.
+# Share of mixes that stay unchanged.
 UNTOUCHED_PROBABILITY = 0.25
-# libsndfile's scale of how much MP3 compresses: 160 to 56 kbit/s.
+# libsndfile's compression level for MP3: 160 to 56 kbit/s.
 MP3_COMPRESSION = (0.5, 0.9)
 
 
 def mastered_mix(stems: Stems, rng: np.random.Generator) -> np.ndarray:
-    """As `random_mix`, and three of four as they come out of a studio, a tape or an mp3 file.
+    """Draws a mix as `random_mix` does, and masters three of four.
 
     Args:
-      stems: One song.
-      rng: Decides.
+      stems: The song.
+      rng: Source of randomness.
 
     Returns:
       `[N]` float32 at `MIX_LUFS`; silence if nothing sounds.
@@ -36,11 +36,11 @@ def mastered_mix(stems: Stems, rng: np.random.Generator) -> np.ndarray:
 
 
 def mastered(mix: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """One drawn chain of treatments; none moves a sound by more than a few milliseconds.
+    """Applies a random chain of effects that shift sounds by a few milliseconds at most.
 
     Args:
       mix: `[N]` float32 at 44.1 kHz.
-      rng: Draws which treatments, and how strong.
+      rng: Draws the effects and their strength.
 
     Returns:
       `[N]` float32 of another level.
@@ -78,7 +78,7 @@ def mastered(mix: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def as_mp3(mix: np.ndarray, compression: float) -> np.ndarray:
-    """Through an MP3 encoder and back, in place.
+    """Encodes to MP3 and decodes again, without delay.
 
     Args:
       mix: `[N]` float32.
@@ -106,7 +106,7 @@ def _cut(samples: np.ndarray, kind: str, frequency_hz: float) -> np.ndarray:
 
 
 def _noise(mix: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Hiss that falls off upwards, sometimes with the hum of the mains, 30 to 60 dB below."""
+    """Low-passed hiss 30 to 60 dB below the mix, sometimes with mains hum."""
     level = np.sqrt(np.mean(np.square(mix))) * 10.0 ** (rng.uniform(-60.0, -30.0) / 20.0)
     white = rng.standard_normal(len(mix), np.float32)
     hiss = scipy.signal.lfilter([1.0], [1.0, -0.9], white).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Folders of finished recordings: mixes that nobody has taken apart."""
+"""Folders of finished recordings without separate stems."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from bassdiff.synthesis.stems import Source, Stems
 
 
 class MixFolder(Source):
-    """Recordings, each a song of one stem, `mix`, that holds the bass too; `bass` is silent.
+    """Recordings as songs with one stem, `mix`, that includes the bass; `bass` is silent.
 
-    Enough to train a codec of mixes, and nothing else.
+    Only suited to train a codec of mixes.
     """
 
     def __init__(self, tracks: list[Track]):
-        """Takes what `mix_tracks` found."""
+        """Takes the tracks that `mix_tracks` found."""
         self._tracks = tracks
 
     @property
@@ -46,8 +46,8 @@ def _read_mix(path: Path, name: str, max_seconds: float | None) -> Reading:
     try:
         mix = read_channels(path, max_seconds).mean(axis=0)
     except InputError as error:
-        # Among hundreds of found files a torn one is not worth the job. Manifests travel with their
-        # stores, so they name it within its folder.
+        # One damaged file of hundreds must not stop the job. Manifests travel with their stores, so
+        # they name the file relative to its folder.
         raise UnusableSong(f"{name}: {str(error).removeprefix(f'{path}: ')}") from error
     if np.abs(mix).max(initial=0.0) < SILENT_PEAK:
         raise UnusableSong(f"{name}: the recording is silent.")

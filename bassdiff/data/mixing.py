@@ -1,4 +1,4 @@
-"""Which stems a training mix has, and how loud: what a model may expect to hear."""
+"""Draws training mixes: which stems they contain, and how loud."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ SILENT_PEAK = 10.0 ** (-70.0 / 20.0)
 def random_mix(stems: Stems, rng: np.random.Generator) -> np.ndarray:
     """A random non-empty subset of the other stems, each within 3 dB of its level.
 
-    Stems without a sound, such as the vocals of an instrumental, are passed over: alone they
-    would make a silent mix.
+    Silent stems, such as the vocals of an instrumental, are skipped: alone they would make a silent
+    mix.
 
     Args:
-      stems: One song.
-      rng: Decides the subset and the gains.
+      stems: The song.
+      rng: Draws the subset and the gains.
 
     Returns:
       `[N]` float32 at `MIX_LUFS`; silence if nothing sounds.
@@ -37,15 +37,15 @@ def random_mix(stems: Stems, rng: np.random.Generator) -> np.ndarray:
 
 
 def random_gains_db(names: Sequence[str], rng: np.random.Generator) -> dict[str, float]:
-    """Which of some stems a mix has, and their gains.
+    """Draws the stems of a mix and their gains.
 
-    Half of the mixes have every stem, since that is what users bring. Each of the others has one
-    that is drawn first and every further one with probability 1/2, so that a subset of k of n
-    stems has the probability k / (n 2^(n-1)) among these.
+    Half of the mixes have every stem, as mixes of users do. Each of the others has one stem drawn
+    first and every further one with probability 1/2, so that a subset of k of n stems has
+    probability k / (n 2^(n-1)) among these.
 
     Args:
-      names: One or more stems; their order does not matter.
-      rng: Decides.
+      names: One or more stems, in any order.
+      rng: Source of randomness.
 
     Returns:
       Gain in decibels, uniform in ±`GAIN_RANGE_DB`, by name; never empty.
@@ -59,5 +59,5 @@ def random_gains_db(names: Sequence[str], rng: np.random.Generator) -> dict[str,
 
 
 def normalised_bass(stems: Stems) -> np.ndarray:
-    """The bass `[N]` float32 at `BASS_LUFS`: a model learns notes and sound, not faders."""
+    """The bass `[N]` float32 at `BASS_LUFS`, so that models need not learn levels."""
     return match_loudness(stems.bass, stems.sample_rate_hz, BASS_LUFS)

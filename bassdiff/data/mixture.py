@@ -1,4 +1,4 @@
-"""Several stores read as one, each with a share of the examples."""
+"""Reads several stores as one, each with a share of the examples."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class Part(NamedTuple):
     """One store of a mixture.
 
     Attributes:
-      folder: Where it is.
-      store: What is read.
-      weight: Its share of the examples, relative to those of the others.
+      folder: The store's folder.
+      store: The store.
+      weight: Its share of the examples, relative to the other weights.
     """
 
     folder: str
@@ -29,11 +29,11 @@ def open_mixture(spec: str) -> list[Part]:
 
     Args:
       spec: Folders joined by `+`, each with `*` and its weight, as in `"runs/real*3+runs/made"`.
-        Where none has a weight, every song counts alike; otherwise those without one weigh 1.
+        Without any weights, every song counts alike; otherwise a missing weight is 1.
 
     Raises:
-      InputError: A folder holds no latents, a weight is no positive number, or two stores were not
-        made by the same codecs.
+      InputError: If a folder holds no latents, a weight is not positive, or two stores come from
+        different codecs.
     """
     parts, is_weighted = [], "*" in spec
     for folder, weight in _folders(spec):

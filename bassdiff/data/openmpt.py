@@ -1,7 +1,6 @@
-"""Tracker modules through libopenmpt, one instrument at a time.
+"""Renders tracker modules with libopenmpt, one instrument at a time.
 
-A module is a score that carries its own samples: of the music that people give away, the kind
-that comes apart exactly.
+A module is a score that carries its own samples, so it can be separated exactly.
 """
 
 from __future__ import annotations
@@ -24,17 +23,17 @@ _NUM_FUNCTIONS, _MUTE_INSTRUMENT = 16, 12
 
 
 class Module:
-    """A tracker module that is there to be played.
+    """A tracker module.
 
     Attributes:
-      names: of its instruments, or of its samples where it has no instruments.
+      names: Names of its instruments, or of its samples if it has no instruments.
     """
 
     def __init__(self, path: Path):
         """Reads the module.
 
         Raises:
-          InputError: it cannot be read or is no module, or libopenmpt is not installed.
+          InputError: If the file cannot be read or is not a module, or libopenmpt is missing.
         """
         self._path = path
         try:
@@ -45,15 +44,15 @@ class Module:
             self.names = player.names()
 
     def play(self, instruments: Collection[int], max_seconds: float) -> np.ndarray:
-        """What some of the instruments play, from the beginning to the first repetition.
+        """Renders some of the instruments, from the beginning to the first repetition.
 
         Args:
-          instruments: by their place in `names`.
-          max_seconds: nothing after that is played.
+          instruments: Indices into `names`.
+          max_seconds: Longest result.
 
         Returns:
-          `[N]` float32 mono at 44.1 kHz; may exceed ±1. N is the same for any instruments, and
-          what they play alone adds up to what they play together.
+          `[N]` float32 mono at 44.1 kHz; may exceed ±1. N does not depend on the instruments, and
+          renderings of single instruments add up to that of all.
         """
         muted = [number for number in range(len(self.names)) if number not in instruments]
         with _Player(self) as player:
@@ -69,7 +68,7 @@ class _Player:
             module._bytes, len(module._bytes), *[None] * 7
         )
         if not self._ext:
-            raise InputError(f"{module._path}: is no tracker module that libopenmpt can read.")
+            raise InputError(f"{module._path}: is not a tracker module that libopenmpt can read.")
         self._module = self._lib.openmpt_module_ext_get_module(self._ext)
 
     def __enter__(self) -> _Player:

@@ -1,4 +1,4 @@
-"""What a bass plays where nothing tells the harmony: one note, the song's root."""
+"""Training songs of drums alone, with a bass that holds one note."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from bassdiff.synthesis.score import Part, Song
 
 
 def over_drums(song: Song) -> Song:
-    """The drums of a song, and its bass with its own rhythm on one note.
+    """Reduces a song to its drums and its bass's rhythm on one note.
 
-    The note has the pitch class that the bass sounds longest, and of its pitches the one that
-    sounds longest. A model that is trained on the bass itself instead has to guess notes that
-    nobody could know from the drums, and learns to wander.
+    The note has the pitch class with the longest total duration in the bass, at its
+    longest-sounding pitch. Trained on the original bass, a model would have to guess notes that the
+    drums do not determine, and would learn to wander.
 
     Args:
-      song: any with a bass.
+      song: A song with a bass.
 
     Returns:
       The song without other parts and without chords.
 
     Raises:
-      UnusableSong: it has no drums, or its bass no notes.
+      UnusableSong: If it has no drums, or no notes in its bass.
     """
     drums = tuple(part for part in song.parts if part.is_drum and part.notes)
     basses = [part for part in song.parts if part.stem == "bass" and part.notes]
@@ -41,7 +41,7 @@ def over_drums(song: Song) -> Song:
 
 
 def commonest_pitch(parts: list[Part]) -> int:
-    """The MIDI pitch that sounds longest among those of the pitch class that does."""
+    """The longest-sounding MIDI pitch of the longest-sounding pitch class."""
     by_pitch: collections.Counter[int] = collections.Counter()
     by_class: collections.Counter[int] = collections.Counter()
     for note in (note for part in parts for note in part.notes):

@@ -1,7 +1,7 @@
-"""Training examples by index: shuffled, repeated and cropped by grain, the same on any host count.
+"""Training examples by index: shuffled, repeated and cropped by grain, on any number of hosts.
 
-Everything random about example i is decided by i and the seed before examples are dealt
-to processes, so the sequence of global batches never depends on how many there are.
+Example i depends only on i and the seed, and is fixed before examples are dealt to processes, so
+the sequence of global batches does not depend on the number of processes.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from bassdiff.data.store import Store
 from bassdiff.runtime.errors import InputError
 from bassdiff.synthesis.variety import another_sound
 
-# A repeat must be finite for grain to index it; no run sees a song this often.
+# Grain needs a finite number of repeats; no run sees a song this often.
 NUM_EPOCHS = 1_000_000
 CROP_TRIALS = 20
 
 
 class Songs:
-    """A random-access source whose items are just song numbers: crops are read later."""
+    """A random-access source of song numbers; crops are read later."""
 
     def __init__(self, num_songs: int) -> None:
         self._num_songs = num_songs
@@ -34,10 +34,9 @@ class Songs:
 
 
 class WaveformCrop(grain.transforms.RandomMap):
-    """Song number to `{"audio": [N] float32}`: a crop that is loud enough to learn from.
+    """Maps a song number to a crop `{"audio": [N] float32}` that is not too quiet.
 
-    Attributes of the crop: a random row of the field `audio` (int16), a random start, a
-    random gain of up to 6 dB either way; a share of them in `another_sound`.
+    Row, start and gain (±6 dB) are random; a share of the crops is changed by `another_sound`.
     """
 
     def __init__(
@@ -49,7 +48,7 @@ class WaveformCrop(grain.transforms.RandomMap):
         self._varied_share = varied_share
 
     def random_map(self, song: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """Reads one crop; the last one tried if none is loud enough."""
+        """Reads one crop; the last attempt if none is loud enough."""
         num_rows, length = self._store.num_rows(song, "audio"), self._store.num_frames(song)
         for _ in range(CROP_TRIALS):
             row = int(rng.integers(num_rows))
@@ -65,12 +64,11 @@ class WaveformCrop(grain.transforms.RandomMap):
 
 
 class LatentCrop(grain.transforms.RandomMap):
-    """Song number to crops in which the bass plays, float32.
+    """Maps a song number to float32 crops in which the bass plays.
 
-    `{"bass": [T, C], "mix": [T, C'], "reference": [T, C]}`: a bass and its mix, and the same bass
-    from elsewhere in the song, which has its sound and not its notes. `active` of the store says
-    for each frame whether the bass sounds; crops with less than a quarter of active frames are
-    drawn again.
+    `{"bass": [T, C], "mix": [T, C'], "reference": [T, C]}`: a bass, its mix, and the same bass at
+    another place of the song, which shares its sound but not its notes. Crops with less than
+    `min_active` of their frames active, by the store's field `active`, are drawn again.
     """
 
     def __init__(self, store: Store, num_frames: int, min_active: float = 0.25) -> None:
@@ -79,7 +77,7 @@ class LatentCrop(grain.transforms.RandomMap):
         self._min_active = min_active
 
     def random_map(self, song: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """Reads one crop; the last one tried if the bass rests in all."""
+        """Reads one crop; the last attempt if the bass rests in all of them."""
         active = self._store.read(song, "active")[0]
         num_keys, num_mixes = (self._store.num_rows(song, name) for name in ("bass", "mix"))
         mix = int(rng.integers(num_mixes))
@@ -104,12 +102,12 @@ class LatentCrop(grain.transforms.RandomMap):
 
 
 class ConfusableCrops(grain.transforms.RandomMap):
-    """Song number to `NUM_VIEWS` pairs of one song that only their music tells apart.
+    """Maps a song number to `NUM_VIEWS` pairs of one song that differ only in their music.
 
-    `{"bass": [V, T, C], "mix": [V, T, C']}` float32: a crop; the same moment in another key;
-    the first key up to half a second earlier or later; the first key at a moment that has no
-    frame in common with the first crop. Every bass belongs to one of the mixes, so that nothing
-    in its sound can betray a wrong one.
+    `{"bass": [V, T, C], "mix": [V, T, C']}` float32: a crop; the same moment in another key; the
+    first key up to half a second earlier or later; the first key at a moment that does not overlap
+    the first crop. Every bass belongs to one of the mixes, so that its sound alone cannot reveal a
+    wrong pair.
     """
 
     NUM_VIEWS = 4
@@ -117,10 +115,10 @@ class ConfusableCrops(grain.transforms.RandomMap):
     SHIFT_FRAMES = (2, 13)
 
     def __init__(self, store: Store, num_frames: int, min_active: float = 0.25) -> None:
-        """Takes the store.
+        """Opens the crops.
 
         Raises:
-          InputError: If it has songs in one key only.
+          InputError: If the store has songs in one key only.
         """
         there = [song for song in range(len(store)) if store.num_frames(song)]
         if any(store.num_rows(song, "bass") < 2 for song in there):
@@ -128,7 +126,7 @@ class ConfusableCrops(grain.transforms.RandomMap):
         self._store = store
         self._num_frames = num_frames
         self._min_active = min_active
-        # Wherever the first crop lies, there is room for one elsewhere and one half a beat off.
+        # Room for a second crop elsewhere and one half a beat off, for any first crop.
         self.min_frames = max(3 * num_frames, num_frames + self.SHIFT_FRAMES[1])
 
     def random_map(self, song: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -168,11 +166,11 @@ class ConfusableCrops(grain.transforms.RandomMap):
 def examples(
     store: Store, crop: grain.transforms.RandomMap, crop_frames: int, seed: int
 ) -> grain.MapDataset:
-    """An endless sequence of crops, every song once per epoch in a new order.
+    """An endless dataset of crops, with every song once per epoch in a new order.
 
     Args:
-      store: Where crops are read.
-      crop: What reads them.
+      store: The store.
+      crop: Reads a crop of a song.
       crop_frames: Length of a crop in the store's frames; shorter songs are left out.
       seed: Decides order and crops.
 
@@ -190,9 +188,9 @@ def examples(
 
 
 def mixed(datasets: Sequence[grain.MapDataset], weights: Sequence[float]) -> grain.MapDataset:
-    """One endless sequence of several, interleaved evenly in proportion to their weights.
+    """Interleaves endless datasets evenly, in proportion to their weights.
 
-    Which of them example i comes from depends on i alone, so a mixture is as repeatable, on any
-    number of processes, as its parts; and each of these loses and repeats nothing.
+    The dataset of example i depends on i alone, so a mixture is as reproducible as its parts, on
+    any number of processes. No example is lost or repeated.
     """
     return datasets[0] if len(datasets) == 1 else grain.MapDataset.mix(datasets, weights)

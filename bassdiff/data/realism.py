@@ -1,4 +1,4 @@
-"""What sets recorded songs apart from rendered ones, and which of it a training set is given."""
+"""Augments rendered songs so that they resemble recordings."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from bassdiff.synthesis.stems import UNPITCHED, Source, Stems
 from bassdiff.synthesis.voice import sung
 
 # tuning: the whole song up to half a semitone off 440 Hz.
-# feel: tempo and players drift (songs that are rendered; see `feel`).
-# leads: a stem sings, another is distorted.
-# mastering: of mixes; see `mastering`.
+# feel: tempo and players drift (rendered songs only; see `humanise`).
+# leads: one stem sings, another is distorted.
+# mastering: mixes are mastered; see `mastering`.
 GROUPS = ("tuning", "feel", "leads", "mastering")
-# Tells what is drawn here from what else is drawn for a song of the same seed.
+# Separates these draws from others for the same song and seed.
 DRAW = 4
 TUNED_PROBABILITY = 0.5
 LARGEST_CENTS = 50.0
@@ -32,20 +32,20 @@ DISTORTED_PROBABILITY = 0.3
 
 @dataclasses.dataclass(frozen=True)
 class Realism:
-    """The groups that a training set is given, and where each of them acts.
+    """The groups of augmentation that are applied.
 
     Attributes:
-      groups: some of `GROUPS`, in their order.
+      groups: A subset of `GROUPS`, in their order.
     """
 
     groups: tuple[str, ...]
 
     @classmethod
     def parse(cls, text: str) -> Realism:
-        """Groups of a command line: names joined by commas, "all" or "none".
+        """Parses names joined by commas, "all" or "none".
 
         Raises:
-          InputError: one is none of `GROUPS`.
+          InputError: If a name is not in `GROUPS`.
 
         >>> Realism.parse("leads,tuning").groups
         ('tuning', 'leads')
@@ -56,34 +56,34 @@ class Realism:
         for name in names:
             if name not in GROUPS:
                 raise InputError(
-                    f"{name!r} is no group of realism; choose among {', '.join(GROUPS)}, all or "
+                    f"{name!r} is not a realism group; choose among {', '.join(GROUPS)}, all or "
                     "none."
                 )
         return cls(tuple(group for group in GROUPS if group in names))
 
     @property
     def feel(self) -> bool:
-        """Whether songs are to be rendered with players that drift."""
+        """Whether songs are rendered with drifting players."""
         return "feel" in self.groups
 
     def songs(self, source: Source, seed: int) -> Source:
-        """The songs, out of tune and with voices as far as that is asked for."""
+        """Wraps a source with the groups "tuning" and "leads", if selected."""
         return AsRecorded(source, self.groups, seed)
 
     @property
     def mix_of(self) -> MixOf:
-        """What draws a mix of a song."""
+        """The function that draws a mix of a song."""
         return mastered_mix if "mastering" in self.groups else random_mix
 
 
 class AsRecorded:
-    """A source whose songs are out of tune with 440 Hz and have voices and distortion.
+    """A source whose songs are detuned and have voices and distortion.
 
-    What becomes of a song is drawn from the seed and its name, and is the same in every key.
+    The changes are drawn from the seed and the song's name, and are the same in every key.
     """
 
     def __init__(self, source: Source, groups: Collection[str], seed: int = 0):
-        """Wraps a source; only "tuning" and "leads" matter here."""
+        """Wraps a source; groups other than "tuning" and "leads" are ignored."""
         self._source = source
         self._groups = frozenset(groups)
         self._seed = seed
@@ -113,11 +113,11 @@ class AsRecorded:
 
 
 def with_leads(stems: Stems, rng: np.random.Generator) -> Stems:
-    """Perhaps lets one pitched stem sing, and perhaps distorts another as a guitar amplifier does.
+    """Randomly makes one pitched stem sing, and distorts another like a guitar amplifier.
 
     Args:
-      stems: one song.
-      rng: decides.
+      stems: The song.
+      rng: Source of randomness.
     """
     others = dict(stems.others)
     pitched = [str(name) for name in rng.permutation(sorted(set(others) - UNPITCHED))]
@@ -133,14 +133,14 @@ def with_leads(stems: Stems, rng: np.random.Generator) -> Stems:
 
 
 def detuned(stems: Stems, cents: float) -> Stems:
-    """The song as from a tape at another speed: `cents` higher, and as much faster.
+    """Changes pitch and speed together, like a tape at another speed.
 
     Args:
-      stems: one song of N samples.
-      cents: hundredths of a semitone; below 0, lower and slower.
+      stems: A song of N samples.
+      cents: Change in hundredths of a semitone; negative is lower and slower.
 
     Returns:
-      The song, every stem `[about N / 2^(cents / 1200)]`, times of the annotation moved along.
+      The song: every stem `[about N / 2^(cents / 1200)]`, annotated times scaled accordingly.
     """
     tempo = 2.0 ** (cents / 1200.0)
     length = round(len(stems.bass) / tempo)

@@ -1,4 +1,4 @@
-"""Songs that are rendered from notes: which there are by a specification, and in which split."""
+"""Opens rendered songs by a specification and a split."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def render_settings(
     feel: bool = False,
     drums_alone: bool = False,
 ) -> Settings:
-    """How to render, checked; see `sources.open_source`.
+    """Checks the settings of rendering; see `sources.open_source` for the arguments.
 
     Raises:
-      InputError: A SoundFont is missing, or no renderings are asked for.
+      InputError: If a SoundFont is missing, or `variants` is below 1.
     """
     if variants < 1:
-        raise InputError(f"variants={variants}: there must be one or more renderings of a song.")
+        raise InputError(f"variants={variants}: choose 1 or more renderings of a song.")
     for font in soundfonts:
         if not Path(font).is_file():
             raise InputError(f"{font}: there is no such SoundFont; check the path.")
@@ -54,7 +54,7 @@ def open_rendered(spec: str, split: str, settings: Settings) -> Rendered:
     """The songs of `midi:DIR`, `pop909:DIR` or `composed:N`.
 
     Raises:
-      InputError: There is no such folder, or no song in this split.
+      InputError: If the folder does not exist, or the split has no songs.
     """
     kind, _, where = spec.strip().partition(":")
     scores = RENDERED[kind](where, split)
@@ -64,12 +64,12 @@ def open_rendered(spec: str, split: str, settings: Settings) -> Rendered:
 
 
 def midi_files(folder: Path) -> list[Path]:
-    """The MIDI files of a folder, in the order that decides which are held out."""
+    """The MIDI files of a folder, in the order that decides the splits."""
     return visible_files(folder, MIDI_SUFFIXES)
 
 
 def check_folder(where: str) -> Path:
-    """A folder that is there; InputError if it is not."""
+    """The folder as a path; InputError if it does not exist."""
     folder = Path(where)
     if not folder.is_dir():
         raise InputError(f"{folder}: there is no such folder; check the path.")
@@ -77,7 +77,7 @@ def check_folder(where: str) -> Path:
 
 
 def is_in(split: str, is_validation: bool) -> bool:
-    """Whether a song of the validation split, or another one, is in a split."""
+    """Whether a song belongs to `split`, given whether it is held out for validation."""
     return split == "all" or (split == "validation") == is_validation
 
 
@@ -111,7 +111,7 @@ def _scores(paths: Sequence[Path], read: Callable[[Path, int], Song]) -> list[Sc
 
 
 def _read_midi(path: Path, seed: int) -> Song:
-    """A MIDI file leaves nothing to draw."""
+    """Reads a MIDI file, which needs no seed."""
     return midi.read_midi(path)
 
 

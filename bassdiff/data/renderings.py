@@ -1,4 +1,4 @@
-"""Scores that are rendered when asked for, and kept."""
+"""Renders scores on demand and caches them."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from bassdiff.synthesis.annotation import FILE_NAME
 from bassdiff.synthesis.score import Song
 from bassdiff.synthesis.stems import Stems
 
-# Semitones that keep a bass in its range.
+# Keeps a bass in its range, in semitones.
 LARGEST_TRANSPOSITION = 5
-# Raised whenever songs or their rendering change, so that caches are not mixed up.
+# Increased whenever songs or their rendering change, so that old caches are not used.
 RENDERING_VERSION = 3
 
 
@@ -33,13 +33,13 @@ class Settings:
     """How scores are rendered.
 
     Attributes:
-      soundfonts: one or more .sf2 files; each rendering draws its own.
-      variants: renderings of every score.
-      seed: with a score's name, decides its renderings.
-      cache_dir: where they are kept; nowhere when `None`.
-      max_seconds: the longest rendering; whole songs when `None`.
-      feel: whether players drift.
-      drums_alone: whether only the drums play, with a bass that holds their root.
+      soundfonts: One or more .sf2 files; each rendering draws one.
+      variants: Renderings per score.
+      seed: Decides the renderings together with a score's name.
+      cache_dir: Folder of the cache; None for no cache.
+      max_seconds: Longest rendering; None for whole songs.
+      feel: Whether players drift.
+      drums_alone: Whether only the drums play, with a bass that holds one note.
     """
 
     soundfonts: tuple[Path, ...]
@@ -56,9 +56,9 @@ class Score:
     """A song that can be read or composed.
 
     Attributes:
-      name: unique within its source.
-      song: reads or composes it, given a seed.
-      path: the file or folder that it is read from; `None` for a composed song.
+      name: Unique within its source.
+      song: Reads or composes the song, given a seed.
+      path: File or folder it is read from; None for a composed song.
     """
 
     name: str
@@ -66,7 +66,7 @@ class Score:
     path: Path | None = None
 
     def content(self) -> int:
-        """A checksum of the files it is read from."""
+        """A checksum of the files that the song is read from."""
         if self.path is None:
             return 0
         files = sorted(self.path.iterdir()) if self.path.is_dir() else [self.path]
@@ -74,17 +74,17 @@ class Score:
 
 
 class Rendered:
-    """Scores that are rendered when asked for."""
+    """A source of scores that are rendered on demand."""
 
     def __init__(self, kind: str, scores: Sequence[Score], settings: Settings):
-        """Takes the scores of one kind of source."""
+        """Takes scores of one kind, such as "midi"."""
         self._kind = kind
         self._scores = scores
         self._settings = settings
 
     @property
     def names(self) -> list[str]:
-        """Song names; renderings after the first have "~" and their number appended."""
+        """Song names; variants after the first end in "~" and their number."""
         return [
             _label(score, variant)
             for variant in range(self._settings.variants)
@@ -98,7 +98,7 @@ class Rendered:
         return self.transposed(index, 0)
 
     def transposed(self, index: int, semitones: int) -> Stems:
-        """Rendering `index` with its instruments and sounds, played in another key."""
+        """Rendering `index` in another key, with the same instruments and sounds."""
         score, variant = self._score(index)
         label = _label(score, variant)
         settings = self._settings
@@ -132,11 +132,10 @@ class Rendered:
         return _cached(settings.cache_dir / f"{self._kind}-{label}-{digest}", label, fresh)
 
     def revoiced(self, index: int, other: int) -> np.ndarray:
-        """The bass line of rendering `index` on the instrument and effects of `other`'s bass.
+        """The bass line of rendering `index` in the sound of `other`'s bass.
 
         Returns:
-          `[N]` float32 at 44.1 kHz, until the last note of the line or of the other song's parts,
-          and no longer than `max_seconds`.
+          `[N]` float32 at 44.1 kHz, up to the last note of either song and at most `max_seconds`.
         """
         (score, variant), (lender, lenders_variant) = self._score(index), self._score(other)
         how = self._drawn(lender, lenders_variant)
@@ -144,7 +143,7 @@ class Rendered:
         whose = lender.song(self._settings.seed + lenders_variant)
         line = sorted(note for part in song.stem("bass") for note in part.notes)
         parts, is_first = [], True
-        # All that plays is drawn part by part: every part stays, so that the draws do.
+        # Sounds are drawn part by part, so all parts stay to keep the draws the same.
         for part in whose.parts:
             if part.stem == "bass":
                 notes = tuple(line) if is_first else ()
@@ -185,7 +184,7 @@ def _label(score: Score, variant: int) -> str:
 
 
 def _cached(folder: Path, label: str, fresh: Callable[[], Stems]) -> Stems:
-    """Reads `folder`, or fills it first; a half-written song is never seen under its name."""
+    """Reads `folder`, after filling it if needed; it appears under its name when complete."""
     if not folder.is_dir():
         _store(folder, fresh())
     return dataclasses.replace(stems.read_stems(folder), name=label)

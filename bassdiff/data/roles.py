@@ -1,4 +1,4 @@
-"""What an instrument of a song is, bass, drums or other, by its sound and its name."""
+"""Classifies an instrument as bass, drums or other, by its sound and its name."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from bassdiff.audio.pitch import HOP_SECONDS, track_pitch
 
 _HOP = round(HOP_SECONDS * SAMPLE_RATE_HZ)
 _SILENT_RMS = 1e-4
-# An instrument sounds where it is within 34 dB of its loud moments; its ends go with that, and half
-# a minute of it tells enough.
+# An instrument sounds where it is within 34 dB of its loud moments, extended by a few frames at
+# either end. Half a minute of sound is enough to classify it.
 _QUIETEST = 0.02
 _END_FRAMES = 8
 _ENOUGH_FRAMES = 30 * SAMPLE_RATE_HZ // _HOP
-# MIDI numbers, F and D above the open strings of a bass: what plays most of its notes lower, and
-# hardly any above the second, is one.
+# MIDI pitches. A bass plays most of its notes below the first and hardly any above the second.
 _MIDDLE, _HIGHEST = 43.0, 50.0
 # Kicks ring at one pitch, or fall through several in less than a tenth of a second.
 _LEAST_SPREAD = 1.5
@@ -35,14 +34,14 @@ _CHORD_NAME = re.compile(r"chord|maj|min|string|pad\b", re.IGNORECASE)
 
 @dataclasses.dataclass(frozen=True)
 class Sound:
-    """What an instrument sounds like.
+    """Statistics of an instrument's sound.
 
     Attributes:
-      sounds: share of the song in which it sounds.
-      pitched: share of that in which one pitch is heard.
-      lowest, middle, highest: tenth, fiftieth and ninetieth percentile of its pitch, as MIDI
-        numbers; 0 without a pitch.
-      run_frames: median length of a pitch, in frames of 512 samples.
+      sounds: Share of the song in which it sounds, 0…1.
+      pitched: Share of that with a single pitch, 0…1.
+      lowest, middle, highest: 10th, 50th and 90th percentile of its pitch as MIDI numbers; 0
+        without a pitch.
+      run_frames: Median duration of a pitch, in frames of 512 samples.
     """
 
     sounds: float
@@ -57,7 +56,7 @@ SILENCE = Sound(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 def heard(audio: np.ndarray) -> Sound:
-    """Listens to an instrument that plays alone: `[N]` float mono at 44.1 kHz."""
+    """Analyses an instrument that plays alone, `[N]` float mono at 44.1 kHz."""
     blocks = np.asarray(audio, np.float32)
     blocks = blocks[: len(blocks) // _HOP * _HOP].reshape(-1, _HOP)
     rms = np.sqrt(np.mean(np.square(blocks), axis=1))
@@ -87,7 +86,7 @@ def heard(audio: np.ndarray) -> Sound:
 def is_bass(sound: Sound, name: str) -> bool:
     """Whether an instrument plays low single notes of several pitches.
 
-    A name helps and does not decide: in modules, names carry greetings to the composer's friends.
+    The name is only a hint: in tracker modules it is often a message from the composer.
     """
     called_so = _is_called_bass(name)
     if not called_so and (_DRUM_NAME.search(name) or _CHORD_NAME.search(name)):
@@ -102,7 +101,7 @@ def is_bass(sound: Sound, name: str) -> bool:
 
 
 def is_drum(sound: Sound, name: str) -> bool:
-    """Whether an instrument has no pitch to speak of, or is called what only drums are."""
+    """Whether an instrument has almost no pitch, or the name of a drum."""
     if _is_called_bass(name):
         return False
     rings = sound.highest - sound.lowest < _LEAST_SPREAD and sound.run_frames < 2 * _SHORTEST_FRAMES

@@ -1,4 +1,4 @@
-"""Takes recordings apart into stems, by a network that the user brings."""
+"""Separates recordings into stems with a network that the user provides."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from bassdiff.runtime.errors import InputError
 from bassdiff.runtime.onnx_graph import open_graph
 
 STEMS = ("drums", "bass", "other", "vocals")
-# Of the network's spectrogram: its window and hop, and the frames by which it is longer than what
-# the network hears, on either side.
+# Window, hop and extra frames at either end of the network's spectrogram.
 _WINDOW, _HOP = 4096, 1024
 _EDGE_FRAMES = 2
 _PADDING = _HOP // 2 * 3
-# Of a block, that the next one plays again; both are faded into one another.
+# Share of a block that overlaps the next one; both are crossfaded.
 _OVERLAP = 0.25
 
 
@@ -25,10 +24,9 @@ class Separator:
     """Hybrid Transformer Demucs as an ONNX graph, without the Fourier transforms at its ends.
 
     The graph takes a block of stereo `[1, 2, N]` and its spectrogram `[1, 4, 2048, ceil(N / 1024)]`
-    (real and imaginary parts of the left channel, then of the right), float32, and gives
-    spectrograms `[1, 4, 4, 2048, ...]` and waveforms `[1, 4, 2, N]` of `STEMS`, which are to be
-    added. It is not part of this package; whether its weights may be used for what you train is
-    between you and their owners.
+    (real and imaginary parts of the left channel, then of the right), float32, and returns
+    spectrograms `[1, 4, 4, 2048, ...]` and waveforms `[1, 4, 2, N]` of `STEMS`, to be added. It is
+    not part of this package; its weights have a licence of their own.
 
     Source: Rouard et al., arXiv 2211.08553; the spectrogram's window, hop, padding and scale are
     those of its authors' implementation.
@@ -38,7 +36,7 @@ class Separator:
         """Opens the graph.
 
         Raises:
-          InputError: it cannot be run, or takes something else.
+          InputError: If the graph cannot be run, or has other inputs.
         """
         self._session = open_graph(path, "a separator", "separation")
         shapes = [put_in.shape for put_in in self._session.get_inputs()]
@@ -54,17 +52,17 @@ class Separator:
         self._length = length
 
     def separate(self, stereo: np.ndarray) -> dict[str, np.ndarray]:
-        """Takes a song apart.
+        """Separates a song.
 
         Args:
           stereo: `[2, N]` float at 44.1 kHz.
 
         Returns:
-          `[N]` float32 mono of each of `STEMS`. They add up to the recording but for what the
+          `[N]` float32 mono for each of `STEMS`. They add up to the recording, except for what the
           network misses.
         """
         num_samples = stereo.shape[1]
-        # The network knows songs of the usual loudness.
+        # The network expects normalised input.
         scale = float(stereo.std()) + 1e-8
         stereo = (stereo / scale).astype(np.float32)
         hop = round((1.0 - _OVERLAP) * self._length)
@@ -82,7 +80,7 @@ class Separator:
         return dict(zip(STEMS, total / weights * np.float32(scale), strict=True))
 
     def _block(self, stereo: np.ndarray) -> np.ndarray:
-        """`[2, N]` of the network's own length, taken apart: `[4, 2, N]`."""
+        """Separates one block `[2, N]` of the network's length into `[4, 2, N]`."""
         spectrum = _spectrogram(stereo)
         parts = np.stack([spectrum.real, spectrum.imag], axis=1).astype(np.float32)
         names = [put_in.name for put_in in self._session.get_inputs()]
@@ -106,7 +104,7 @@ def _spectrogram(stereo: np.ndarray) -> np.ndarray:
 
 
 def _waveform(spectrum: np.ndarray, num_samples: int) -> np.ndarray:
-    """Inverts `_spectrogram`, but for the highest frequency."""
+    """Inverts `_spectrogram`, except for the highest frequency."""
     edges = [(0, 0)] * (spectrum.ndim - 2)
     whole = np.pad(spectrum, [*edges, (0, 1), (_EDGE_FRAMES, _EDGE_FRAMES)])
     padded = librosa.istft(

@@ -1,8 +1,7 @@
-"""A shard: the arrays of a few songs in one ArrayRecord file, cut so that a crop is read alone.
+"""Shards: the arrays of a few songs in one ArrayRecord file, from which crops can be read.
 
-A record is a piece of one row of one field, as the array's bytes. ArrayRecord checks each by its
-checksum, so what is read is what was written. Beside the file lies its index, which is written
-last: a shard without one does not count.
+A record is a piece of one row of one field, as the array's bytes, protected by a checksum. The
+index of a shard lies beside the file and is written last: a shard without one is incomplete.
 """
 
 from __future__ import annotations
@@ -23,15 +22,15 @@ from array_record.python.array_record_module import ArrayRecordReader, ArrayReco
 from bassdiff.runtime.atomic import atomic_file
 from bassdiff.runtime.errors import InputError
 
-# A crop of latents lies in one or two pieces, and reading a piece costs little beside copying it.
+# A crop of latents lies in one or two pieces.
 PIECE_BYTES = 2**16
-# What is cut into pieces is read at random, and hardly gets smaller by compression.
+# Pieces are read at random and hardly compress.
 _WRITING = "group_size:1,uncompressed"
 _READING = "readahead_buffer_size:0,max_parallelism:0"
 
 
 class Format(TypedDict):
-    """What the arrays of one field have in common: `[rows, frames, *shape]` of a dtype."""
+    """Format of a field: arrays `[rows, frames, *shape]` of a dtype, in pieces of some frames."""
 
     dtype: str
     shape: list[int]
@@ -39,16 +38,16 @@ class Format(TypedDict):
 
 
 class Index(TypedDict):
-    """What lies where in a shard.
+    """The index of a shard.
 
     Attributes:
-      fields: The format of every field.
-      num_frames: Of every song; 0 for one that was left out.
-      places: For every song, by field its first record and its number of rows, whose pieces
-        follow one another row by row.
-      left_out: Why a song is missing, by its place in the shard.
-      sums: For every field of floating-point numbers, over rows and frames and for each channel:
-        how many values, their sum, and that of their squares.
+      fields: Format of each field.
+      num_frames: Length of each song; 0 for one that was left out.
+      places: For each song and field, the first record and the number of rows, whose pieces follow
+        one another row by row.
+      left_out: Reason why a song is missing, by its position in the shard.
+      sums: For each floating-point field, the number of values, their sum and the sum of their
+        squares per channel, over rows and frames.
     """
 
     fields: dict[str, Format]
@@ -59,7 +58,7 @@ class Index(TypedDict):
 
 
 class ShardWriter:
-    """Writes the songs of a shard in their order."""
+    """Writes the songs of a shard, in order."""
 
     def __init__(self, writer: ArrayRecordWriter) -> None:
         self._writer = writer
@@ -67,7 +66,7 @@ class ShardWriter:
         self.index = Index(fields={}, num_frames=[], places=[], left_out={}, sums={})
 
     def leave_out(self, reason: str) -> None:
-        """Notes that the next song is missing."""
+        """Records that the next song is missing."""
         self.index["left_out"][str(len(self.index["num_frames"]))] = reason
         self.index["num_frames"].append(0)
         self.index["places"].append({})
@@ -76,7 +75,7 @@ class ShardWriter:
         """Writes the next song: arrays `[rows, frames, ...]` of equal `frames` by field.
 
         Raises:
-          ValueError: Fields differ in `frames`, or songs in a field's format.
+          ValueError: If fields differ in `frames`, or songs in the format of a field.
         """
         lengths = {values.shape[1] for values in fields.values()}
         if len(lengths) != 1:
@@ -110,7 +109,7 @@ class ShardWriter:
 
 
 def add_sums(sums: dict[str, list[Any]], name: str, found: Sequence[Any]) -> None:
-    """Adds a field's number of frames, sum and sum of squares to what was counted before."""
+    """Adds a field's number of frames, sum and sum of squares to the totals in `sums`."""
     before = sums.get(name, [0, 0.0, 0.0])
     total = [np.asarray(b) + f for b, f in zip(before, found, strict=True)]
     sums[name] = [value.tolist() for value in total]
@@ -118,12 +117,12 @@ def add_sums(sums: dict[str, list[Any]], name: str, found: Sequence[Any]) -> Non
 
 @contextlib.contextmanager
 def writing_shard(path: Path) -> Iterator[ShardWriter]:
-    """Gives the writer of a shard that appears at `path`, with its index, when the body is done.
+    """Yields the writer of a shard that appears at `path`, with its index, after the block.
 
-    Several processes may write the same shard: the last one's stays, and all are alike.
+    Several processes may write the same shard: all versions are equal, and the last one stays.
 
     Raises:
-      OSError: The disk is full, or the file cannot be written.
+      OSError: If the disk is full, or the file cannot be written.
     """
     aside = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
@@ -136,7 +135,7 @@ def writing_shard(path: Path) -> Iterator[ShardWriter]:
         finally:
             with _disk_faults_named(path):
                 writer.close()
-        # Its index must not outlive it when the power goes.
+        # After a power failure there must be no index without its shard.
         with open(aside, "rb") as file:
             os.fsync(file.fileno())
         os.replace(aside, path)
@@ -148,7 +147,7 @@ def writing_shard(path: Path) -> Iterator[ShardWriter]:
 
 @contextlib.contextmanager
 def _disk_faults_named(path: Path) -> Iterator[None]:
-    """ArrayRecord tells of a disk's faults by RuntimeError, and of nothing else while writing."""
+    """Converts ArrayRecord's RuntimeError, raised for disk faults while writing, to OSError."""
     try:
         yield
     except RuntimeError as error:
@@ -158,20 +157,20 @@ def _disk_faults_named(path: Path) -> Iterator[None]:
 
 
 def index_path(path: Path) -> Path:
-    """Where the index of a shard is."""
+    """The path of a shard's index."""
     return path.with_suffix(".json")
 
 
 def is_whole(path: Path) -> bool:
-    """Whether a shard is there, with its index."""
+    """Whether a shard and its index exist."""
     return path.exists() and index_path(path).exists()
 
 
 def read_index(path: Path) -> Index:
-    """The index of a shard that is whole.
+    """Reads the index of a complete shard.
 
     Raises:
-      InputError: It cannot be read.
+      InputError: If it cannot be read.
     """
     try:
         return json.loads(index_path(path).read_text())
@@ -182,10 +181,7 @@ def read_index(path: Path) -> Index:
 
 
 class ShardReader:
-    """Reads pieces of a shard, in any thread; opens it when something is read.
-
-    Another process opens it anew.
-    """
+    """Reads pieces of a shard from any thread; each process opens the file at its first read."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -201,14 +197,14 @@ class ShardReader:
         """Reads rows of a field, `[len(rows), len(frames), *shape]`.
 
         Args:
-          form: The field's format.
-          place: The song's first record and rows, see `Index`.
-          rows: Which rows.
-          total_frames: Of the song.
-          frames: Which frames, one after the other.
+          form: Format of the field.
+          place: First record and number of rows of the song, see `Index`.
+          rows: Rows to read.
+          total_frames: Length of the song.
+          frames: Frames to read, contiguous.
 
         Raises:
-          InputError: The shard is damaged.
+          InputError: If the shard is damaged.
         """
         step = form["piece_frames"]
         per_row = -(-total_frames // step)
@@ -236,10 +232,10 @@ class ShardReader:
                 return self._reader.read(records)
         except (RuntimeError, ValueError, IndexError) as error:
             reason = str(error).partition(";")[0]
-            # What the system refuses says nothing of what is in the file.
+            # A failed system call does not mean that the content is damaged.
             if "open() failed" in reason or "read() failed" in reason:
                 raise InputError(f"{self._path} cannot be read ({reason}); try again") from error
             raise InputError(
                 f"{self._path} is damaged ({reason}); delete it and run the command that made it "
-                "again: it alone is made anew"
+                "again: only this shard is made again"
             ) from error

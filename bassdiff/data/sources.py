@@ -1,4 +1,4 @@
-"""Opens the songs that a specification names."""
+"""Opens songs by a specification."""
 
 from __future__ import annotations
 
@@ -37,40 +37,39 @@ def open_source(
 ) -> Source:
     """Opens one source or several joined by "+".
 
-    Specifications, and what their validation split is:
+    Specifications and their validation splits:
 
     - `midi:DIR`: MIDI files; every fifth in sorted order, from the first.
     - `pop909:DIR`: lead sheets as in POP909; folders numbered 860 and up.
-    - `composed:N`: N songs made up by `songs.compose`; another N.
-    - `stems:DIR`: recorded stems as in MUSDB18-HQ; a tenth, by a hash of the name, and if that
-      is none, one song.
-    - `mixes:DIR`: finished recordings, for those who need no bass apart (`with_bass=False`);
-      whole sub-folders, as `rules.tracks_by_album` says.
+    - `composed:N`: N songs by `songs.compose`; another N.
+    - `stems:DIR`: recorded stems as in MUSDB18-HQ; a tenth by a hash of the name, at least one.
+    - `mixes:DIR`: finished recordings, only with `with_bass=False`; whole sub-folders, see
+      `rules.tracks_by_album`.
     - `tfds:NAME@DATA_DIR`: a dataset prepared by `bassdiff data prepare`; its validation split.
 
     Args:
-      spec: for instance `"midi:songs+composed:200"`.
+      spec: Specification, such as `"midi:songs+composed:200"`.
       split: "train", "validation" or "all".
-      soundfonts: .sf2 files to draw from; the one inside `pretty_midi` when empty.
-      variants: renderings of every song, each with another SoundFont, transposition and
-        sound; recorded stems have one.
-      seed: with a song's name, decides its renderings.
-      cache_dir: keeps rendered songs there as FLAC stems, 16 bits.
-      max_seconds: songs are rendered, and mixes read, no further; whole when `None`.
-      feel: whether players drift in what is rendered.
-      drums_alone: whether rendered songs come as their drums, with a bass that holds their root;
+      soundfonts: .sf2 files to draw from; the one in `pretty_midi` if empty.
+      variants: Renderings per song, each with another SoundFont, transposition and sound; recorded
+        stems have one.
+      seed: Decides the renderings together with a song's name.
+      cache_dir: Folder that keeps rendered songs as 16-bit FLAC stems.
+      max_seconds: Longest rendering or mix; None for whole songs.
+      feel: Whether players drift in rendered songs.
+      drums_alone: Whether rendered songs are reduced to their drums and a bass that holds one note;
         see `over_drums`.
-      with_bass: whether the songs' basses are wanted.
+      with_bass: Whether the songs' basses are needed.
 
     Returns:
-      The songs; those of the first variant come first.
+      The songs, first variants first.
 
     Raises:
-      InputError: for an unknown specification or split, one without songs, `drums_alone` of
-        recorded songs, or the basses of finished recordings.
+      InputError: If the specification or split is unknown or has no songs, or a recorded song is
+        asked for `drums_alone`, or a finished recording for its bass.
     """
     if split not in SPLITS:
-        raise InputError(f"{split!r} is no split; choose among {', '.join(SPLITS)}.")
+        raise InputError(f"{split!r} is not a split; choose among {', '.join(SPLITS)}.")
     settings = render_settings(
         soundfonts, variants, seed, cache_dir, max_seconds, feel=feel, drums_alone=drums_alone
     )
@@ -88,7 +87,7 @@ def roots(spec: str) -> list[str]:
 
 
 def unplaced(spec: str) -> str:
-    """What songs are called without the folder that they lie in: that is nobody's business.
+    """A specification without the paths of its folders, which are private.
 
     >>> unplaced("midi:/home/me/songs+composed:9+tfds:moisesdb@/home/me/data")
     'midi:songs+composed:9+tfds:moisesdb@data'
@@ -97,7 +96,7 @@ def unplaced(spec: str) -> str:
 
 
 def _parts(spec: str) -> list[tuple[str, str]]:
-    """What is before each folder of a specification, and the folder."""
+    """The prefix and the folder of each part of a specification."""
     found = (re.fullmatch(r"((?:[^:]*:)?(?:[^@/]*@)?)(.*)", one.strip()) for one in spec.split("+"))
     return [(match[1], match[2]) for match in found if match]
 
@@ -114,9 +113,9 @@ def _open_one(spec: str, split: str, settings: Settings, with_bass: bool) -> Sou
             )
         if with_bass and kind == "mixes":
             raise InputError(
-                f"{spec}: finished recordings have no bass apart; name songs with stems, or take "
-                "these apart by `bassdiff data prepare recordings`. Training a codec of mixes, as "
-                "by autoencoder.py:small,mix, needs no bass."
+                f"{spec}: finished recordings have no separate bass; name songs with stems, or "
+                "separate them by `bassdiff data prepare recordings`. Only a codec of mixes, as "
+                "autoencoder.py:small,mix, can be trained without a bass."
             )
         return _RECORDED[kind](spec, where, split, settings)
     mixes = "" if with_bass else "mixes:DIR, "
@@ -144,7 +143,7 @@ def _open_stems(spec: str, where: str, split: str, settings: Settings) -> Source
 
 
 def _open_prepared(spec: str, where: str, split: str, settings: Settings) -> Source:
-    # Others do without the second that importing TFDS takes.
+    # Importing TFDS takes a second, which other sources need not wait.
     from bassdiff.data.datasets.reading import open_prepared
 
     return open_prepared(where, split)

@@ -1,4 +1,4 @@
-"""Which songs are held out, by rules that stay the same as a collection grows."""
+"""Chooses held-out songs by rules that are stable as a collection grows."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 
 def hashed(names: Sequence[str]) -> frozenset[str]:
-    """The names held out by their hash: a tenth of them; of a handful, one; of one, none.
+    """The names that are held out: about a tenth, by their hash.
 
-    Whether a name is held out depends on no other name, unless there are too few.
+    A name's fate does not depend on the other names, except that at least one of several is held
+    out.
 
     >>> sorted(hashed([f"song {i}" for i in range(30)]))
     ['song 23', 'song 4']

@@ -23,11 +23,11 @@ LEAST_SONGS, MOST_SHARDS = 16, 256
 
 
 class Store:
-    """A finished store; may be read by many threads, and pickled for other processes.
+    """A complete store; can be read by many threads and pickled for other processes.
 
     Attributes:
-      manifest: What was written about the store's origin, with `names`, `num_frames`,
-        `left_out` (reasons by name) and `statistics` (`mean` and `std` per channel by field).
+      manifest: The store's origin, with `names`, `num_frames`, `left_out` (reasons by name) and
+        `statistics` (`mean` and `std` per channel by field).
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -94,7 +94,7 @@ class Store:
 
 
 def _allow_many_files() -> None:
-    """Lets this process have as many open files as it may: a mixture has many shards."""
+    """Raises this process's limit of open files: a mixture has many shards."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         with contextlib.suppress(OSError, ValueError):
@@ -102,11 +102,11 @@ def _allow_many_files() -> None:
 
 
 def songs_per_shard(num_songs: int) -> int:
-    """How many songs a shard has, but for the last, in a store of so many."""
+    """Number of songs in each shard, except the last, of a store of `num_songs`."""
     return max(LEAST_SONGS, -(-num_songs // MOST_SHARDS))
 
 
 def shard_paths(folder: Path, num_songs: int) -> list[Path]:
-    """Where the shards of a store are, in the order of their songs."""
+    """Paths of a store's shards, in the order of their songs."""
     count = -(-num_songs // songs_per_shard(num_songs))
     return [folder / f"shard-{n:05}-of-{count:05}.array_record" for n in range(count)]

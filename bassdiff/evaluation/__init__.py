@@ -1,1 +1,1 @@
-"""Measures: does the bass follow the mix, is its pitch kept, does it sound real."""
+"""Evaluation: tasks, baselines, reports, listening tests and inspection of data."""

@@ -1,4 +1,4 @@
-"""Basses of known worth, to stand beside a model's in every table."""
+"""Baseline basses, for comparison in every table."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ LOW_CHROMA_HZ = 400.0
 
 
 def follower(clip: Clip) -> np.ndarray:
-    """A bass by rule: at every onset of the mix, the strongest low pitch class since the last.
+    """A rule-based bass: at each onset of the mix, its strongest low pitch class.
 
-    It listens ahead, to the sound up to the next onset, and knows nothing of style, metre or
-    voice leading. What it scores, a measure cannot tell from understanding.
+    The pitch class is measured up to the next onset. The rule ignores style, metre and voice
+    leading; its scores show what a measure rewards without any musical understanding.
 
     Returns:
-      `[N]` float32 at 44.1 kHz, silent where the mix has no onsets.
+      `[N]` float32 at 44.1 kHz; silence if the mix has no onsets.
     """
     onsets = onset_times(mix_features(clip.mix).onsets)
     chroma = low_chroma(clip.mix)
@@ -52,7 +52,7 @@ def follower(clip: Clip) -> np.ndarray:
 
 
 def low_chroma(mix: np.ndarray) -> np.ndarray:
-    """Energy by pitch class below 400 Hz, `[F, 12]`, on the measures' grid."""
+    """Energy per pitch class below 400 Hz, `[F, 12]`, on the frames of `harmony_rhythm`."""
     rate_hz = SAMPLE_RATE_HZ // 8
     low = librosa.resample(np.asarray(mix, np.float32), orig_sr=SAMPLE_RATE_HZ, target_sr=rate_hz)
     power = np.abs(librosa.stft(low, n_fft=2048, hop_length=64)) ** 2
@@ -62,25 +62,22 @@ def low_chroma(mix: np.ndarray) -> np.ndarray:
 
 
 def other_key(song: int) -> int:
-    """Semitones, 1 to 6 up or down, by which song number `song` is transposed."""
+    """The transposition of song number `song`, 1 to 6 semitones up or down."""
     return OTHER_KEYS[5 * song % len(OTHER_KEYS)]
 
 
 def pitch_shifted(bass: np.ndarray, semitones: int) -> np.ndarray:
-    """A recorded bass in another key, by a phase vocoder."""
+    """Transposes a recorded bass with a phase vocoder."""
     return stretched_and_shifted(bass, SAMPLE_RATE_HZ, semitones=semitones)
 
 
 def half_a_beat_late(bass: np.ndarray, clip: Clip) -> np.ndarray:
-    """A bass moved by half a beat; what leaves at the end comes in at the start.
-
-    By 0.25 s where the annotation knows no beat.
-    """
+    """Delays a bass by half a beat, or by 0.25 s if the beat is unknown; the end wraps around."""
     return np.roll(bass, round(0.5 * (_beat_seconds(clip) or 0.5) * SAMPLE_RATE_HZ))
 
 
 def lateness(clips: Sequence[Clip]) -> str:
-    """By how much `half_a_beat_late` is late, in words."""
+    """The delay of `half_a_beat_late` in words."""
     known = {_beat_seconds(clip) is not None for clip in clips}
     words = {True: "half a beat", False: "0.25 s"}
     return " or ".join(words[is_known] for is_known in sorted(known, reverse=True))
@@ -97,16 +94,16 @@ def nearest(
     num_samples: int,
     hop_samples: int,
 ) -> np.ndarray:
-    """The bass of the bank that the matching model likes best with a mix: no generation at all.
+    """Retrieves the training bass that fits a mix best by the matching model.
 
     Args:
-      mix_vectors: `[windows, E]` of the mix.
-      bank: training basses as `(samples [N], vectors [windows, E])`.
+      mix_vectors: `[windows, E]`, vectors of the mix.
+      bank: Training basses as `(samples [N], vectors [windows, E])`.
       num_samples: Length of the result.
-      hop_samples: From one window to the next.
+      hop_samples: Distance of windows.
 
     Returns:
-      `[num_samples]` float32, from where in the best bass the vectors agree most.
+      `[num_samples]` float32, the excerpt whose vectors agree best.
     """
     best, best_score = np.zeros(num_samples, np.float32), -np.inf
     for samples, vectors in bank:
@@ -121,7 +118,7 @@ def nearest(
 
 
 def level(clip: Clip) -> float:
-    """How loud a bass in this clip should be: as the true one, or a third of the mix."""
+    """RMS level for a bass of this clip: that of the true one, or 0.35 times the mix's."""
     return level_of(clip.bass) if clip.bass is not None else 0.35 * level_of(clip.mix)
 
 

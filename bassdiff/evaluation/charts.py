@@ -18,33 +18,33 @@ _DOTTED = (0, (2, 2))
 _MAX_LABEL = 24
 _DIRECTIONS = {"higher": " ↑", "lower": " ↓", "none": ""}
 _NUM_RANKS = 12
-# Values that span more than this, as numbers of steps do, are drawn by their logarithm.
+# Settings whose values span more than this factor get a logarithmic axis.
 _WIDE = 12
 
 
 def main_columns(table: Table) -> list[Column]:
-    """The columns that say which is better."""
+    """The columns in which higher or lower is better."""
     return [column for column in table.columns if column.better != "none"]
 
 
 def known(row: Row, column: str) -> Score | None:
-    """A row's score if it has one, and its value is known."""
+    """A row's score in a column, or None if it is missing or not finite."""
     score = row.scores.get(column)
     return score if score is not None and math.isfinite(score.value) else None
 
 
 def number(value: float, column: Column) -> str:
-    """A value as a page prints it."""
+    """A value as printed on pages."""
     return f"{value:z.{column.digits}f}".replace("-", "−")
 
 
 def short_number(value: float | str) -> str:
-    """A setting's value without needless zeros."""
+    """A setting's value without trailing zeros."""
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def dots(rows: Sequence[Row], column: Column) -> Markup | None:
-    """A dot for each row's value on its 95 % interval; None if no value is known."""
+    """Plots each row's value with its 95 % interval; None if no value is known."""
     scored = _scored(rows, column)
     if not scored:
         return None
@@ -67,7 +67,7 @@ def dots(rows: Sequence[Row], column: Column) -> Markup | None:
 
 
 def rank_histograms(table: Table, column: str = "harmony_rank") -> list[Markup]:
-    """For each row whose clips' ranks are known, how many clips have each rank, 1 to 12."""
+    """Plots the distribution of ranks 1 to 12 over clips, for each row that has them."""
     shares = []
     for row in table.rows:
         ranks = _per_clip(row, column)
@@ -98,9 +98,9 @@ def frontier(
     up: str = "timbre_retrieval_at_1",
     key: str = "style_strength",
 ) -> Markup | None:
-    """What following the mix costs in likeness to the reference's sound, and the reverse.
+    """Plots the trade-off between following the mix and matching the reference's sound.
 
-    None if the table lacks a column, or fewer than two rows have a known value of both.
+    None if the table lacks a column, or fewer than two rows have both values.
     """
     columns = {column.name: column for column in table.columns}
     pairs = [(row, known(row, across), known(row, up)) for row in table.rows]
@@ -132,7 +132,7 @@ def frontier(
 
 
 def sweeps(table: Table, max_columns: int = 4) -> dict[str, list[Markup]]:
-    """For each setting that rows sweep alone, the main columns over its values."""
+    """Plots the main columns over each setting that is varied alone."""
     lone = [row for row in table.rows if row.setting and len(row.setting) == 1]
     keys = dict.fromkeys(key for row in lone for key in row.setting or ())
     base = next((row for row in table.rows if row.kind == "system"), None)
@@ -145,7 +145,7 @@ def sweeps(table: Table, max_columns: int = 4) -> dict[str, list[Markup]]:
 
 
 def minutes(table: Table) -> list[Markup]:
-    """For each column `*_by_minute`, whose `per_clip` are minutes, how rows change over a song."""
+    """Plots each column `*_by_minute`, whose `per_clip` are minutes, over the minutes of a song."""
     charts = []
     for column in (c for c in table.columns if c.name.endswith("_by_minute")):
         curves = [(row, _per_clip(row, column.name)) for row in table.rows]
@@ -161,7 +161,7 @@ def minutes(table: Table) -> list[Markup]:
             axes.set_xlabel("minute of the song")
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             head(figure, _title(column))
-            # Below, where no curve runs.
+            # Below the axes, clear of the curves.
             figure.legend(loc="outside lower left", handlelength=2.5)
             said = "; ".join(f"{r.label} from {c[0]:.3g} to {c[-1]:.3g}" for r, c in curves)
             charts.append(to_svg(figure, f"{column.label} by minute: {said}."))
@@ -169,12 +169,12 @@ def minutes(table: Table) -> list[Markup]:
 
 
 def training_curve(name: str, steps: np.ndarray, values: np.ndarray) -> Markup:
-    """One scalar of a training run over its steps, both `[n]`."""
+    """Plots one scalar of a training run over its steps, both `[n]`."""
     with chart(190) as (figure, axes):
         axes.plot(steps, values, color=ACCENT, linewidth=1.5, solid_joinstyle="round")
         if len(values) < 2:
             axes.plot(steps, values, "o", color=ACCENT)
-        # The first steps of a run, far above the rest, would flatten all that follows.
+        # The first steps of a run are far above the rest and would flatten the curve.
         low, high = np.percentile(values, [0, 98 if len(values) > 40 else 100])
         pad = 0.06 * max(high - low, 1e-3 * abs(high), 1e-9)
         axes.set_ylim(low - pad, high + pad)
@@ -234,7 +234,7 @@ def _setting(row: Row, key: str) -> float | str | None:
 
 
 def _look(row: Row) -> tuple[str, str]:
-    """Colour and marker: told apart without colours too."""
+    """Colour and marker, distinguishable without colour vision."""
     looks = {"system": (ACCENT, "o"), "anchor": (SECOND, "D"), "setting": (ACCENT, "s")}
     return looks[row.kind]
 

@@ -1,4 +1,4 @@
-"""The clips that systems are judged on: stretches of songs that nobody trained on."""
+"""Chooses the clips of unseen songs on which systems are evaluated."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bassdiff.runtime.errors import InputError, UnusableSong
 from bassdiff.synthesis.annotation import Annotation
 from bassdiff.synthesis.stems import Source, Stems
 
-# What the paper's published examples last.
+# Length of the paper's published examples.
 CLIP_SECONDS = 23.8
 MIN_ACTIVE = 0.5
 MIX, TRUE = "mix", "true"
@@ -23,18 +23,18 @@ MIX, TRUE = "mix", "true"
 
 @dataclass(frozen=True)
 class Clip:
-    """A stretch of one song; signals are `[N]` float32 at 44.1 kHz, at their level in the mix.
+    """An excerpt of a song; signals are `[N]` float32 at 44.1 kHz, at their level in the mix.
 
     Attributes:
-      name: unique, and fit to be a file name.
-      song: the song's name.
-      index: the song's number in its source.
-      start_samples: where in the song it begins.
-      mix: everything but the bass.
-      bass: the true bass; None if only another system's is known.
-      finished: another system's bass to judge; None where this package's is to be played.
-      drums: the drum stem, if there is one.
-      annotation: beats and chords, as far as they are known.
+      name: Unique name, valid as a file name.
+      song: The song's name.
+      index: The song's index in its source.
+      start_samples: Start within the song.
+      mix: Everything but the bass.
+      bass: The true bass; None if unknown.
+      finished: The bass of another system to evaluate; None if a bass is to be generated.
+      drums: The drum stem, if there is one.
+      annotation: Beats and chords, as far as they are known.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Clip:
     annotation: Annotation = field(default_factory=Annotation)
 
     def cut_from(self, song: np.ndarray) -> np.ndarray:
-        """The stretch of this clip from a signal as long as its song."""
+        """Cuts this clip out of a signal of the whole song."""
         return song[self.start_samples : self.start_samples + len(self.mix)]
 
     @property
@@ -56,7 +56,7 @@ class Clip:
         """The true bass.
 
         Raises:
-          InputError: it is not known.
+          InputError: If it is unknown.
         """
         if self.bass is None:
             raise InputError(
@@ -68,12 +68,12 @@ class Clip:
 
 @dataclass(frozen=True)
 class Chosen:
-    """What `choose` found.
+    """The result of `choose`.
 
     Attributes:
-      clips: as many as were asked for.
-      spare: more of them, from other songs as far as possible.
-      num_skipped: songs that were looked at and have no clip: they are too short, or silent.
+      clips: The requested number of clips.
+      spare: Further clips, from other songs as far as possible.
+      num_skipped: Songs without a clip, because they are too short or silent.
     """
 
     clips: list[Clip]
@@ -88,18 +88,17 @@ def choose(
     finished: bool = False,
     num_spare: int = 0,
 ) -> Chosen:
-    """Takes clips from as many songs as there are, then second clips, and so on.
+    """Chooses one clip of every song, then second clips, and so on.
 
-    Clips in which the true bass plays less than half of the time are passed over, whatever the
-    bass that is judged does there: it is not to choose what it is judged on. Where no true
-    bass is known, all clips with a mix will do.
+    Clips in which the true bass plays less than half of the time are skipped, regardless of the
+    bass under evaluation. Without a true bass, all clips with a mix qualify.
 
     Args:
       source: Songs not trained on.
-      num_clips: How many.
+      num_clips: Number of clips.
       clip_seconds: Length of each.
-      finished: The source holds finished pairs, as `evaluation/pairs.py` opens them.
-      num_spare: How many more to take, if there are so many.
+      finished: Whether the source holds finished pairs, as opened by `evaluation/pairs.py`.
+      num_spare: Number of further clips, if available.
 
     Raises:
       InputError: If the songs do not yield that many, or are fewer than two.
@@ -109,7 +108,7 @@ def choose(
     num_skipped = 0
     for index in range(len(source)):
         if len(found) == num_clips + num_spare:
-            # One clip of each song will do.
+            # One clip per song is enough.
             break
         try:
             of_song = _clips_of(source[index], index, length, finished)
@@ -127,13 +126,13 @@ def choose(
             f"{num_clips}; ask for fewer or shorter ones"
         )
     if len({clip.song for clip in dealt[:num_clips]}) < 2:
-        raise InputError("all clips are of one song; ask for more clips or name more songs")
+        raise InputError("all clips come from one song; ask for more clips or name more songs")
     named = [_named(clip, number) for number, clip in enumerate(dealt[: num_clips + num_spare])]
     return Chosen(named[:num_clips], named[num_clips:], num_skipped)
 
 
 def digest(clips: Sequence[Clip]) -> str:
-    """16 hexadecimal digits that tell sets of clips apart by what sounds in them."""
+    """16 hexadecimal digits that identify a set of clips by its audio."""
     hashed = hashlib.sha256()
     for clip in clips:
         for signal in (clip.mix, clip.bass, clip.finished):
@@ -142,7 +141,7 @@ def digest(clips: Sequence[Clip]) -> str:
 
 
 def _clips_of(stems: Stems, index: int, length: int, finished: bool) -> list[Clip]:
-    """All clips of a song, the middle first: intros are the least telling part."""
+    """All clips of a song, the middle first: intros are the least informative part."""
     mix = stems.mix([MIX] if finished else None)
     whole = Clip(
         name="",

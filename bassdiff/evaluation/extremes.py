@@ -1,4 +1,4 @@
-"""Where a system did best and worst, to listen to."""
+"""Selects the clips on which a system did best and worst, with audio for a page."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from bassdiff.evaluation.webpage import matching_gains, mixdown, mp3_uri, pictur
 from bassdiff.metrics.table import Column, Row, Table
 
 _NUM_EXTREMES = 3
-# Six clips with four sounds each then take less than 10 MB.
+# Six clips with four sounds each take less than 10 MB.
 _MAX_SECONDS = 30.0
 
 
 def listen(evaluation: EvaluationFolder) -> dict[str, Any]:
-    """The clips to play on a page: a system's best and worst, or what is known of them.
+    """The best and worst clips of a system, or the first ones if clips have no scores.
 
     Returns:
-      "groups": (title, clips) with sounds and pictures as data URIs; "columns": those that
-      ranked them, none if nothing is known of single clips; "label": the system's.
+      "groups": (title, clips) with sounds and pictures as data URIs; "columns": the columns that
+      ranked them, if any; "label": the system's label.
 
     Raises:
-      InputError: a clip's audio is missing or unreadable.
+      InputError: If a clip's audio is missing or unreadable.
     """
     table = evaluation.tables.get("music")
     systems = [system_of(t) for t in (table, *evaluation.tables.values())]
@@ -59,18 +59,18 @@ def listen(evaluation: EvaluationFolder) -> dict[str, Any]:
 
 
 def ranked_clips(table: Table, row: Row, num_clips: int) -> tuple[np.ndarray, list[Column]]:
-    """Orders clips by how well a system did on them.
+    """Ranks clips by a system's scores.
 
-    In each column that says which is better, clips are ranked from 1, the best, ties sharing
-    their mean rank; what counts is a clip's mean rank over the columns.
+    Each main column ranks the clips from 1, the best, with the mean rank for ties; the result is
+    the mean over columns.
 
     Args:
-      table: usually the "music" results.
-      row: the system's.
-      num_clips: columns with another number of `per_clip` values do not count.
+      table: Usually the "music" results.
+      row: The system's row.
+      num_clips: Columns with another number of `per_clip` values are ignored.
 
     Returns:
-      `[num_clips]` mean ranks, NaN where no column knows the clip, and the columns that counted.
+      `[num_clips]` mean ranks, NaN for a clip without any score, and the columns that counted.
     """
     ranks, counted = [], []
     for column in charts.main_columns(table):
@@ -108,7 +108,7 @@ def _played(
         (label, gain * signal)
         for (label, signal), gain in zip(mixdowns.items(), gains, strict=True)
     ]
-    # Alone, both parts are as loud as they are in the mixdown.
+    # Alone, both parts keep their loudness of the mixdown.
     sounds += [("mix alone", gains[0] * mix), (f"{system.label} alone", gains[0] * bass)]
     scores = [(c, system.scores[c.name].per_clip[index]) for c in columns]
     return {

@@ -1,7 +1,7 @@
-"""A blind listening test in one page that needs no server, and what its results say.
+"""A blind listening test as a single page without a server, and the summary of its results.
 
-The page is blind against accident, not against a determined reader: nothing on it names a
-system, but the key to the names is in its source, since no server keeps it.
+The visible page names no system, but its source contains the key, since there is no server to keep
+it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from bassdiff.evaluation.webpage import matching_gains, mixdown, mp3_uri, write_
 from bassdiff.runtime.atomic import check_folder
 from bassdiff.runtime.errors import InputError
 
-# Longer loops tire the listener, and what a loop began with is forgotten.
+# Listeners tire of longer loops.
 _MAX_SECONDS = 30.0
 _KINDS = ("mushra", "ab")
 _MOST_CLIPS = 8
@@ -40,36 +40,36 @@ def write_listening_page(
 ) -> Path:
     """Writes a page on which a listener rates systems without knowing which is which.
 
-    "mushra" follows ITU-R BS.1534 in its screen, its scale from 0 to 100 and its free switching
-    between looping stimuli; the reference is the mix without a bass, since no bass is the one
-    right answer, and anchors are whichever systems are named. "ab" asks for a preference
-    within each pair of systems. Clips, and systems within each, come in an order of each
-    listener's own. All sounds of a clip are equally loud.
+    "mushra" follows ITU-R BS.1534: its screen, its scale from 0 to 100, and free switching between
+    looping stimuli. The reference is the mix without a bass, because there is no single right
+    bass; anchors are among the named systems. "ab" asks for a preference within each pair of
+    systems. The order of clips and systems is random for each listener. All sounds of a clip are
+    equally loud.
 
     Args:
-      folder: what `bassdiff evaluate --out` wrote.
-      out: the folder to put `index.html` into, made if it is missing.
-      systems: at least two names of basses in `folder`.
-      kind: of test.
-      num_clips: how many of the clips, chosen at random; all, though no more than 8, when None.
-      seed: of that choice.
+      folder: Output of `bassdiff evaluate --out`.
+      out: Folder of `index.html`; created if missing.
+      systems: Names of two or more systems in `folder`.
+      kind: Kind of test.
+      num_clips: Number of clips, chosen at random; None for all, but at most 8.
+      seed: Seed of that choice.
 
     Returns:
       The page's path.
 
     Raises:
-      InputError: a system or enough clips are not in `folder`, fewer than two systems are
-        named, or the page cannot be written.
+      InputError: If `folder` lacks a system or enough clips, fewer than two systems are named, or
+        the page cannot be written.
     """
     if kind not in _KINDS:
-        raise InputError(f"{kind!r} is no kind of listening test; choose {' or '.join(_KINDS)}.")
+        raise InputError(f"{kind!r} is not a kind of listening test; choose {' or '.join(_KINDS)}.")
     clips = _chosen(read_clips(folder), folder, systems, num_clips, seed)
     check_folder(out)
     rng = np.random.default_rng(seed)
     names: dict[str, str] = {}
     trials = []
     for clip in clips:
-        # Keys of each clip's own: what was guessed of one clip says nothing of the next.
+        # New keys for every clip, so that a guess about one clip does not carry over.
         keys = {rng.bytes(4).hex(): system for system in systems}
         names |= keys
         trials.append({"clip": clip.name, **_sounds(clip, keys)})
@@ -80,25 +80,25 @@ def write_listening_page(
 
 
 def summarise(results: Sequence[Path]) -> dict[str, Any]:
-    """Means and 95 % intervals of what listeners downloaded from one page.
+    """Summarises the results of one page: means and 95 % intervals.
 
-    A system's values are its ratings, 0 to 100, or, of a preference test, 1 where it was
-    preferred, 0 where the other was, and 1/2 where neither. A listener's values depend on one
-    another, so the interval is Student's over the listeners' means; of a single listener, over
-    their values, and then it says nothing of other people.
+    The values of a system are its ratings, 0 to 100. In a preference test they are 1 if it was
+    preferred, 0 if the other was, and 1/2 if neither. Values of one listener are not independent,
+    so the interval is Student's over the listeners' means. With a single listener it is over their
+    values and does not generalise to other people.
 
     Args:
-      results: JSON files, one a listener.
+      results: JSON files, one per listener.
 
     Returns:
-      "page", "kind", "listeners", and "systems": by name "mean", "low" and "high" (None if
-      only one value is known), within the scale and to two digits, and "n", the number of
-      values. Of a preference test also
-      "pairs": "systems", "preferred" (shares by name), "no_preference" and "n".
+      "page", "kind", "listeners", and "systems": by name, "mean", "low" and "high" (None with a
+      single value), clipped to the scale and rounded to two digits, and "n", the number of values.
+      A preference test adds "pairs": "systems", "preferred" (shares by name), "no_preference" and
+      "n".
 
     Raises:
-      InputError: a file is unreadable, of another page or kind of test than the first, or the
-        second of one listener; or there are none.
+      InputError: If there are no files, or one is unreadable, belongs to another page or kind of
+        test than the first, or is the second one of a listener.
     """
     if not results:
         raise InputError("no results to summarise; name the JSON files that listeners sent.")
@@ -108,18 +108,18 @@ def summarise(results: Sequence[Path]) -> dict[str, Any]:
     for path, answer in zip(results, answers, strict=True):
         if answer["page"] != first["page"]:
             raise InputError(
-                f"{path}: is of page {answer['page']}, {results[0]} of {first['page']}; "
+                f"{path}: belongs to page {answer['page']}, {results[0]} to {first['page']}; "
                 "summarise one page's results at a time."
             )
         if answer["kind"] != first["kind"]:
             raise InputError(
-                f"{path}: is of a test of kind {answer['kind']}, {results[0]} of {first['kind']}; "
-                "summarise one kind at a time."
+                f"{path}: belongs to a test of kind {answer['kind']}, {results[0]} to "
+                f"{first['kind']}; summarise one kind at a time."
             )
         listener = answer["listener"]
         if listener in heard:
             raise InputError(
-                f"{path}: is of the same listener as {heard[listener]}; name one of them."
+                f"{path}: comes from the same listener as {heard[listener]}; name one of them."
             )
         heard[listener] = path
     values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
@@ -169,7 +169,7 @@ def _chosen(
 
 
 def _sounds(clip: PlayedClip, keys: dict[str, str]) -> dict[str, Any]:
-    """The reference and, by key, the mixdowns, sorted so that their order tells nothing."""
+    """The reference and the mixdowns by key, sorted by key to hide the systems."""
     mix = clip.read(MIX, _MAX_SECONDS)
     order = sorted(keys)
     signals = [mix, *(mixdown(mix, clip.read(keys[key], _MAX_SECONDS)) for key in order)]
@@ -199,7 +199,7 @@ def _read_answers(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: cannot be read ({error.strerror}); name another.") from error
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"{path}: is no result of a listening page; name a JSON file that one downloaded."
+            f"{path}: is not a result of a listening page; name a JSON file that a page saved."
         ) from error
     return answers
 
@@ -216,9 +216,9 @@ def _values(answers: dict[str, Any]) -> Iterable[tuple[str, float]]:
 
 
 def _mean(by_listener: list[list[float]], top: float) -> dict[str, float | int | None]:
-    """Mean and Student's 95 % interval over listeners, or over the only one's values.
+    """Mean and Student's 95 % interval over listeners, or over a single listener's values.
 
-    Values are of a scale from 0 to `top`, and so are the interval's ends.
+    The interval is clipped to the scale, 0 to `top`.
     """
     units = by_listener[0] if len(by_listener) == 1 else [np.mean(of) for of in by_listener]
     mean, num = float(np.mean(units)), len(units)

@@ -1,4 +1,4 @@
-"""Finished pairs of another system: a folder for each song, with its mix and its bass."""
+"""Opens finished pairs of other systems: a folder per song with its mix and bass."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ BASS = "bass"
 
 
 def open_pairs(root: Path) -> StemFolder:
-    """Opens pairs laid out as `SONG/mix.*`, `SONG/bass.*` and, if it is known, `SONG/true.*`.
+    """Opens pairs laid out as `SONG/mix.*`, `SONG/bass.*` and, if known, `SONG/true.*`.
 
-    `bass.*` is the bass to judge, `true.*` the one that people played.
+    `bass.*` is the bass to evaluate, `true.*` the original one.
 
     Raises:
-      InputError: there are none, a song lacks its mix or its bass, or holds other audio, of
-        which nobody can say whether it belongs to the mix.
+      InputError: If there are no pairs, or a song lacks its mix or bass or holds other audio, which
+        might belong to the mix.
     """
     if not root.is_dir():
         raise InputError(f"{root}: there is no such folder of pairs; check the path.")
@@ -34,7 +34,7 @@ def open_pairs(root: Path) -> StemFolder:
             name = path.stem.lower()
             if name not in (MIX, BASS, TRUE) or name in seen:
                 raise InputError(
-                    f"{path}: a pair is one mix.*, one bass.* and perhaps one true.*; move this "
+                    f"{path}: a pair is one mix.*, one bass.* and optionally one true.*; move this "
                     "file elsewhere."
                 )
             seen.add(name)

@@ -1,4 +1,4 @@
-"""One page about one evaluation: tables, charts and clips to listen to, in a single file."""
+"""Writes a page about an evaluation: tables, charts and audio in a single file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bassdiff.metrics.table import Column, Row, Table
 from bassdiff.runtime.atomic import check_folder
 from bassdiff.runtime.errors import InputError
 
-# Columns of music, whose bass, and beside which.
+# Column of music, row, and row to compare with.
 _CARDS = (
     ("harmony_top1", "system", "true"),
     ("rhythm_correlation", "system", "true"),
@@ -31,18 +31,18 @@ _MAX_CURVES, _MAX_POINTS = 12, 400
 
 
 def write_report(folder: Path, out: Path, training_log: Path | None = None) -> Path:
-    """Writes a page that shows an evaluation and loads nothing from anywhere.
+    """Writes a self-contained page about an evaluation.
 
     Args:
-      folder: what `bassdiff evaluate --out` wrote; any subset of the tasks.
-      out: the folder to put `index.html` into, made if it is missing.
-      training_log: the `metrics.jsonl` of the run behind the weights, to plot its curves.
+      folder: Output of `bassdiff evaluate --out` with any of the tasks.
+      out: Folder of `index.html`; created if missing.
+      training_log: The `metrics.jsonl` of the training run, whose curves are plotted.
 
     Returns:
       The page's path.
 
     Raises:
-      InputError: `folder` is no evaluation, a file in it is unreadable, or the page cannot be
+      InputError: If `folder` holds no evaluation, a file in it is unreadable, or the page cannot be
         written.
     """
     evaluation = read_folder(folder)
@@ -62,10 +62,10 @@ def write_report(folder: Path, out: Path, training_log: Path | None = None) -> P
 
 
 def check_report(out: Path, training_log: Path | None = None) -> None:
-    """Checks, before the work, that `write_report` can be expected to write there.
+    """Checks in advance that `write_report` can write and read its files.
 
     Raises:
-      InputError: the folder cannot be made or written, or the log cannot be read.
+      InputError: If the folder cannot be created or written, or the log cannot be read.
     """
     check_folder(out)
     if training_log is not None:
@@ -89,7 +89,7 @@ def _flattened(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[st
 
 
 def _facts(evaluation: EvaluationFolder) -> str:
-    """What was evaluated on, in a line."""
+    """The data of an evaluation, in one line."""
     about, facts = evaluation.about, []
     if evaluation.clips and set(evaluation.tables) != {"longform"}:
         songs = len({clip.song for clip in evaluation.clips})
@@ -102,7 +102,7 @@ def _facts(evaluation: EvaluationFolder) -> str:
 
 
 def _cards(music: Table | None) -> list[dict[str, Any]]:
-    """The few numbers that matter: the system beside the true bass, and what the codec keeps."""
+    """The most important numbers: the system, the true bass, and the codec."""
     cards: list[dict[str, Any]] = []
     if music is None:
         return cards
@@ -143,7 +143,7 @@ def _section(table: Table) -> dict[str, Any]:
 
 
 def _played(about: Mapping[str, Any]) -> str:
-    """What a table's systems played to, in a line; nothing where that is not known."""
+    """The clips of a table, in one line; empty if unknown."""
     try:
         clips, songs = int(about["num_clips"]), int(about["num_songs"])
         if "segment_seconds" not in about:
@@ -155,7 +155,7 @@ def _played(about: Mapping[str, Any]) -> str:
 
 
 def _detail(row: Row) -> str:
-    """The row's setting in words, unless its label says it."""
+    """The row's setting in words, unless it is in its label."""
     words = {key: charts.short_number(value) for key, value in (row.setting or {}).items()}
     if all(value in row.label for value in words.values()):
         return ""
@@ -172,7 +172,7 @@ def _chart_groups(table: Table) -> list[dict[str, Any]]:
             groups.append({"title": title, "note": note, "charts": found, "narrow": narrow})
 
     histograms = charts.rank_histograms(table) if table.task == "music" else []
-    # Where settings are many, they have their own charts.
+    # Sweeps have charts of their own.
     is_swept = table.task in ("ablation", "sweep")
     rows = [row for row in table.rows if not (is_swept and row.kind == "setting")]
     add(
@@ -213,7 +213,7 @@ def _training_curves(log: Path) -> list[Markup]:
         for name, value in record.items():
             if name != "step" and isinstance(value, int | float) and math.isfinite(value):
                 curves.setdefault(name, []).append((float(record["step"]), float(value)))
-    # What the run minimises first, then what it was judged by.
+    # The loss first, then validation scores.
     order = sorted(curves, key=lambda name: (name != "loss", not name.startswith("validation/")))
     return [
         charts.training_curve(name, *_thinned(np.array(curves[name])))
@@ -233,17 +233,17 @@ def _records(log: Path) -> Iterator[dict[str, Any]]:
             record = json.loads(line)
             float(record["step"])
         except (ValueError, KeyError, TypeError) as error:
-            # A run that was stopped, or still runs, may have left half a line.
+            # A stopped or running process may have written half a line.
             if number == len(lines):
                 return
             raise InputError(
-                f"{log}: line {number} is no record of a run; name a run's logs/metrics.jsonl."
+                f"{log}: line {number} is not a record of a run; name a run's logs/metrics.jsonl."
             ) from error
         yield record
 
 
 def _thinned(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Means of neighbours, so that no curve has more points than its chart has pixels."""
+    """Averages neighbouring points, since charts have few pixels."""
     parts = np.array_split(points, min(len(points), _MAX_POINTS))
     steps, values = np.array([part.mean(axis=0) for part in parts]).T
     return steps, values

@@ -1,4 +1,4 @@
-"""The writing side of an evaluation folder: every bass that was played, and the tables."""
+"""Writes an evaluation folder: generated basses, which are reused, and tables."""
 
 from __future__ import annotations
 
@@ -20,30 +20,28 @@ ABOUT, CLIPS = "about.json", "clips.json"
 
 
 class Takes:
-    """A folder that remembers what was asked, and keeps every bass that was played.
+    """A cache of the basses of an evaluation, bound to the request that made them.
 
-    What is there is not played again, so an evaluation that was interrupted goes on, and every
-    task finds the basses of the others.
+    Existing basses are reused, so interrupted evaluations resume and tasks share their basses.
     """
 
     def __init__(
         self, path: str | Path, about: Mapping[str, Any], clips: Sequence[Clip] = ()
     ) -> None:
-        """Checks that the folder can be made, or gone on with; writes nothing yet.
+        """Checks that the folder can be created or resumed, without writing.
 
-        The first bass that is kept makes it, so that a question that cannot be asked leaves
-        nothing behind.
+        The folder is created with its first bass, so that failing requests leave nothing behind.
 
         Args:
-          path: the folder.
-          about: everything that decides what is played: data, clips, seed, weights, settings.
-          clips: what is played to; their mixes and true basses are kept too.
+          path: The folder.
+          about: Everything that decides the basses: data, clips, seed, weights, settings.
+          clips: The clips, whose mixes and true basses are stored too.
 
         Raises:
-          InputError: it was made with something else, or cannot be written.
+          InputError: If the folder was made for another request, or cannot be written.
         """
         self.path = Path(path)
-        # As JSON gives it back, so that it compares equal to what is on disk.
+        # Through JSON, so that it compares equal to the file on disk.
         self.about: dict[str, Any] = json.loads(json.dumps(dict(about)))
         self._clips: Sequence[Clip] | None = clips
         check_folder(self.path)
@@ -51,18 +49,18 @@ class Takes:
             self._check(self.path / ABOUT)
 
     def take(self, clip: Clip, system: str, play: Callable[[], np.ndarray]) -> np.ndarray:
-        """What a system plays to a clip: read if it is there, else played and kept.
+        """The bass of a system for a clip, read from the cache or made and stored.
 
         Args:
-          clip: the clip.
-          system: the system's name, which becomes the file's.
-          play: makes the bass `[N]` at 44.1 kHz.
+          clip: The clip.
+          system: The system's name, which is also the file's.
+          play: Makes the bass `[N]` at 44.1 kHz.
 
         Returns:
-          `[N]` float32, as it is on disk: a first run and a resumed one score the same samples.
+          `[N]` float32 as read from disk, so that first and resumed runs score the same samples.
 
         Raises:
-          InputError: the file that is there is spoilt, or none can be written.
+          InputError: If the stored file is damaged, or none can be written.
         """
         self._make()
         path = self._file(clip, system)
@@ -72,7 +70,7 @@ class Takes:
             return read_mono(path)
         except InputError as error:
             raise InputError(
-                f"{path}: is truncated or damaged; delete it, and it is played again."
+                f"{path}: is truncated or damaged; delete it and run the evaluation again."
             ) from error
 
     def has(self, clip: Clip, system: str) -> bool:
@@ -80,7 +78,7 @@ class Takes:
         return self._file(clip, system).is_file()
 
     def keep(self, clip: Clip, system: str, samples: np.ndarray) -> None:
-        """Stores samples `[N]` at 44.1 kHz, 24 bits, softer where they would clip."""
+        """Stores samples `[N]` at 44.1 kHz with 24 bits, attenuated if they would clip."""
         self._make()
         path = self._file(clip, system)
         if path.is_file():
@@ -128,7 +126,7 @@ class Takes:
         except (OSError, ValueError) as error:
             raise InputError(f"{file}: cannot be read ({error}); choose another --out.") from error
         if not isinstance(found, dict):
-            raise InputError(f"{file}: is no record of an evaluation; choose another --out.")
+            raise InputError(f"{file}: is not a record of an evaluation; choose another --out.")
         for key in {**found, **self.about}:
             if found.get(key) != self.about.get(key):
                 raise InputError(

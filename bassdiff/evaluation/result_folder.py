@@ -1,4 +1,4 @@
-"""Reads what `bassdiff evaluate --out DIR` left: tables of results, and the clips played."""
+"""Reads an evaluation folder: tables of results, and clips with their basses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bassdiff.evaluation.clips import MIX
 from bassdiff.metrics.table import Table, parse_table
 from bassdiff.runtime.errors import InputError
 
-# In the order in which a reader asks.
+# In the order of a report.
 TASKS = (
     *("music", "matching", "distances", "memorisation", "style", "longform", "codec"),
     *("ablation", "sweep"),
@@ -24,14 +24,14 @@ _REMEDY = "make it with `bassdiff evaluate music --out DIR`"
 
 @dataclass(frozen=True)
 class PlayedClip:
-    """A clip of an evaluation folder: a mix, and the bass of each system that played to it.
+    """A clip of an evaluation folder: a mix, and the bass of each system.
 
     Attributes:
-      name: unique; the name of its folder.
-      song: the song's name.
-      start_seconds: where in the song it begins.
-      seconds: how long it is.
-      folder: where its audio files are.
+      name: Unique name, also of its folder.
+      song: The song's name.
+      start_seconds: Start within the song.
+      seconds: Length.
+      folder: Folder of its audio files.
     """
 
     name: str
@@ -41,34 +41,34 @@ class PlayedClip:
     folder: Path
 
     def systems(self) -> list[str]:
-        """Names of all that played a bass to this clip, sorted."""
+        """Names of the systems with a bass for this clip, sorted."""
         return sorted(path.stem for path in self.folder.glob("*.flac") if path.stem != MIX)
 
     def read(self, name: str, max_seconds: float) -> np.ndarray:
-        """The beginning of the mix, or of a system's bass.
+        """Reads the beginning of the mix, or of a system's bass.
 
         Args:
-          name: a system, or `MIX`.
-          max_seconds: no more than this much.
+          name: A system, or `MIX`.
+          max_seconds: Longest result.
 
         Returns:
           `[N]` float32 at 44.1 kHz, at the level at which basses are added to mixes.
 
         Raises:
-          InputError: the file is missing or no audio.
+          InputError: If the file is missing or is not audio.
         """
         return read_mono(self.folder / f"{name}.flac")[: round(max_seconds * SAMPLE_RATE_HZ)]
 
 
 @dataclass(frozen=True)
 class EvaluationFolder:
-    """All of a folder but its audio.
+    """The content of an evaluation folder, except audio.
 
     Attributes:
-      about: the weights, data, settings and version behind the results.
-      tables: by file name without its suffix, in the order of `TASKS`; at least one. A task
-        done in several ways has several, as `distances` by another embedder.
-      clips: in order; empty if none were kept.
+      about: Weights, data, settings and version behind the results.
+      tables: One or more tables by file stem, in the order of `TASKS`. A task can have several,
+        such as `distances` with different embedders.
+      clips: The clips, in order; may be empty.
     """
 
     about: dict[str, Any]
@@ -80,13 +80,13 @@ def read_folder(folder: Path) -> EvaluationFolder:
     """Reads an evaluation folder.
 
     Raises:
-      InputError: it has no `about.json` or no results, or a file in it is unreadable.
+      InputError: If it has no `about.json` or no results, or a file in it is unreadable.
     """
     if not (folder / "about.json").is_file():
-        raise InputError(f"{folder}: holds no about.json, so it is no evaluation; {_REMEDY}.")
+        raise InputError(f"{folder}: holds no about.json, so it is not an evaluation; {_REMEDY}.")
     about = _read_json(folder / "about.json")
     if not isinstance(about, dict):
-        raise InputError(f"{folder / 'about.json'}: is no JSON object; {_REMEDY}.")
+        raise InputError(f"{folder / 'about.json'}: is not a JSON object; {_REMEDY}.")
     paths = [
         path
         for task in TASKS
@@ -105,11 +105,11 @@ def read_clips(folder: Path) -> list[PlayedClip]:
     """Reads the list of an evaluation folder's clips.
 
     Raises:
-      InputError: there is none, or it is unreadable.
+      InputError: If the list is missing or unreadable.
     """
     path = folder / "clips.json"
     if not path.is_file():
-        raise InputError(f"{folder}: holds no clips.json, so no clips to play; {_REMEDY}.")
+        raise InputError(f"{folder}: holds no clips.json and so no clips; {_REMEDY}.")
     try:
         return [
             PlayedClip(
@@ -124,7 +124,7 @@ def read_clips(folder: Path) -> list[PlayedClip]:
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{path}: is no list of clips; {_REMEDY}.") from error
+        raise InputError(f"{path}: is not a list of clips; {_REMEDY}.") from error
 
 
 def _read_text(path: Path) -> str:

@@ -1,6 +1,6 @@
-"""Charts as SVG to put into a page, in the page's own typeface and colours.
+"""Matplotlib charts as inline SVG, in the typeface and colours of the page.
 
-Each is drawn at the size of a phone's screen, so that its text is never scaled down.
+Charts have the width of a phone's screen, so that their text is never scaled down.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-# Colours that stand for the page's custom properties, which differ between light and dark.
+# Placeholders for the page's custom properties, which differ between light and dark.
 INK, MUTED, GRID = "#010101", "#020202", "#030303"
 ACCENT, SECOND = "#040404", "#050505"
 _PROPERTIES = {
@@ -29,7 +29,7 @@ _PROPERTIES = {
     SECOND: "var(--second)",
 }
 _STYLE: dict[Any, Any] = {
-    # Text stays text: it can be selected, searched and set in the page's typeface.
+    # Keeps text as text, which can be selected, searched and set in the page's typeface.
     "svg.fonttype": "none",
     "font.family": "DejaVu Sans",
     "text.parse_math": False,
@@ -60,14 +60,14 @@ _STYLE: dict[Any, Any] = {
 
 @contextmanager
 def chart(height: int, width: int = 360, polar: bool = False) -> Iterator[tuple[Figure, Axes]]:
-    """A figure and its axes, in the style of the page while the body runs.
+    """A figure and its axes, in the style of the page during the block.
 
     Args:
-      height: in the page's pixels.
-      width: likewise; by default a phone's.
-      polar: the axes are an angle and a radius.
+      height: Height in pixels of the page.
+      width: Width in pixels; by default that of a phone.
+      polar: Whether the axes are polar.
     """
-    # 72 to the inch: a unit of the drawing is a pixel of the page.
+    # At 72 dpi a unit of the drawing is a pixel of the page.
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(width / 72, height / 72), dpi=72, layout="constrained")
         FigureCanvasSVG(figure)
@@ -75,19 +75,19 @@ def chart(height: int, width: int = 360, polar: bool = False) -> Iterator[tuple[
 
 
 def head(figure: Figure, text: str) -> None:
-    """Puts a title above all, from the left edge."""
+    """Adds a left-aligned title."""
     figure.suptitle(text, x=0.0, horizontalalignment="left")
 
 
 def to_svg(figure: Figure, alt: str) -> Markup:
-    """The figure as an `svg` element, to be called inside `chart`.
+    """The figure as an `svg` element; call it inside `chart`.
 
     Args:
-      figure: from `chart`.
-      alt: what it shows, for those who do not see it.
+      figure: The figure from `chart`.
+      alt: Alternative text.
     """
     buffer = BytesIO()
-    # Charts of one page must not call their parts alike.
+    # Element ids must be unique within a page.
     with mpl.rc_context({"svg.hashsalt": alt}):
         nothing: dict[str, Any] = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         figure.savefig(buffer, format="svg", metadata=nothing)

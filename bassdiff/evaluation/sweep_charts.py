@@ -1,4 +1,4 @@
-"""Charts of a sweep: quality over steps or guidance, a line for each of the other settings."""
+"""Charts of a sweep: scores over one setting, with a line per combination of the others."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _NUM_COLUMNS = 4
 
 
 def lines(table: Table) -> dict[str, list[Markup]]:
-    """For each numeric setting of the grid, the main columns over its values.
+    """Plots the main columns over each numeric setting of the grid.
 
-    The other settings make the lines: those with the best mean, if there are many.
+    Lines are combinations of the other settings, the best ones by their mean if there are many.
     """
     swept = [row for row in table.rows if row.kind == "setting" and row.setting]
     charts = {}

@@ -1,4 +1,4 @@
-"""Pages that need nothing but themselves: sounds and pictures as data URIs, written whole."""
+"""Writes self-contained pages, with sounds and pictures as data URIs."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 
 def write_page(out: Path, template: str, open_file: OpenFile = atomic_file, **values: Any) -> Path:
-    """Fills a template, in which all text is escaped, and writes the page whole or not at all.
+    """Fills a template, escaping all text, and writes the page whole or not at all.
 
     Args:
-      out: the folder of the page, made if it is missing.
-      template: by its file name.
-      open_file: opens the file; from `atomic_files`, for several that belong together.
-      **values: what it names.
+      out: Folder of the page; created if missing.
+      template: File name of the template.
+      open_file: Opens the file; from `atomic_files` for several that belong together.
+      **values: Values for the template.
 
     Returns:
       The page's path, `out/index.html`.
 
     Raises:
-      InputError: the file cannot be written.
+      InputError: If the file cannot be written.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
@@ -54,13 +54,13 @@ def write_page(out: Path, template: str, open_file: OpenFile = atomic_file, **va
     make_folder(out)
     path = out / "index.html"
     with open_file(path) as file:
-        # A lone surrogate, which a file's name may hold, has no bytes.
+        # File names may hold lone surrogates, which have no encoding.
         file.write(page.encode("utf-8", "replace"))
     return path
 
 
 def mixdown(mix: np.ndarray, bass: np.ndarray) -> np.ndarray:
-    """Adds a bass to its mix; what is missing at its end is silence. `[N]` as the mix."""
+    """Adds a bass to its mix `[N]`; a shorter bass is padded with silence."""
     bass = bass[: len(mix)]
     return mix + np.pad(bass, (0, len(mix) - len(bass)))
 
@@ -69,11 +69,10 @@ def matching_gains(signals: Sequence[np.ndarray]) -> list[float]:
     """Gains after which all signals are equally loud and none clips.
 
     Args:
-      signals: each `[N]` float at 44.1 kHz.
+      signals: Each `[N]` float at 44.1 kHz.
 
     Returns:
-      Factors that bring every signal to -20 LUFS, or all to less if one would clip there; 1
-      for silence.
+      Factors that bring every signal to -20 LUFS, or all to less if one would clip; 1 for silence.
     """
     gains = []
     for signal in signals:
@@ -89,7 +88,7 @@ def matching_gains(signals: Sequence[np.ndarray]) -> list[float]:
 def mp3_uri(samples: np.ndarray) -> str:
     """A data URI of an MP3 of `[N]` float samples at 44.1 kHz."""
     buffer = io.BytesIO()
-    # Not at a constant rate, for which LAME makes everything 0.4 dB softer.
+    # At constant bit rates LAME attenuates by 0.4 dB.
     with soundfile.SoundFile(
         buffer,
         "w",

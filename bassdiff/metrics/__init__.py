@@ -1,1 +1,1 @@
-"""Pure measures: what a bass and its mix have in common, and how a bass sounds."""
+"""Pure measures of basses: harmony, rhythm, sound, timbre, distances, memorisation."""

@@ -1,4 +1,4 @@
-"""Other ways to make a bass small, beside which a codec stands: Opus, and mel spectra."""
+"""Round trips through Opus and mel spectra, for comparison with the codecs."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from bassdiff.audio.compiled_librosa import librosa
 from bassdiff.audio.io import SAMPLE_RATE_HZ
 
 _OPUS_RATE_HZ = 48000
-# Opus works at no less.
+# The lowest bit rate of Opus.
 LEAST_BITS_PER_SECOND = 6000
 _MEL_HOP, _MEL_WINDOW = 1024, 4096
 _ITERATIONS = 32
 
 
 def through_opus(samples: np.ndarray, bits_per_second: float) -> np.ndarray:
-    """Through libopus and back, in place.
+    """Encodes with libopus and decodes again, without delay.
 
     Args:
       samples: `[N]` float32 at 44.1 kHz.
-      bits_per_second: at least 6000.
+      bits_per_second: Bit rate, 6000 or more.
 
     Returns:
       `[N]` float32.
@@ -45,11 +45,11 @@ def through_opus(samples: np.ndarray, bits_per_second: float) -> np.ndarray:
 
 
 def through_mel(samples: np.ndarray, values_per_second: float) -> np.ndarray:
-    """Through a mel spectrum and Griffin-Lim (IEEE Trans. ASSP 32(2), 1984).
+    """Reduces to a mel spectrum and reconstructs by Griffin-Lim (IEEE Trans. ASSP 32(2), 1984).
 
     Args:
       samples: `[N]` float32 at 44.1 kHz.
-      values_per_second: frames of 1024 samples have as many bands as that gives.
+      values_per_second: Decides the number of bands, with frames of 1024 samples.
 
     Returns:
       `[N]` float32.
@@ -60,7 +60,7 @@ def through_mel(samples: np.ndarray, values_per_second: float) -> np.ndarray:
     )
     spectrum = librosa.stft(samples, n_fft=_MEL_WINDOW, hop_length=_MEL_HOP)
     mel = bands @ np.abs(spectrum) ** 2
-    # Least squares with what is below zero cut off; exact non-negative ones take minutes.
+    # Least squares clipped at zero; non-negative least squares takes minutes.
     power = np.maximum(np.linalg.pinv(bands) @ mel, 0.0)
     back = librosa.griffinlim(
         np.sqrt(power),

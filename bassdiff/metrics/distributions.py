@@ -1,7 +1,7 @@
-"""How far one set of embeddings is from another: sound and fit without a matching pair.
+"""Distances between sets of embeddings.
 
-A set is `[n, D]` float, one row for each window of audio; `embedders` makes them. Distances of
-different embedders cannot be compared, nor Fréchet distances of sets of different sizes.
+A set is `[n, D]` float, one row per window of audio, made by `embedders`. Distances with different
+embedders are not comparable, and neither are Fréchet distances of sets of different sizes.
 """
 
 from __future__ import annotations
@@ -10,52 +10,52 @@ from collections.abc import Callable
 
 import numpy as np
 
-# The excess bends away from a line in 1 / N towards small N: sizes from half of the candidates up.
+# The bias is linear in 1 / N only for large N, so subsets have half of the candidates or more.
 _SMALLEST_SHARE, _NUM_SIZES, _NUM_DRAWS = 0.5, 15, 4
 _MIN_ROWS_PER_DIMENSION = 3
 
 
 def frechet_distance(reference: np.ndarray, candidate: np.ndarray) -> float:
-    """Distance of two Gaussians with the sets' means and covariances (FAD, of audio).
+    """Fréchet distance of Gaussians with the sets' means and covariances (FAD for audio).
 
-    ||m1 - m2||² + tr(S1 + S2 - 2 (S1 S2)^½), S unbiased (divided by n - 1). Finite sets are
-    farther apart than what they are drawn from, the more so the fewer rows they have.
+    ||m1 - m2||² + tr(S1 + S2 - 2 (S1 S2)^½), S unbiased (divided by n - 1). Finite sets are biased
+    upwards, more so with fewer rows.
 
     Args:
-      reference: `[n, D]` float, n at least 2; fewer rows than D are no hindrance.
+      reference: `[n, D]` float, n at least 2; may have fewer rows than D.
       candidate: `[m, D]` float, m at least 2.
 
     Returns:
       0 or more, in squared units of the embeddings; symmetric.
 
     Raises:
-      ValueError: too few rows, another D, or values that are not finite.
+      ValueError: If there are too few rows, different D, or values that are not finite.
 
-    Source: https://arxiv.org/abs/1706.08500, of audio https://arxiv.org/abs/1812.08466.
+    Source: https://arxiv.org/abs/1706.08500, for audio https://arxiv.org/abs/1812.08466.
     """
     reference, candidate = checked(reference, candidate)
     return _frechet(*_moments(reference), *_moments(candidate))
 
 
 def frechet_distance_infinity(reference: np.ndarray, candidate: np.ndarray, seed: int = 0) -> float:
-    """The Fréchet distance that infinitely many candidates would have.
+    """The Fréchet distance extrapolated to infinitely many candidates.
 
-    Fits `FD(N) = value + slope / N` to random subsets of N candidates, from half of them to
-    all. What the reference's own size adds remains, so give it many rows.
+    Fits `FD(N) = value + slope / N` to random subsets of N candidates, from half of them to all.
+    The bias from the reference's size remains, so give it many rows.
 
     Args:
       reference: `[n, D]` float, n at least 2.
       candidate: `[m, D]` float, m at least 2.
-      seed: of the subsets.
+      seed: Seed of the subsets.
 
     Returns:
-      The intercept; unlike the distance itself it may be negative. NaN where m is below 3 D:
-      with so few rows the excess is not linear in 1 / N, and it would come out too low.
+      The intercept, which may be negative. NaN if m is below 3 D: with so few rows the bias is not
+      linear in 1 / N, and the result would be too low.
 
     Raises:
-      ValueError: as `frechet_distance`.
+      ValueError: See `frechet_distance`.
 
-    Source: https://arxiv.org/abs/1911.07023, of audio https://arxiv.org/abs/2311.01616.
+    Source: https://arxiv.org/abs/1911.07023, for audio https://arxiv.org/abs/2311.01616.
     """
     reference, candidate = checked(reference, candidate)
     num_rows, width = candidate.shape
@@ -70,25 +70,25 @@ def frechet_distance_infinity(reference: np.ndarray, candidate: np.ndarray, seed
 
 
 def kernel_distance(reference: np.ndarray, candidate: np.ndarray) -> float:
-    """Squared maximum mean discrepancy with a cubic kernel, free of bias (KID, of images).
+    """Unbiased squared maximum mean discrepancy with a cubic kernel (KID for images).
 
-    mean of k(x, x') + mean of k(y, y') - 2 mean of k(x, y), k(x, y) = (x·y / D + 1)³, where x
-    and x', y and y' are different rows. KID averages it over random subsets to save time; whole
-    sets have the same expectation and less variance. KAD is the same estimator with a Gaussian
-    kernel, as wide as the median distance within the reference, times a constant.
+    mean of k(x, x') + mean of k(y, y') - 2 mean of k(x, y), k(x, y) = (x·y / D + 1)³, where x and
+    x', y and y' are different rows. KID averages this over random subsets to save time; whole sets
+    have the same expectation and less variance. KAD is the same estimator with a Gaussian kernel
+    whose width is the median distance within the reference, times a constant.
 
     Args:
       reference: `[n, D]` float, n at least 2.
       candidate: `[m, D]` float, m at least 2.
 
     Returns:
-      0 in expectation for sets of one distribution, hence sometimes negative; symmetric; grows
-      with the embeddings' scale.
+      0 in expectation for equal distributions, so it can be negative; symmetric; grows with the
+      embeddings' scale.
 
     Raises:
-      ValueError: too few rows, another D, or values that are not finite.
+      ValueError: If there are too few rows, different D, or values that are not finite.
 
-    Source: https://arxiv.org/abs/1801.01401, of audio https://arxiv.org/abs/2502.15602.
+    Source: https://arxiv.org/abs/1801.01401, for audio https://arxiv.org/abs/2502.15602.
     """
     reference, candidate = checked(reference, candidate)
     between = _cubic_kernel(reference, candidate).mean()
@@ -101,27 +101,27 @@ def accompaniment_prompt_adherence(
     mispaired: np.ndarray,
     distance: Callable[[np.ndarray, np.ndarray], float] = frechet_distance,
 ) -> float:
-    """How well basses go with their mixes, from embeddings of both together (APA).
+    """Accompaniment prompt adherence (APA): how well basses fit their mixes.
 
-    ½ + (d(y, x') - d(y, x)) / (2 max(d(x, x'), |d(y, x') - d(y, x)|)), of candidate pairs y, true
-    pairs x and mispaired ones x', each d raised to 0 where it is below.
+    ½ + (d(y, x') - d(y, x)) / (2 max(d(x, x'), |d(y, x') - d(y, x)|)) with candidate pairs y, true
+    pairs x and mispaired ones x', and d clipped at 0.
 
     Args:
       candidate: y, `[n, D]` float: mixes with the basses generated for them.
       true_pairs: x, `[m, D]` float: mixes with their own basses.
       mispaired: x', `[l, D]` float: mixes with the true basses of other songs.
-      distance: of two sets; the paper's is the Fréchet distance. `kernel_distance` suits few
-        windows better, for it has no bias.
+      distance: Distance of two sets, in the paper the Fréchet distance. The unbiased
+        `kernel_distance` suits few windows better.
 
     Returns:
-      0…1: 1 for the true pairs, 0 for the mispaired ones, ½ as far from either; 0 if all three
-      are alike, of which nothing can be said.
+      0…1: 1 for the true pairs, 0 for the mispaired ones, ½ for equal distances; 0 if all three
+      sets are alike.
 
     Raises:
-      ValueError: as `distance`.
+      ValueError: See `distance`.
 
-    Source: https://arxiv.org/abs/2503.06346; `max` is how the authors' package `audio-metrics`
-    keeps the paper's formula within 0…1.
+    Source: https://arxiv.org/abs/2503.06346; `max`, as in the authors' package
+    `audio-metrics`, keeps the formula within 0…1.
     """
     to_true = max(0.0, distance(true_pairs, candidate))
     to_mispaired = max(0.0, distance(mispaired, candidate))

@@ -1,4 +1,4 @@
-"""Does a long bass stay itself: level and timbre by the minute."""
+"""Drift of a long bass: level and timbre by minute."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ SEGMENT_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Drift:
-    """How a bass changes over its minutes (or segments of another length).
+    """Level and timbre of a bass by minute (or by segments of another length).
 
     Attributes:
-      level_db: `[minutes]` float64, RMS over sounding frames, relative to full scale; NaN
-        where a minute is silent.
-      timbre_db: `[minutes]` float64, `timbre_distance` to the first minute that sounds, whose
-        own is 0; NaN where a minute is silent.
-      floor_db: timbre distance of the two halves of that first minute: what other notes alone
-        amount to. Halves differ more than wholes, so what stays below it is no drift. NaN
-        where a half is silent.
-      level_slope_db_per_minute: of the least-squares line through `level_db`, per 60 s
-        whatever the segments; NaN with fewer than two sounding minutes.
-      max_timbre_db: greatest of `timbre_db`; NaN with fewer than two sounding minutes.
-      silent_share: share of the minutes that are silent, 0…1.
+      level_db: `[minutes]` float64, RMS over sounding frames in dB of full scale; NaN for silent
+        minutes.
+      timbre_db: `[minutes]` float64, `timbre_distance` to the first sounding minute, 0 for that
+        one; NaN for silent minutes.
+      floor_db: Timbre distance of the two halves of the first sounding minute, caused by different
+        notes. Halves differ more than whole minutes, so lower values of `timbre_db` are not drift.
+        NaN if a half is silent.
+      level_slope_db_per_minute: Slope of the least-squares line through `level_db`, per 60 s; NaN
+        with fewer than two sounding minutes.
+      max_timbre_db: Maximum of `timbre_db`; NaN with fewer than two sounding minutes.
+      silent_share: Share of silent minutes, 0…1.
     """
 
     level_db: np.ndarray
@@ -45,13 +45,13 @@ def drift(
 
     Args:
       bass: `[N]` float, of any length.
-      sample_rate_hz: samples per second.
-      segment_seconds: length of what is called a minute. A remainder is a minute of its own
-        if it is at least half as long, else part of the last one.
+      sample_rate_hz: Sample rate.
+      segment_seconds: Length of a "minute". A remainder of at least half that length is a minute of
+        its own; a shorter one joins the last minute.
 
     Returns:
-      The drift. A minute 40 dB below the median one counts as silent, since there a codec's
-      hiss is all that is left, while a fade of as much over the whole is still followed.
+      The drift. A minute 40 dB below the median one counts as silent, since it holds only the
+      codec's hiss.
     """
     length = round(segment_seconds * sample_rate_hz)
     num_segments = max(1, int(len(bass) / length + 0.5))

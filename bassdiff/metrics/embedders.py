@@ -38,17 +38,17 @@ class Embedder(Protocol):
 
     @property
     def name(self) -> str:
-        """Recorded beside every score: distances of two embedders cannot be compared."""
+        """The embedder's name, recorded with every score."""
 
     def sound(self, bass: np.ndarray) -> np.ndarray:
         """Embeds a bass alone, `[windows, D]` float32."""
 
     def pair(self, mix: np.ndarray, bass: np.ndarray) -> np.ndarray:
-        """Embeds a mix and its bass, as long as the mix, together: `[windows, D']` float32."""
+        """Embeds a mix and its bass of the same length together, `[windows, D']` float32."""
 
 
 class LogMel:
-    """Mean and standard deviation of each mel band's level over a window of 5.9 s.
+    """Mean and standard deviation of the levels of mel bands over windows of 5.9 s.
 
     Levels are relative to the signal's mean, in units of 40 dB above -40 dB, so that numbers are
     around 1, as the cubic kernel of `kernel_distance` needs: `[windows, 128]`. They describe the
@@ -58,7 +58,7 @@ class LogMel:
     name = "log_mel"
 
     def sound(self, bass: np.ndarray) -> np.ndarray:
-        """As `Embedder.sound`."""
+        """See `Embedder.sound`."""
         filters = librosa.filters.mel(
             sr=SAMPLE_RATE_HZ,
             n_fft=_LOG_MEL_FFT,
@@ -79,7 +79,7 @@ class LogMel:
         return np.concatenate([level.mean(axis=2), level.std(axis=2)], axis=1, dtype=np.float32)
 
     def pair(self, mix: np.ndarray, bass: np.ndarray) -> np.ndarray:
-        """As `Embedder.pair`: the sum of both."""
+        """Embeds the sum of both; see `Embedder.pair`."""
         return self.sound(mixed(mix, bass))
 
 
@@ -90,10 +90,10 @@ def open_embedder(which: str) -> Embedder:
       which: `log_mel`, or `vggish:FILE.onnx`, `clap:FILE.onnx` or `mert:FILE.onnx`.
 
     Returns:
-      The embedder, tried out on silence.
+      The embedder, after a test on silence.
 
     Raises:
-      InputError: no such embedder, its file is missing, unreadable or does not fit, or
+      InputError: If there is no such embedder, its file is missing, unreadable or does not fit, or
         onnxruntime is not installed.
     """
     kind, _, file = which.partition(":")
@@ -108,7 +108,7 @@ def _open_log_mel(file: str) -> Embedder:
     return LogMel()
 
 
-# What `open_embedder` knows: from the text after the colon, or "" where there is none.
+# Embedders by kind, each opened with the text after the colon.
 _FACTORIES: dict[str, Callable[[str], Embedder]] = {
     "log_mel": _open_log_mel,
     **{kind: functools.partial(open_onnx, kind) for kind in FRONT_ENDS},

@@ -1,4 +1,4 @@
-"""How much is left after a codec: spectrum, harmony, and what the codec's frames add."""
+"""Fidelity of a codec: spectral and harmonic distances, and frame-rate artefacts."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from bassdiff.audio.spectrogram import power_blocks
 from bassdiff.data.latents import active_frames
 from bassdiff.metrics.harmony_rhythm import mix_features
 
-# Samples of a latent frame and of what its decoder works in.
+# Frame lengths of the codec and its decoder, in samples.
 FRAME_PERIODS = (512, 1024, 2048)
 _MEL_WINDOW, _MEL_HOP, _NUM_BANDS = 2048, 512, 64
 _WINDOWS = (256, 512, 1024, 2048, 4096)
-# What is this far below the loudest of the original counts as equally absent.
+# Levels this far below the original's maximum are clipped.
 _FLOOR_DB = -60.0
 
 
@@ -24,11 +24,11 @@ def log_mel_distance(original: np.ndarray, copy: np.ndarray) -> float:
 
     Args:
       original: `[N]` float at 44.1 kHz.
-      copy: the same length.
+      copy: `[N]` float.
 
     Returns:
-      dB over the bands and frames in which either is less than 60 dB below the original's
-      highest, which the other is clipped to; NaN if the original is silent.
+      dB over all bands and frames in which either is within 60 dB of the original's maximum, with
+      both clipped there; NaN if the original is silent.
     """
     bands = librosa.filters.mel(
         sr=SAMPLE_RATE_HZ, n_fft=_MEL_WINDOW, n_mels=_NUM_BANDS, fmin=30.0, fmax=8000.0
@@ -37,9 +37,9 @@ def log_mel_distance(original: np.ndarray, copy: np.ndarray) -> float:
 
 
 def spectral_distance(original: np.ndarray, copy: np.ndarray) -> float:
-    """As `log_mel_distance`, of the plain spectra of windows from 256 to 4096 samples; their mean.
+    """Mean of the distances of linear spectra with windows of 256 to 4096 samples.
 
-    Hops are a quarter of each window.
+    Hops are a quarter of the window; otherwise as `log_mel_distance`.
     """
     return float(
         np.mean([_difference_db(original, copy, size, size // 4, None) for size in _WINDOWS])
@@ -47,14 +47,14 @@ def spectral_distance(original: np.ndarray, copy: np.ndarray) -> float:
 
 
 def chroma_correlation(original: np.ndarray, copy: np.ndarray) -> float:
-    """Correlation of the chromas of a mix and of its copy, over all frames and pitch classes.
+    """Correlation of the chromagrams of a mix and its copy, over frames and pitch classes.
 
     Args:
       original: `[N]` float at 44.1 kHz.
-      copy: the same length.
+      copy: `[N]` float.
 
     Returns:
-      -1 to 1; NaN where either has no chroma that varies.
+      -1 to 1; NaN if either chromagram is constant.
     """
     ours, theirs = (mix_features(samples).chroma.ravel() for samples in (original, copy))
     if not (ours.std() > 0.0 and theirs.std() > 0.0):
@@ -63,18 +63,18 @@ def chroma_correlation(original: np.ndarray, copy: np.ndarray) -> float:
 
 
 def frame_power(original: np.ndarray, copy: np.ndarray) -> float:
-    """How much more of its power a copy has in step with a codec's frames.
+    """Frame-rate artefacts: power that varies in step with a codec's frames.
 
-    The squared signal above 1 kHz, where no bass's own period is near, is folded at a frame's
-    period: what goes with the frames adds up, all else averages out.
+    The squared signal above 1 kHz, far from the periods of basses, is folded at the frame period:
+    variation in step with frames adds up, everything else averages out.
 
     Args:
       original: `[N]` float at 44.1 kHz.
-      copy: the same length.
+      copy: `[N]` float.
 
     Returns:
-      log2 of the ratio of what varies along a period to what it varies around, copy to original,
-      at the worst of `FRAME_PERIODS`: 0 is as in the original, 1 twice that; NaN for silence.
+      log2 of the relative variance along a period, copy over original, at the worst of
+      `FRAME_PERIODS`: 0 for no artefacts, 1 for twice the original; NaN for silence.
     """
     high = scipy.signal.butter(4, 1000.0, "high", fs=SAMPLE_RATE_HZ, output="sos")
     powers = [np.square(scipy.signal.sosfilt(high, x)) for x in (original, copy)]
@@ -88,7 +88,7 @@ def frame_power(original: np.ndarray, copy: np.ndarray) -> float:
 
 def _in_step(power: np.ndarray, period: int) -> float:
     folded = power[: len(power) // period * period].reshape(-1, period).mean(axis=0)
-    # Sixteen places a period: finer ones are the partials' own doing.
+    # Sixteen places per period; finer variation comes from partials.
     places = folded.reshape(16, -1).mean(axis=1)
     return float(places.var() / np.square(places.mean())) + 1e-9
 

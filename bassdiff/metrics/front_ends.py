@@ -26,7 +26,7 @@ class FrontEnd:
     """The input of a network.
 
     Attributes:
-      features: `[N]` float at 44.1 kHz → `[windows, *shapes[0]]` float32.
+      features: Maps `[N]` float at 44.1 kHz to `[windows, *shapes[0]]` float32.
       shapes: accepted shapes of one window, which differ by axes of length 1.
     """
 

@@ -1,8 +1,8 @@
-"""How well one bass fits one mix: harmony and rhythm.
+"""How well a bass fits a mix: harmony and rhythm.
 
-All features lie on one grid of frames, 512 samples at 44.1 kHz (11.6 ms) apart. Those of a
-mix and those of a bass are computed apart, so that N songs cost 2 N analyses and the N · N
-pair scores are cheap. Everything is tuned to A = 440 Hz.
+All features share a grid of frames, 512 samples at 44.1 kHz (11.6 ms) apart. Mixes and basses are
+analysed separately, so that N songs need 2 N analyses and the N · N pair scores are cheap. Tuning
+is fixed to A = 440 Hz.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ _RATE_HZ = 22050
 _HOP_SAMPLES = 256
 _CHROMA_WINDOW_SAMPLES = 4096
 _ONSET_WINDOW_SAMPLES = 2048
-# A window reaches over a clip's start for four frames, and librosa shifts onsets by four more.
+# Windows cross the start of a clip for four frames, and librosa shifts onsets by four more.
 _FIRST_ONSET_FRAMES = 9
-# Above it a bass has fret noise and a codec's hiss, which say nothing about its rhythm.
+# Fret noise and codec hiss above this frequency are unrelated to rhythm.
 _BASS_ONSETS_HZ = 2000.0
 _BASS_ONSET_BANDS, _MIX_ONSET_BANDS = 40, 128
-# Chroma is normalised by frame: quieter frames would count noise as harmony.
+# Chroma is normalised per frame, so noise in quieter frames would count as harmony.
 _CHROMA_GATE_DB = -60.0
-# Of scores in 0…1: a mix of one bare tone would else outweigh all others in a mean of z.
+# Limits z for mixes of a single tone, which would dominate a mean.
 _MIN_DEVIATION = 0.01
-# A hiss or a click has a pitch now and then.
+# Hiss and clicks have spurious pitches.
 _MIN_VOICED_SHARE = 0.1
-# The two windows' onsets differ by a frame or two: aligned means within this many.
+# Tolerance of aligned onsets, since the two windows shift them by a frame or two.
 _ALIGNED_FRAMES = 2
 _LAG_SECONDS = 2.0
 
@@ -41,9 +41,9 @@ class HarmonyScore:
     """How well the bass's pitch classes fit the mix's chroma.
 
     Attributes:
-      rank: of the bass as it is among its 12 transpositions; 1 is best, 6.5 is chance, and 12
-        is what no bass gets.
-      top1: the bass as it is beats all others.
+      rank: Rank of the bass among its 12 transpositions; 1 is best, 6.5 is chance, 12 without a
+        bass.
+      top1: Whether the bass beats all its transpositions.
       z: (score - mean of the 11 others) / their standard deviation, at most 100.
     """
 
@@ -57,9 +57,9 @@ class RhythmScore:
     """How well the bass's onsets fit the mix's.
 
     Attributes:
-      correlation: best Pearson correlation of the onset envelopes within ±2 frames.
-      percentile: share of the other runs of five lags within ±2 s whose best correlation
-        is lower; 0.5 is chance.
+      correlation: Best Pearson correlation of the onset envelopes within ±2 frames.
+      percentile: Share of other lags within ±2 s, in runs of five, with a lower best correlation;
+        0.5 is chance.
     """
 
     correlation: float
@@ -68,7 +68,7 @@ class RhythmScore:
 
 @dataclass(frozen=True)
 class MixFeatures:
-    """What the scores need of a mix: `chroma` `[F, 12]` in 0…1 and `onsets` `[F]`."""
+    """Features of a mix: `chroma` `[F, 12]` in 0…1 and `onsets` `[F]`."""
 
     chroma: np.ndarray
     onsets: np.ndarray
@@ -76,7 +76,7 @@ class MixFeatures:
 
 @dataclass(frozen=True)
 class BassFeatures:
-    """What the scores need of a bass: its `pitch` by frame and `onsets` `[F]`."""
+    """Features of a bass: its `pitch` by frame and `onsets` `[F]`."""
 
     pitch: PitchTrack
     onsets: np.ndarray
@@ -95,7 +95,7 @@ def mix_features(mix: np.ndarray, sample_rate_hz: int = 44100) -> MixFeatures:
 
 
 def mix_onsets(mix: np.ndarray, sample_rate_hz: int = 44100) -> np.ndarray:
-    """The onset envelope of a mix, `[N]` float, alone: `[F]` float32."""
+    """The onset envelope `[F]` float32 of a mix `[N]` float."""
     return _onsets(_prepared(mix, sample_rate_hz), _MIX_ONSET_BANDS, _RATE_HZ / 2)
 
 
@@ -132,7 +132,7 @@ def rhythm_score(mix: MixFeatures, bass: BassFeatures) -> RhythmScore:
       The score; correlation 0 and percentile 0.5 where either has no onsets.
     """
     num_frames = min(len(mix.onsets), len(bass.onsets))
-    # At half of a short clip, the overlap is still long enough to correlate.
+    # At lags of up to half a short clip, the overlap is long enough.
     reach = min(round(_LAG_SECONDS * _RATE_HZ / _HOP_SAMPLES), num_frames // 2)
     correlations = np.array([_correlation(mix, bass, lag) for lag in range(-reach, reach + 1)])
     width = 2 * _ALIGNED_FRAMES + 1
@@ -149,7 +149,7 @@ def rhythm_score(mix: MixFeatures, bass: BassFeatures) -> RhythmScore:
 
 
 def aligned_correlation(mix: MixFeatures, bass: BassFeatures) -> float:
-    """The correlation of `rhythm_score` alone, which costs five lags instead of hundreds."""
+    """The correlation of `rhythm_score` alone, from five lags instead of hundreds."""
     return max(_correlation(mix, bass, lag) for lag in range(-_ALIGNED_FRAMES, _ALIGNED_FRAMES + 1))
 
 
@@ -169,8 +169,8 @@ def _onsets(samples: np.ndarray, num_bands: int, max_hz: float) -> np.ndarray:
     onsets = librosa.onset.onset_strength(
         S=level_db, sr=_RATE_HZ, hop_length=_HOP_SAMPLES, n_fft=_ONSET_WINDOW_SAMPLES
     )
-    # A clip cut from running music sets in at its start, often after a codec's or a fade's few
-    # silent milliseconds. Mix and bass share that step: left in, it correlates any two clips.
+    # A clip cut from running music begins with a step, which mix and bass share and which would
+    # correlate any two clips.
     onsets[:_FIRST_ONSET_FRAMES] = 0
     return onsets
 
@@ -180,7 +180,7 @@ def _transposed_scores(mix: MixFeatures, bass: BassFeatures) -> np.ndarray:
     num_frames = min(len(mix.chroma), len(bass.pitch.voiced))
     classes = bass.pitch.pitch_classes()[:num_frames]
     voiced = np.flatnonzero(classes >= 0)
-    if not len(voiced):  # All that sounds comes after the mix.
+    if not len(voiced):  # Everything that sounds comes after the mix.
         return np.zeros(12)
     shifted = (classes[voiced, None] + np.arange(12)) % 12
     return mix.chroma[voiced[:, None], shifted].mean(axis=0)

@@ -12,14 +12,14 @@ from bassdiff.metrics.distributions import checked
 
 @dataclass(frozen=True)
 class Manifolds:
-    """How two sets cover one another.
+    """How two sets cover each other.
 
     Attributes:
-      precision: share of the candidates inside the reference, 0…1: are they realistic?
-      recall: share of the reference inside the candidates, 0…1: is all of it played?
-      density: as precision, counting how often; 0 or more, about 1 for sets that are alike.
-      coverage: share of the reference with a candidate near by, 0…1; as recall, but not
-        deceived by candidates far out.
+      precision: Share of the candidates inside the reference, 0…1 (realism).
+      recall: Share of the reference inside the candidates, 0…1 (diversity).
+      density: Like precision, counting multiplicity; 0 or more, about 1 for equal distributions.
+      coverage: Share of the reference with a candidate nearby, 0…1; like recall, but robust to
+        outlying candidates.
     """
 
     precision: float
@@ -29,10 +29,10 @@ class Manifolds:
 
 
 def prdc(reference: np.ndarray, candidate: np.ndarray, k: int = 5) -> Manifolds:
-    """Precision, recall, density and coverage: how two sets cover one another.
+    """Precision, recall, density and coverage of two sets.
 
-    Around each row lies a ball that reaches to its k-th nearest neighbour in its own set, that
-    neighbour included; a set's balls are its manifold.
+    The manifold of a set is the union of balls around its rows, each reaching to the k-th nearest
+    neighbour in the set.
     precision = mean over y of [y in any ball of x];  recall = mean over x of [x in any ball of y];
     density = mean over y of (balls of x that hold y) / k;
     coverage = mean over x of [any y in the ball of x].
@@ -40,13 +40,13 @@ def prdc(reference: np.ndarray, candidate: np.ndarray, k: int = 5) -> Manifolds:
     Args:
       reference: x, `[n, D]` float, n above k.
       candidate: y, `[m, D]` float, m above k.
-      k: neighbours, 1 or more; compare scores of equal k, n and m only.
+      k: Number of neighbours, 1 or more; scores are comparable only for equal k, n and m.
 
     Returns:
       The four scores.
 
     Raises:
-      ValueError: too few rows for k, another D, or values that are not finite.
+      ValueError: If there are too few rows for k, different D, or values that are not finite.
 
     Source: https://arxiv.org/abs/1904.06991 and https://arxiv.org/abs/2002.09797.
     """
@@ -65,5 +65,5 @@ def prdc(reference: np.ndarray, candidate: np.ndarray, k: int = 5) -> Manifolds:
 
 
 def _radii(rows: np.ndarray, k: int) -> np.ndarray:
-    # The nearest of all is the row itself.
+    # Index 0 is the row itself.
     return np.partition(cdist(rows, rows), k, axis=1)[:, k]

@@ -1,9 +1,9 @@
-"""Is what was played a copy of what was trained on? Nearest training phrases of a bass.
+"""Memorisation: the nearest training phrases of a bass.
 
-A phrase is 6 s of a bass: its latents, and its melody, the note of every latent frame. A phrase
-is looked for in every training bass at every time, its melody also in every key. How near is near
-is not to be read off a single figure, since all music repeats itself: compare with the phrases of
-true basses that nobody trained on.
+A phrase is 6 s of a bass: its latents, and its melody, the note of every latent frame. It is
+  searched
+for in every training bass at every time, and its melody in every key. Music repeats itself, so
+distances mean little on their own: compare them with those of unseen true basses.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import numpy as np
 import scipy.fft
 
 PHRASE_FRAMES = 128
-# In half of a phrase at least something must sound, else silence is compared with silence.
+# At least half of a phrase must sound, or silence would be compared with silence.
 LEAST_SOUNDING = 0.5
-# A melody of fewer notes, as of a root that is repeated, is in every other song.
+# Melodies of fewer notes, such as a repeated root, occur in most songs.
 LEAST_PITCHES = 3
 SILENT = -1000
 _OWN_SILENT = -2000
@@ -29,13 +29,13 @@ _LARGEST_STEP = 49
 
 
 class Phrases(NamedTuple):
-    """Phrases to look for.
+    """Phrases to search for.
 
     Attributes:
       latents: `[Q, shifts, W, C]` float32, each phrase at several shifts of less than a frame,
         since a copy may begin between two frames of the original.
-      notes: `[Q, W]` int16 semitones above any one pitch, `SILENT` where none sounds.
-      starts: `[Q]` int, the frame of its bass at which each begins.
+      notes: `[Q, W]` int16 semitones above a fixed pitch, `SILENT` for rests.
+      starts: `[Q]` int, first frame of each phrase within its bass.
     """
 
     latents: np.ndarray
@@ -44,7 +44,7 @@ class Phrases(NamedTuple):
 
     @property
     def has_melody(self) -> np.ndarray:
-        """`[Q]` bool: enough different notes to be recognised by."""
+        """Whether each phrase has enough different notes to be recognised, `[Q]` bool."""
         return np.array(
             [len(np.unique(row[row != SILENT])) >= LEAST_PITCHES for row in self.notes], bool
         )
@@ -54,12 +54,12 @@ class Nearest(NamedTuple):
     """The nearest training phrase of every phrase, by three measures.
 
     Attributes:
-      distance: `[Q]` root mean square difference of latents: 0 for a copy, about √2 for
-        unrelated sounds of unit variance.
-      same_key: `[Q]` agreement of melodies, 0…1: the share of sounding frames that have the same
-        note (Dice's coefficient); NaN for phrases without a melody.
-      any_key: `[Q]` the same, the training bass transposed as a whole.
-      song: `[Q]` int, the number of the training bass that is nearest in latents.
+      distance: `[Q]` RMS difference of latents: 0 for a copy, about √2 for unrelated sounds of unit
+        variance.
+      same_key: `[Q]` agreement of melodies, 0…1: share of sounding frames with the same note
+        (Dice's coefficient); NaN for phrases without a melody.
+      any_key: `[Q]` the same for the best transposition of the training bass.
+      song: `[Q]` int, number of the training bass that is nearest in latents.
     """
 
     distance: np.ndarray
@@ -69,11 +69,11 @@ class Nearest(NamedTuple):
 
 
 def phrases(latents: np.ndarray, notes: np.ndarray) -> Phrases:
-    """Cuts a bass into phrases that follow one another, without those that hardly sound.
+    """Cuts a bass into consecutive phrases and drops mostly silent ones.
 
     Args:
       latents: `[shifts, T, C]` normalised, at each shift.
-      notes: `[T]` int16, `SILENT` where none sounds.
+      notes: `[T]` int16, `SILENT` for rests.
     """
     starts = np.arange(0, len(notes) - PHRASE_FRAMES + 1, PHRASE_FRAMES)
     sounding = [(notes[s : s + PHRASE_FRAMES] != SILENT).mean() >= LEAST_SOUNDING for s in starts]
@@ -83,23 +83,23 @@ def phrases(latents: np.ndarray, notes: np.ndarray) -> Phrases:
 
 
 def joined(many: Iterable[Phrases]) -> Phrases:
-    """Phrases of several basses, one after the other."""
+    """Concatenates the phrases of several basses."""
     return Phrases(*map(np.concatenate, zip(*many, strict=True)))
 
 
 def nearest(wanted: Phrases, training: Iterable[tuple[np.ndarray, np.ndarray]]) -> Nearest:
-    """Looks for phrases in training basses, one of which is in memory at a time.
+    """Searches for phrases in training basses, with one of these in memory at a time.
 
-    For each second of training bass and each 100 phrases it takes about 0.5 ms of a core, and for
-    each phrase at two shifts about 1 MB.
+    Takes about 0.5 ms of a core per second of training bass and 100 phrases, and about 1 MB per
+    phrase at two shifts.
 
     Args:
       wanted: Q phrases.
-      training: the basses: latents `[T, C]` and notes `[T]`; shorter ones than a phrase are
-        passed over.
+      training: Latents `[T, C]` and notes `[T]` of each bass; basses shorter than a phrase are
+        skipped.
 
     Returns:
-      The nearest; without any training bass distances are infinite and agreements 0.
+      The nearest phrases; without a training bass, distances are infinite and agreements 0.
     """
     search = _Search(wanted)
     count = len(wanted.notes)
@@ -119,14 +119,14 @@ def nearest(wanted: Phrases, training: Iterable[tuple[np.ndarray, np.ndarray]]) 
 
 
 def nearer_share(values: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """For each value the share of reference values that are greater, ties counting half.
+    """For each value, the share of reference values that are greater, ties counting half.
 
     Args:
-      values: `[n]` distances; NaN is not known.
+      values: `[n]` distances; NaN if unknown.
       reference: `[m]` distances; NaN is left out.
 
     Returns:
-      `[n]` 0…1, 0.5 on average where both are of one kind; NaN where nothing is known.
+      `[n]` 0…1, 0.5 on average for equal distributions; NaN if unknown.
     """
     reference = np.sort(reference[np.isfinite(reference)])
     if not len(reference):
@@ -139,7 +139,7 @@ def nearer_share(values: np.ndarray, reference: np.ndarray) -> np.ndarray:
 
 
 class _Search:
-    """Phrases made ready to be compared with many basses."""
+    """Phrases with their transforms, to compare with many basses."""
 
     def __init__(self, wanted: Phrases) -> None:
         count, shifts, _, channels = wanted.latents.shape
@@ -150,12 +150,12 @@ class _Search:
         waves = scipy.fft.rfft(rows, _BLOCK_FRAMES, axis=1).conj()
         self._waves = np.ascontiguousarray(waves.transpose(1, 0, 2))
         notes = wanted.notes[:, ::_STRIDE]
-        # Rests of both sides at once have no note in common.
+        # Rests on both sides do not count as a common note.
         self._silenced = np.where(notes == SILENT, _OWN_SILENT, notes)
         self._counts = (notes != SILENT).sum(axis=1)
 
     def distances(self, latents: np.ndarray) -> np.ndarray:
-        """`[Q]`, the least distance of each phrase over all lags and shifts."""
+        """The least distance of each phrase over all lags and shifts, `[Q]`."""
         num_lags = len(latents) - PHRASE_FRAMES + 1
         power = np.concatenate([[0.0], np.cumsum(np.square(latents, dtype=np.float64).sum(axis=1))])
         energy = power[PHRASE_FRAMES:] - power[:-PHRASE_FRAMES]
@@ -173,19 +173,19 @@ class _Search:
     def agreements(
         self, notes: np.ndarray, queries: np.ndarray
     ) -> Iterator[tuple[int, tuple[float, float]]]:
-        """For each query its best agreement over all lags: in its own key, and in any."""
+        """For each query, its best agreement over all lags: in its own key, and in any."""
         view = np.lib.stride_tricks.sliding_window_view(notes, PHRASE_FRAMES)
         windows = np.ascontiguousarray(view[:, ::_STRIDE])  # [lags, W / stride]
         counts = (windows != SILENT).sum(axis=1)
         first_bins = np.arange(len(windows))[:, None] * (2 * _LARGEST_STEP + 1) + _LARGEST_STEP
         for query in queries:
-            # How many frames each transposition of the training bass has in common, lag by lag.
+            # Number of common frames for each lag and transposition.
             apart = np.clip(windows - self._silenced[query], -_LARGEST_STEP, _LARGEST_STEP)
             common = np.bincount(
                 (first_bins + apart).ravel(), minlength=len(windows) * (2 * _LARGEST_STEP + 1)
             ).reshape(len(windows), -1)
             total = counts + self._counts[query]
             same = common[:, _LARGEST_STEP]
-            # Behind the outermost steps there are rests.
+            # The outermost bins hold rests.
             best = common[:, 1:-1].max(axis=1)
             yield int(query), (float((2 * same / total).max()), float((2 * best / total).max()))

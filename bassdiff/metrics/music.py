@@ -1,4 +1,4 @@
-"""Do basses follow their mixes: measures over many pairs, against mismatched ones."""
+"""Measures of how well basses follow their mixes, compared with mismatched pairs."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Judge(Protocol):
 
     @property
     def hop_samples(self) -> int:
-        """From one window to the next."""
+        """Distance of windows, in samples."""
         ...
 
     def mix_vectors(self, mix: np.ndarray) -> np.ndarray:
@@ -95,15 +95,15 @@ class Judge(Protocol):
 
 @dataclass(frozen=True)
 class HeardMix:
-    """What the measures need of a clip's mix.
+    """The analysis of a clip's mix.
 
     Attributes:
-      features: chroma and onsets.
-      annotation: beats and chords, as far as they are known.
-      drum_onsets: seconds; None without a drum stem.
-      true_onsets: of the true bass, seconds; None where it is not known.
-      vectors: the matching model's, `[windows, E]`; None without one.
-      samples: `[N]` of the mix, to find its pauses; None if they are not wanted.
+      features: Chroma and onsets.
+      annotation: Beats and chords, as far as they are known.
+      drum_onsets: Onsets of the drums in seconds; None without a drum stem.
+      true_onsets: Onsets of the true bass in seconds; None if unknown.
+      vectors: Vectors of the matching model, `[windows, E]`; None without one.
+      samples: `[N]` of the mix, to find its pauses; None to skip that measure.
     """
 
     features: MixFeatures
@@ -116,7 +116,7 @@ class HeardMix:
 
 @dataclass(frozen=True)
 class HeardBass:
-    """What the measures need of a bass: see `HeardMix`."""
+    """The analysis of a bass; see `HeardMix`."""
 
     features: BassFeatures
     activity: notes.Activity
@@ -132,7 +132,7 @@ def hear_mix(
     true_bass: np.ndarray | None = None,
     judge: Judge | None = None,
 ) -> HeardMix:
-    """Analyses a mix without its bass, `[N]` at 44.1 kHz, and what is known about it."""
+    """Analyses a mix without its bass, `[N]` at 44.1 kHz, and its annotation."""
     return HeardMix(
         mix_features(mix),
         annotation,
@@ -161,21 +161,21 @@ def score_clips(
     songs: Sequence[Hashable],
     bass_songs: Sequence[Hashable] | None = None,
 ) -> dict[str, Score]:
-    """Scores each bass against the mix of its number.
+    """Scores each bass against the mix with the same index.
 
     Args:
       mixes: N mixes.
       basses: N basses.
-      songs: the song of each mix; clips of one song are drawn together in the bootstrap.
-      bass_songs: the song each bass was made for, where that is not its mix's: the floor of the
-        table. Basses made for the mix's own song, or for the same as the bass that is compared
-        with them, are no rivals: the true bass would pull such a row below its chance.
+      songs: Song of each mix; clips of one song are drawn together in the bootstrap.
+      bass_songs: Song that each bass was made for, if not its mix's. In comparisons with mismatched
+        basses, those made for the mix's song or for the song of the compared bass are left out,
+        because the true bass would pull such a row below chance.
 
     Returns:
-      Scores by the names of `COLUMNS`; what is not known is NaN.
+      Scores by the names of `COLUMNS`; NaN if unknown.
 
     Raises:
-      ValueError: the numbers differ or are 0.
+      ValueError: If the numbers differ or are 0.
     """
     scores = score_features(
         [mix.features for mix in mixes], [bass.features for bass in basses], songs, bass_songs
@@ -198,7 +198,7 @@ def score_features(
     songs: Sequence[Hashable] | None = None,
     bass_songs: Sequence[Hashable] | None = None,
 ) -> dict[str, Score]:
-    """The harmony and rhythm of `score_clips` alone; by default every pair is its own song."""
+    """The harmony and rhythm scores of `score_clips`; by default every pair is its own song."""
     songs = list(range(len(mixes))) if songs is None else list(songs)
     if not mixes or len(basses) != len(mixes) or len(songs) != len(mixes):
         raise ValueError(
@@ -224,22 +224,22 @@ def score_features(
 
 
 def wins(own: np.ndarray, rivals: np.ndarray) -> np.ndarray:
-    """Compares scores: 1 where `own` is greater, 1/2 where both are equal; NaN never wins."""
+    """Compares scores: 1 if `own` is greater, 1/2 for ties; NaN never wins."""
     own, rivals = (np.where(np.isnan(side), -np.inf, side) for side in (own, rivals))
     return ((own > rivals) + 0.5 * (own == rivals)) * (own > -np.inf)
 
 
 def fit_of(mix_vectors: np.ndarray, bass_vectors: np.ndarray) -> float:
-    """The mean cosine of corresponding windows, `[windows, E]` each, over those both have."""
+    """Mean cosine of corresponding windows, `[windows, E]` each, over their common length."""
     count = min(len(mix_vectors), len(bass_vectors))
     return float(np.mean(np.sum(mix_vectors[:count] * bass_vectors[:count], axis=1)))
 
 
 def derangement(songs: Sequence[Hashable]) -> list[int]:
-    """For each clip another one: the smallest rotation that gives the most another song.
+    """Pairs each clip with one of another song: the smallest rotation with the fewest equal songs.
 
     Raises:
-      ValueError: all are of one song.
+      ValueError: If all clips come from one song.
     """
     number = {name: index for index, name in enumerate(dict.fromkeys(songs))}
     if len(number) < 2:
@@ -250,7 +250,7 @@ def derangement(songs: Sequence[Hashable]) -> list[int]:
 
 
 def _rivals(songs: Sequence[Hashable], bass_songs: Sequence[Hashable] | None) -> np.ndarray:
-    """`[N, N]` bool: which basses the one of each mix is compared with."""
+    """Which basses the one of each mix is compared with, `[N, N]` bool."""
     mix_song = np.array([hash(song) for song in songs])
     bass_song = np.array([hash(song) for song in bass_songs or songs])
     return (bass_song != bass_song[:, None]) & (bass_song != mix_song[:, None])
@@ -291,6 +291,6 @@ def _measures(mix: HeardMix, bass: HeardBass) -> dict[str, float]:
 
 
 def _won(score_matrix: np.ndarray, rivals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Won comparisons and comparisons of each mix, `[N]` each."""
+    """Numbers of won and of all comparisons of each mix, `[N]` each."""
     won = wins(np.diagonal(score_matrix)[:, None], score_matrix)
     return (won * rivals).sum(axis=1), rivals.sum(axis=1).astype(float)

@@ -1,7 +1,6 @@
-"""What a bass plays: its notes against known chords, its onsets and beats, how much it plays.
+"""Measures of notes: chord tones, onsets, beats and activity of a bass.
 
-Everywhere NaN means "not known", so that means over songs leave those out. What a bass fails to
-play is known: it scores 0.
+NaN means unknown, and means over songs leave it out. Missing notes are not unknown: they score 0.
 """
 
 from __future__ import annotations
@@ -21,26 +20,26 @@ from bassdiff.data.latents import ACTIVE_RATIO, active_frames
 from bassdiff.synthesis.score import Chord
 
 _HOP_SAMPLES = round(HOP_SECONDS * SAMPLE_RATE_HZ)
-# Above the mean of the 0.2 s around it. An absolute step, since the first note after a silence
-# rises 20 dB and legato ones 2: relative to it they would be missed. Steady noise stays below.
+# Above the mean of the surrounding 0.2 s. The step is absolute: notes after silence rise by 20 dB
+# and legato ones by 2, so a relative step would miss those. Steady noise stays below.
 _ONSET_STEP_DB = 0.7
 _TEMPO_TOLERANCE = 0.04
 _TEMPO_RATIOS = (1 / 3, 1 / 2, 1.0, 2.0, 3.0)
 _REST_SECONDS = 0.1
-# A note sounds until `ACTIVE_RATIO`, but must have risen this far above it: 6 dB in power.
+# Hysteresis: a note must rise 6 dB above `ACTIVE_RATIO` to count.
 _HYSTERESIS_RATIO = 4.0
-# As in `active_frames`: -90 dB of full scale is silence, however silent the rest.
+# As in `active_frames`: below -90 dB of full scale counts as silence.
 _SILENCE_POWER = 1e-9
 
 
 @dataclass(frozen=True)
 class BeatAgreement:
-    """Whether a bass keeps the beat.
+    """Agreement of a bass with the beat.
 
     Attributes:
-      beat_f1: F-measure of its beats within 70 ms, 0…1. A beat tracked at half or double
-        the tempo scores 2/3, one on the off-beats 0.
-      tempo_ok: 1.0 where the tempi agree within 4 %, a factor of 2 or 3 apart allowed, else 0.0.
+      beat_f1: F-measure of its beats within 70 ms, 0…1. Beats at half or double the tempo score
+        2/3, beats on the off-beats 0.
+      tempo_ok: 1.0 if the tempi agree within 4 %, up to a factor of 2 or 3, else 0.0.
     """
 
     beat_f1: float
@@ -52,9 +51,8 @@ class Activity:
     """How much a bass plays.
 
     Attributes:
-      active_share: share of the time it sounds, 0…1; NaN of no samples.
-      rests_per_minute: silences of at least 100 ms between sounding stretches, a minute of
-        signal; NaN where nothing sounds.
+      active_share: Share of the time in which it sounds, 0…1; NaN without samples.
+      rests_per_minute: Rests of at least 100 ms per minute; NaN for silence.
     """
 
     active_share: float
@@ -63,7 +61,7 @@ class Activity:
 
 @dataclass(frozen=True)
 class PitchRange:
-    """Where on the neck a bass plays, in MIDI pitch (fractional); NaN where nothing is voiced.
+    """Range of a bass in fractional MIDI pitch; NaN without voiced frames.
 
     Attributes:
       low_midi: 5th percentile of the voiced frames.
@@ -80,13 +78,13 @@ def chord_tone_share(
     """Share of voiced frames whose pitch class belongs to the chord, or is its slash bass.
 
     Args:
-      pitch: of the bass.
-      chords: annotated, in order, without overlap; frames outside them do not count.
-      offset_seconds: where on the chords' clock the first frame lies.
+      pitch: Pitch of the bass.
+      chords: Annotated chords, in order, without overlap; other frames do not count.
+      offset_seconds: Time of the first frame on the chords' clock.
 
     Returns:
-      0…1; 12 even pitch classes against triads give 0.25. 0 where there are chords but no voiced
-      frame lies inside one, NaN where no frame does.
+      0…1; uniformly random pitch classes against triads give 0.25. 0 if no voiced frame lies inside
+      a chord, NaN if no frame does.
     """
     return _share_within(
         pitch, [{*c.pitch_classes, c.bass} for c in chords], chords, offset_seconds
@@ -96,16 +94,16 @@ def chord_tone_share(
 def root_share(pitch: PitchTrack, chords: Sequence[Chord], offset_seconds: float = 0.0) -> float:
     """Share of voiced frames whose pitch class is the chord's lowest note (its `bass`).
 
-    Takes and returns what `chord_tone_share` does; chance is 1/12.
+    Otherwise as `chord_tone_share`; chance is 1/12.
     """
     return _share_within(pitch, [{c.bass} for c in chords], chords, offset_seconds)
 
 
 def held_share(pitch: PitchTrack) -> float:
-    """Share of voiced frames whose pitch class is the commonest: 1 is a pedal point.
+    """Share of voiced frames with the most frequent pitch class: 1 is a pedal point.
 
     Args:
-      pitch: from `track_pitch`.
+      pitch: Pitch from `track_pitch`.
 
     Returns:
       1/12 to 1; 0 without voiced frames.
@@ -115,16 +113,15 @@ def held_share(pitch: PitchTrack) -> float:
 
 
 def onset_times(envelope: np.ndarray) -> np.ndarray:
-    """Picks the onsets of an envelope of `fit`: peaks 0.7 dB above the mean around them.
+    """Picks onsets in an envelope: peaks 0.7 dB above the surrounding mean.
 
-    They come 5 to 30 ms late, the later the softer the attack, since a window of 93 ms must
-    first fill with the note.
+    Onsets come 5 to 30 ms late, later for soft attacks, because a window of 93 ms must fill first.
 
     Args:
-      envelope: `[F]` float, dB a frame, frames `HOP_SECONDS` apart.
+      envelope: `[F]` float in dB per frame, with frames `HOP_SECONDS` apart.
 
     Returns:
-      `[num_onsets]` float64, seconds, increasing; empty for silence and steady sounds.
+      `[num_onsets]` float64 in seconds, increasing; empty for silence and steady sounds.
     """
     return librosa.onset.onset_detect(
         onset_envelope=envelope,
@@ -142,14 +139,14 @@ def onset_f1(
     """F-measure of onsets, 2 · precision · recall / (precision + recall), by mir_eval.
 
     Args:
-      reference_seconds: `[R]` float, increasing: the drums' onsets or the true bass's.
+      reference_seconds: `[R]` float, increasing: onsets of the drums or of the true bass.
       estimated_seconds: `[E]` float, increasing.
-      window_seconds: how far apart two onsets may lie that are one; each is matched once.
+      window_seconds: Tolerance of a match; each onset is matched once.
 
     Returns:
-      0…1; 0 where only the estimate has no onsets, NaN where the reference has none.
+      0…1; 0 if only the estimate has no onsets, NaN if the reference has none.
     """
-    # mir_eval warns of empty lists.
+    # mir_eval warns about empty lists.
     if not len(reference_seconds):
         return np.nan
     if not len(estimated_seconds):
@@ -163,20 +160,18 @@ def beat_agreement(
     bass_onsets: np.ndarray,
     beat_seconds: Sequence[float] | np.ndarray | None = None,
 ) -> BeatAgreement:
-    """Compares the beats that librosa tracks in a bass with the known ones, or the mix's.
+    """Compares librosa's beats of a bass with annotated beats, or with those of the mix.
 
-    No beats are trimmed: mir_eval's own evaluation leaves out the first 5 s, in which a
-    listener finds the beat, but these trackers hear the whole clip before they answer. A tempo
-    is that of the mean distance of beats.
+    Beats of the first 5 s are not trimmed, unlike in mir_eval's own evaluation, since these
+    trackers see the whole clip. The tempo is that of the mean distance of beats.
 
     Args:
-      mix_onsets: `[F]` float, onset envelope of the mix, used where the beats are not known.
-      bass_onsets: `[F]` float, that of the bass.
-      beat_seconds: annotated beats, increasing; fewer than two count as not known.
+      mix_onsets: `[F]` float, onset envelope of the mix, used without annotated beats.
+      bass_onsets: `[F]` float, onset envelope of the bass.
+      beat_seconds: Annotated beats, increasing; fewer than two count as unknown.
 
     Returns:
-      The agreement; zeros where only the bass has fewer than two beats, as without onsets, NaN
-      where there are none to compare with.
+      The agreement; zeros if only the bass has fewer than two beats, NaN without a reference.
     """
     known = np.asarray(() if beat_seconds is None else beat_seconds, float)
     reference = known if len(known) > 1 else _beats(mix_onsets)
@@ -191,9 +186,9 @@ def beat_agreement(
 
 
 def activity(bass: np.ndarray) -> Activity:
-    """Measures how much of the time a bass `[N]` float at 44.1 kHz sounds, and how often it rests.
+    """Measures the activity of a bass `[N]` float at 44.1 kHz.
 
-    The share is that of `active_frames`. Rests are found on a grid of 11.6 ms: a stretch
+    The share is that of `active_frames`. Rests are found on a grid of 11.6 ms: a sounding stretch
     begins and ends 40 dB below the loudest moment and must rise above -34 dB.
     """
     if not len(bass):
@@ -202,19 +197,19 @@ def activity(bass: np.ndarray) -> Activity:
     if not share:
         return Activity(0.0, np.nan)
     padded = np.pad(bass, (0, -len(bass) % _HOP_SAMPLES)).reshape(-1, _HOP_SAMPLES)
-    # Peaks, since a frame is shorter than a low note's period and their power would flicker.
+    # Peaks, since a frame is shorter than the period of low notes and its power would flicker.
     power = np.abs(padded).max(axis=1) ** 2
     gate = max(float(power.max()) * ACTIVE_RATIO, _SILENCE_POWER)
     stretch, _ = scipy.ndimage.label(power > gate)
     risen = np.setdiff1d(stretch[power > gate * _HYSTERESIS_RATIO], 0)
     places = np.flatnonzero(np.isin(stretch, risen))
-    # Frames that are silent in part count as sounding: half of one at either end.
+    # Partly silent frames count as sounding: half a frame at either end.
     rests = int((np.diff(places) * HOP_SECONDS >= _REST_SECONDS).sum())
     return Activity(share, rests / (len(bass) / SAMPLE_RATE_HZ / 60))
 
 
 def pitch_range(pitch: PitchTrack) -> PitchRange:
-    """Measures the range of pitches over the voiced frames."""
+    """The 5th and 95th percentile of pitch over voiced frames."""
     if not pitch.voiced.any():
         return PitchRange(np.nan, np.nan)
     midi = librosa.hz_to_midi(pitch.f0_hz[pitch.voiced])
@@ -225,7 +220,7 @@ def pitch_range(pitch: PitchTrack) -> PitchRange:
 def _share_within(
     pitch: PitchTrack, allowed: list[set[int]], chords: Sequence[Chord], offset_seconds: float
 ) -> float:
-    """Share of the voiced frames inside a chord whose pitch class its set allows."""
+    """Share of the voiced frames inside chords whose pitch class is in the chord's set."""
     seconds = np.arange(len(pitch.voiced)) * pitch.hop_seconds + offset_seconds
     classes = pitch.pitch_classes()
     right = total = annotated = 0
@@ -239,7 +234,7 @@ def _share_within(
 
 
 def _beats(envelope: np.ndarray) -> np.ndarray:
-    """`[num_beats]` seconds; none without onsets, since the tracker finds beats in any noise."""
+    """Beats in seconds; none without onsets, since the tracker finds beats in any noise."""
     if not len(onset_times(envelope)):
         return np.zeros(0)
     _, beats = librosa.beat.beat_track(

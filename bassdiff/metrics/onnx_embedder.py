@@ -51,10 +51,10 @@ class OnnxEmbedder:
     """An embedder that runs a network from an ONNX file.
 
     Attributes:
-      name: kind, stem of the file and the first 8 hex digits of its SHA-256.
+      name: Kind, stem of the file and the first 8 hex digits of its SHA-256.
       features: See `FrontEnd`.
       shape: Shape of one window of the graph's input.
-      run: `[1, *shape]` float32 → `[1, D]`, or `[1, frames, D]` to be averaged over frames.
+      run: Maps `[1, *shape]` float32 to `[1, D]`, or to `[1, frames, D]`, which is averaged.
     """
 
     name: str
@@ -63,7 +63,7 @@ class OnnxEmbedder:
     run: Callable[[np.ndarray], np.ndarray]
 
     def sound(self, bass: np.ndarray) -> np.ndarray:
-        """As `Embedder.sound`."""
+        """See `embedders.Embedder.sound`."""
         # One at a time: a graph exported without dynamic axes takes no other batch.
         windows = self.features(bass).reshape(-1, 1, *self.shape)
         embedded = [np.asarray(self.run(window)) for window in windows]
@@ -72,7 +72,7 @@ class OnnxEmbedder:
         )
 
     def pair(self, mix: np.ndarray, bass: np.ndarray) -> np.ndarray:
-        """As `Embedder.pair`: the sum of both."""
+        """Embeds the sum of both; see `embedders.Embedder.pair`."""
         return self.sound(mixed(mix, bass))
 
 
@@ -136,7 +136,7 @@ def _fitting_shape(path: Path, inputs: list[Any], front_end: FrontEnd) -> tuple[
         )
     has, kind = inputs[0].shape, inputs[0].type
     for shape in front_end.shapes:
-        # Axes of any length have a name or None instead of a number.
+        # Dynamic axes have a name or None instead of a number.
         if kind == "tensor(float)" and len(has) == 1 + len(shape):
             if all(not isinstance(a, int) or a == b for a, b in zip(has, (1, *shape), strict=True)):
                 return shape

@@ -1,4 +1,4 @@
-"""Can it be heard where windows meet: level and pitch across borders, against elsewhere."""
+"""Audibility of window borders: changes of level and pitch there, compared with elsewhere."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from bassdiff.audio.pitch import HOP_SECONDS, track_pitch
 
-# Shorter than a note, so that most times have the same note on both sides.
+# Shorter than most notes, so that both sides usually have the same note.
 SIDE_SECONDS = 0.1
 CONTROL_SECONDS = 0.5
 _SILENCE_RMS = 1e-4
@@ -18,12 +18,12 @@ _SEMITONE = 2.0 ** (1.0 / 12.0)
 
 @dataclass(frozen=True)
 class Seams:
-    """What happens across some times, less what happens across all others.
+    """Changes at borders minus changes elsewhere.
 
     Attributes:
-      level_db: mean jump of level at the borders, less the mean elsewhere; NaN if unknown.
-      pitch_share: share of borders across which the pitch moves by a semitone or more, less
-        the share elsewhere; NaN if unknown.
+      level_db: Mean jump of level at borders minus the mean elsewhere; NaN if unknown.
+      pitch_share: Share of borders at which the pitch moves by a semitone or more, minus the share
+        elsewhere; NaN if unknown.
     """
 
     level_db: float
@@ -31,7 +31,7 @@ class Seams:
 
 
 def window_borders(num_frames: int, window: int, hop: int) -> np.ndarray:
-    """The latent frames at which a window begins or ends, inside the song, sorted."""
+    """Latent frames inside the song at which a window begins or ends, sorted."""
     final = max(num_frames - window, 0)
     starts = np.minimum(np.arange(0, final + hop, hop), final)
     borders = np.unique(np.concatenate([starts, starts + window]))
@@ -39,12 +39,12 @@ def window_borders(num_frames: int, window: int, hop: int) -> np.ndarray:
 
 
 def seams(bass: np.ndarray, borders_seconds: np.ndarray, sample_rate_hz: int = 44100) -> Seams:
-    """Compares a bass across borders with the same bass across other times.
+    """Compares changes of a bass at borders with changes at other times.
 
     Args:
       bass: `[N]` float.
-      borders_seconds: where windows begin or end.
-      sample_rate_hz: of `bass`.
+      borders_seconds: Times at which windows begin or end.
+      sample_rate_hz: Sample rate of `bass`.
     """
     track = track_pitch(bass, sample_rate_hz)
     times = np.arange(CONTROL_SECONDS, len(bass) / sample_rate_hz, CONTROL_SECONDS)

@@ -19,25 +19,24 @@ def distance_interval(
 ) -> tuple[float, float]:
     """A 95 % interval for a function of sets whose rows come in groups, such as songs.
 
-    function(sets) ± 1.96 std of function(random halves of the songs): what half of the songs
-    gives scatters about what all give as the latter does about the truth. A bootstrap would draw
-    songs twice, and a distance that takes the repeated rows for structure grows: such intervals
-    miss the very estimate they are for.
+    function(sets) ± 1.96 std of function(random halves of the groups): values of halves scatter
+    around that of all groups as the latter does around the truth. A bootstrap would repeat groups,
+    and distances increase with repeated rows, so its intervals can miss the estimate itself.
 
     Args:
-      function: of as many arrays as there are sets, such as `frechet_distance`.
+      function: A function of as many arrays as there are sets, such as `frechet_distance`.
       sets: `[n, D]` float each.
-      groups: for each set, the group of each of its rows, or None to leave the set whole. A
-        group is kept or left out in all sets at once; a set with groups needs at least 4.
-      num_resamples: halves to draw, 2 or more.
-      seed: of the halves.
+      groups: For each set, the group of each row, or None to keep the set whole. A group is kept or
+        left out in all sets together; a set with groups needs at least 4.
+      num_resamples: Number of halves, 2 or more.
+      seed: Seed of the halves.
 
     Returns:
-      Low and high end; they are not cut to the function's range.
+      Low and high end, not clipped to the function's range.
 
     Raises:
-      ValueError: too few groups or resamples, groups that do not match the sets, or as
-        `function`, of half of the rows.
+      ValueError: If there are too few groups or resamples, or groups do not match the sets; or as
+        raised by `function` for half of the rows.
 
     Source: Shao and Wu, A general theory for jackknife variance estimation, 1989.
     """
@@ -60,7 +59,7 @@ def distance_interval(
 def _group_numbers(
     sets: Sequence[np.ndarray], groups: Sequence[Sequence[Hashable] | None]
 ) -> list[np.ndarray | None]:
-    """For each set the number `[n]` of each row's group, the same in all sets."""
+    """The numbers `[n]` of each set's groups, consistent across sets."""
     if len(sets) != len(groups):
         raise ValueError(f"{len(sets)} sets and {len(groups)} groups: give as many of each")
     number: dict[Hashable, int] = {}
@@ -80,6 +79,6 @@ def _group_numbers(
 
 
 def _lower_half(ranks: np.ndarray) -> np.ndarray:
-    """Of which rows the group is among the lower half of the ranks; of an odd number, less."""
+    """Which rows belong to the lower half of the groups by rank, rounded down."""
     present = np.unique(ranks)
     return ranks < present[len(present) // 2]

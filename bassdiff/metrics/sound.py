@@ -1,7 +1,7 @@
-"""Whether a bass sounds like one: clean held notes, sharp attacks, dynamics and rests.
+"""Measures of sound: clean held notes, attacks, dynamics and gaps of a bass.
 
-Harmony and rhythm do not hear any of this: a line can be right in every note and be noise.
-Everywhere NaN means that nothing could be measured.
+Measures of harmony and rhythm are blind to these: a line can have all the right notes and be noise.
+NaN means that there was nothing to measure.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from bassdiff.audio.pitch import PitchTrack, track_pitch
 
 _HOP = 512
 _WINDOW = 4096
-# Every fourth frame says as much about a note as all.
+# Every fourth frame is enough.
 _STRIDE = 4
-# As the bass codec has them; its modules load JAX.
+# As in the bass codec, whose modules would load JAX.
 _LATENT_HOP, _LEVELS_PER_FRAME = 2048, 4
-# Below the loudest frames: tails and leakage are not what is judged.
+# Relative to the loudest frames; excludes tails and leakage.
 _SOUNDING_DB = -20.0
 _SEARCH = 0.03
 _SAME_NOTE_SEMITONES = 0.5
 _NOTE_SECONDS, _HELD_SECONDS = 0.07, 0.28
-# Below a frame's strongest level, where nothing is heard of a partial.
+# Relative to a frame's strongest level; weaker partials are inaudible.
 _HEARD_DB = -40.0
 _ATTACK_SECONDS = 0.07
 _ATTACK_HOP, _ATTACK_WINDOW = 256, 512
@@ -42,11 +42,11 @@ class Sound:
     """Measures of one bass.
 
     Attributes:
-      hnr_db: harmonic-to-noise ratio, the median over voiced frames.
-      jitter_db: mean change of a partial's level from one latent frame, 46 ms, to the next inside
+      hnr_db: Harmonic-to-noise ratio, median over voiced frames.
+      jitter_db: Mean change of a partial's level from one latent frame, 46 ms, to the next inside
         held notes.
-      level_spread_db: standard deviation of the levels of notes.
-      attack_db: steepest rise of level within 11.6 ms at the beginning of a note, the median.
+      level_spread_db: Standard deviation of the levels of notes.
+      attack_db: Steepest rise of level within 11.6 ms at the start of a note, median over notes.
     """
 
     hnr_db: float
@@ -56,7 +56,7 @@ class Sound:
 
 
 def sound(bass: np.ndarray, pitch: PitchTrack | None = None) -> Sound:
-    """Measures a bass `[N]` float at 44.1 kHz; `pitch` is what `track_pitch` finds in it."""
+    """Measures a bass `[N]` float at 44.1 kHz, with its `pitch` if already tracked."""
     bass = np.asarray(bass, np.float32)
     pitch = track_pitch(bass) if pitch is None else pitch
     notes = list(_notes(pitch, _NOTE_SECONDS))
@@ -69,7 +69,7 @@ def sound(bass: np.ndarray, pitch: PitchTrack | None = None) -> Sound:
 
 
 def harmonic_to_noise_db(bass: np.ndarray, pitch: PitchTrack) -> float:
-    """How far the periodic part of a bass stands above the rest.
+    """Harmonic-to-noise ratio: level of the periodic part of a bass relative to the rest.
 
     10 log10(q / (1 - q)), q = r(T) / r(0), where r is the autocorrelation of a Hann-windowed
     frame, divided by the window's own, and T the lag of its maximum within 3 % of the tracked
@@ -77,7 +77,7 @@ def harmonic_to_noise_db(bass: np.ndarray, pitch: PitchTrack) -> float:
 
     Args:
       bass: `[N]` float at 44.1 kHz.
-      pitch: of it, frames of 512 samples.
+      pitch: Its pitch, with frames of 512 samples.
 
     Returns:
       dB, -60 to 60; a steady tone 20 dB above white noise has 20.
@@ -105,10 +105,10 @@ def harmonic_to_noise_db(bass: np.ndarray, pitch: PitchTrack) -> float:
 
 
 def held_jitter_db(bass: np.ndarray) -> float:
-    """How much the levels of partials and bands change inside held notes, in dB a latent frame.
+    """Mean change of the levels of partials and bands inside held notes, in dB per latent frame.
 
-    Measured over whole periods, so that a steady tone of any pitch has 0; a true bass decays by 0.5
-    to 2. Levels that are 40 dB below the strongest of a frame do not count.
+    Levels are measured over whole periods, so that steady tones of any pitch have 0; real basses
+    decay by 0.5 to 2. Levels 40 dB below the strongest one of a frame are ignored.
 
     Args:
       bass: `[N]` float at 44.1 kHz.
@@ -126,7 +126,7 @@ def held_jitter_db(bass: np.ndarray) -> float:
     least = round(_HELD_SECONDS * SAMPLE_RATE_HZ / _LATENT_HOP)
     changes = []
     for first, last in _runs(same, least):
-        # A held note begins after its attack and ends before the next one's.
+        # Without the note's own attack and that of the next one.
         for frame in range(first + 1, last - 1):
             heard = levels[frame] > levels[frame].max() + _HEARD_DB
             changes.append(np.abs(levels[frame + 1] - levels[frame])[heard].mean())
@@ -134,16 +134,16 @@ def held_jitter_db(bass: np.ndarray) -> float:
 
 
 def gap_level_db(mix: np.ndarray, bass: np.ndarray) -> float:
-    """How loud a bass is where its mix pauses, beside its own loud parts.
+    """Level of a bass in pauses of its mix, relative to its own loud parts.
 
-    A pause is 2 s or more in which the mix's level over 0.4 s is 20 dB below the whole mix's.
+    In a pause, the mix's level over 0.4 s stays 20 dB below its overall level for 2 s or more.
 
     Args:
       mix: `[N]` float at 44.1 kHz.
-      bass: the same length.
+      bass: `[N]` float.
 
     Returns:
-      dB, below 0 for one that rests too; NaN where the mix has no pause.
+      dB, negative for a bass that rests too; NaN if the mix has no pause.
     """
     size = round(_LEVEL_SECONDS * SAMPLE_RATE_HZ)
     count = min(len(mix), len(bass)) // size
@@ -167,7 +167,7 @@ def gap_level_db(mix: np.ndarray, bass: np.ndarray) -> float:
 
 @functools.cache
 def _analyse() -> Callable[[np.ndarray], Any]:
-    # Whoever reads tables of measures does without the second that JAX takes to load.
+    # JAX takes a second to load, which readers of tables need not wait.
     import jax
 
     from bassdiff.models.harmonics import analyse
@@ -176,7 +176,7 @@ def _analyse() -> Callable[[np.ndarray], Any]:
 
 
 def _notes(pitch: PitchTrack, least_seconds: float) -> Iterator[tuple[int, int]]:
-    """First frame and the one after the last of every stretch of one pitch."""
+    """Start and end frames of every stretch with one pitch."""
     semitones = 12.0 * np.log2(np.where(pitch.voiced, pitch.f0_hz, 1.0))
     same = pitch.voiced[1:] & pitch.voiced[:-1]
     same &= np.abs(np.diff(semitones)) < _SAME_NOTE_SEMITONES
@@ -185,7 +185,7 @@ def _notes(pitch: PitchTrack, least_seconds: float) -> Iterator[tuple[int, int]]
 
 
 def _runs(flags: np.ndarray, least: int) -> Iterator[tuple[int, int]]:
-    """Stretches `[first, last)` of true flags, `least` or more of them."""
+    """Runs `[first, last)` of at least `least` true flags."""
     labels, _ = scipy.ndimage.label(flags)
     for stretch in scipy.ndimage.find_objects(labels):
         place = stretch[0]

@@ -1,4 +1,4 @@
-"""Results: scores with intervals, in rows of systems and anchors, as text and as JSON."""
+"""Tables of results: scores with intervals, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class Column:
     """One measure of a table.
 
     Attributes:
-      name: as scores are keyed.
-      label: as people read it.
-      help: one sentence about what it says.
-      better: which way is good; "none" where neither is.
-      chance: what a bass that ignores the mix would score; None where that is not defined.
-      digits: decimals to print.
+      name: Key of its scores.
+      label: Label for readers.
+      help: One sentence of explanation.
+      better: Whether higher or lower is better, or "none".
+      chance: Score of a bass that ignores the mix; None if undefined.
+      digits: Decimals to print.
     """
 
     name: str
@@ -46,10 +46,10 @@ class Score:
     """A mean with its 95 % interval.
 
     Attributes:
-      value: NaN where nothing is known.
-      low: lower end; NaN where no interval is known.
-      high: upper end.
-      per_clip: the clips' own values, NaN where unknown; empty where there are none.
+      value: The mean; NaN if unknown.
+      low: Lower end; NaN without an interval.
+      high: Upper end.
+      per_clip: Values of the clips, NaN if unknown; empty if there are none.
     """
 
     value: float
@@ -60,14 +60,14 @@ class Score:
 
 @dataclass(frozen=True)
 class Row:
-    """The scores of one system, anchor or setting.
+    """The scores of one system, baseline or setting.
 
     Attributes:
-      name: unique in its table; also the file name of what was played.
-      label: as people read it.
-      kind: the system under test, an anchor beside it, or a setting of the system.
-      scores: by column name.
-      setting: what differs from the system's defaults, by name.
+      name: Unique name within its table; also the file name of its basses.
+      label: Label for readers.
+      kind: The system under test, a baseline ("anchor"), or a setting of the system.
+      scores: Scores by column name.
+      setting: Differences from the system's defaults, by name.
     """
 
     name: str
@@ -79,14 +79,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """One task's results, and where they come from.
+    """One task's results and their origin.
 
     Attributes:
-      task: one of `evaluation.folder.TASKS`, with "-" and a word where it was done in two ways.
-      title: the question it answers.
-      about: numbers of clips and songs, seeds, embedder, reference set, ...
-      columns: in order.
-      rows: in order.
+      task: One of `result_folder.TASKS`, with a suffix such as "-log_mel" for variants.
+      title: The question it answers.
+      about: Numbers of clips and songs, seeds, embedder, reference set, ...
+      columns: Columns, in order.
+      rows: Rows, in order.
     """
 
     task: str
@@ -96,10 +96,10 @@ class Table:
     rows: tuple[Row, ...]
 
     def row(self, name: str) -> Row:
-        """The row of a name.
+        """The row with a name.
 
         Raises:
-          KeyError: there is none.
+          KeyError: If there is none.
         """
         for row in self.rows:
             if row.name == name:
@@ -107,14 +107,14 @@ class Table:
         raise KeyError(name)
 
     def to_json(self) -> str:
-        """The table for a file; what is unknown is null."""
+        """The table as JSON; unknown values are null."""
         return json.dumps(without_nan(dataclasses.asdict(self)), indent=1) + "\n"
 
     def to_text(self, width: int = 120) -> str:
-        """The table for a terminal: a line for each measure, intervals for the system alone.
+        """The table as text: a line per measure, with intervals for the system only.
 
         Args:
-          width: of the terminal; what is wider goes on below, with measures and chance again.
+          width: Width of the terminal; further rows continue in blocks below.
         """
         scored = [c for c in self.columns if any(_cell(row, c) for row in self.rows)]
         chance = ["" if c.chance is None else f"{c.chance:z.{c.digits}f}" for c in scored]
@@ -133,10 +133,14 @@ class Table:
 
 
 def parse_table(text: str, name: str) -> Table:
-    """Reads what `Table.to_json` wrote.
+    """Parses the output of `Table.to_json`.
+
+    Args:
+      text: The JSON text.
+      name: Name of the file, for the message.
 
     Raises:
-      InputError: it is something else; `name` is named.
+      InputError: If the text is not a table.
     """
     try:
         values = json.loads(text)
@@ -148,15 +152,15 @@ def parse_table(text: str, name: str) -> Table:
             tuple(_row(**row) for row in values["rows"]),
         )
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise InputError(f"{name} is no table of results; make it again") from error
+        raise InputError(f"{name} is not a table of results; make it again") from error
 
 
 def mean_score(values: Sequence[float] | np.ndarray, songs: Sequence[Hashable]) -> Score:
-    """The mean of what is known, with a bootstrap interval over songs.
+    """The mean of known values, with a bootstrap interval over songs.
 
     Args:
-      values: `[n]`, one a clip; NaN is not known.
-      songs: `[n]`, the song each clip is of: clips of one song are drawn together.
+      values: `[n]`, one per clip; NaN if unknown.
+      songs: `[n]`, the song of each clip; clips of one song are drawn together.
     """
     values = np.asarray(values, float)
     known = np.isfinite(values)
@@ -168,12 +172,12 @@ def ratio_score(total: np.ndarray, count: np.ndarray, songs: Sequence[Hashable])
     """sum(total) / sum(count), with a 95 % percentile bootstrap that draws whole songs.
 
     Args:
-      total: `[n]`, one a clip.
-      count: `[n]` not negative.
-      songs: `[n]`.
+      total: `[n]`, one per clip.
+      count: `[n]`, not negative.
+      songs: `[n]`, the song of each clip.
 
     Returns:
-      The score, NaN where every count is 0.
+      The score; NaN if every count is 0.
     """
     if not count.sum():
         return Score(math.nan, math.nan, math.nan)
@@ -193,14 +197,14 @@ def _cell(row: Row, column: Column) -> str:
     score, digits = row.scores.get(column.name), column.digits
     if score is None or math.isnan(score.value):
         return ""
-    # The "z" leaves no minus before zeros.
+    # "z" avoids a minus sign before zero.
     if math.isnan(score.low) or row.kind != "system":
         return f"{score.value:z.{digits}f}"
     return f"{score.value:z.{digits}f} [{score.low:z.{digits}f}, {score.high:z.{digits}f}]"
 
 
 def _padded(cells: Sequence[str]) -> list[str]:
-    """Cells as wide as the widest."""
+    """Pads cells to the widest one."""
     width = max(map(len, cells))
     return [cell.ljust(width) for cell in cells]
 
@@ -218,7 +222,7 @@ def _one_of(value: Any, choices: Any) -> Any:
 
 
 def _number(value: Any) -> float:
-    """What was stored as null is not known."""
+    """A number; null becomes NaN."""
     return math.nan if value is None else float(_typed(value, int, float))
 
 

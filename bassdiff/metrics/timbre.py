@@ -1,7 +1,7 @@
-"""The sound of a bass, apart from what it plays: is a reference's sound the one that came out.
+"""Timbre of a bass, as independent of its notes as possible.
 
-Sound and notes cannot be told apart altogether: higher notes put their partials elsewhere, and
-harder ones are brighter. Between lines of different composed songs, 24 s each, two thirds of
+Timbre and notes cannot be separated completely: higher notes move the partials, and louder ones are
+brighter. Between lines of different composed songs, 24 s each, two thirds of
 ten synthesised sounds are nearest to themselves (chance is a tenth); the median distance is
 1.6 dB to the same sound playing another line and 6 dB to another sound playing the same line.
 """
@@ -22,25 +22,25 @@ _RATE_HZ = 22050
 _WINDOW_SAMPLES = 2048
 _HOP_SAMPLES = 512
 _MIN_HZ, _MAX_HZ = 30.0, 8000.0
-# Keeps the shape of the spectrum, not the partials. Smoothing the power before the logarithm,
-# or the peaks' envelope, spreads the fundamental over all and tells sounds apart less well.
+# Keeps the shape of the spectrum, not the partials. Smoothing the power before the logarithm, or
+# the envelope of peaks, spreads the fundamental and discriminates less well.
 _NUM_COEFFICIENTS = 12
-# Below the loudest frame: tails after notes tell more of the lengths of notes than of the sound.
+# Relative to the loudest frame; tails depend on note lengths more than on timbre.
 _SOUNDING_DB = -25.0
-# Below the mean level: what is weaker, such as a codec's hiss, counts as equally absent.
+# Relative to the mean level; clips weaker content such as codec hiss.
 _FLOOR_DB = -60.0
 
 
 def timbre(bass: np.ndarray, sample_rate_hz: int = 44100) -> np.ndarray:
-    """Describes the sound of a bass by the mean and the spread of its smoothed spectrum.
+    """Mean and standard deviation of the smoothed spectrum of a bass.
 
-    log-mel of frames within 25 dB of the loudest, relative to their mean power, clipped at
-    -60 dB and smoothed across bands by keeping the first 12 cosine coefficients, as in the
-    MFCC of Davis and Mermelstein, IEEE Trans. ASSP 1980.
+    The log-mel spectrum of frames within 25 dB of the loudest is taken relative to their mean
+    power, clipped at -60 dB, and smoothed across bands by keeping the first 12 cosine coefficients,
+    as in the MFCC of Davis and Mermelstein, IEEE Trans. ASSP 1980.
 
     Args:
-      bass: `[N]` float; its level does not matter.
-      sample_rate_hz: samples per second.
+      bass: `[N]` float of any level.
+      sample_rate_hz: Sample rate.
 
     Returns:
       `[128]` float64 in dB, 64 means and 64 standard deviations over frames, bands rising to
@@ -64,27 +64,27 @@ def timbre(bass: np.ndarray, sample_rate_hz: int = 44100) -> np.ndarray:
 
 
 def timbre_distance(a: np.ndarray, b: np.ndarray) -> float:
-    """Root mean square difference of two timbres, sqrt(mean((a - b)²)).
+    """RMS difference of two timbres, sqrt(mean((a - b)²)).
 
     Args:
       a: `[128]` float, from `timbre`.
-      b: the same of another bass.
+      b: `[128]` float, from `timbre`.
 
     Returns:
-      dB, 0 and up; NaN where either is silent.
+      dB, 0 or more; NaN if either is silent.
     """
     return float(np.sqrt(np.mean(np.square(a - b))))
 
 
 def retrieval_at_1(distance_matrix: np.ndarray, true_index: np.ndarray) -> float:
-    """Share of generated basses that are nearest to the reference they were to sound like.
+    """Share of generated basses that are nearest to their own reference.
 
     Args:
       distance_matrix: `[num_generated, num_references]` float.
       true_index: `[num_generated]` int, the column of each one's own reference.
 
     Returns:
-      0…1; chance is 1 / num_references, which equal distances share. NaN is never nearest, so a
+      0…1; chance is 1 / num_references, and ties share their hits. NaN is never nearest, so a
       silent bass is a miss.
 
     >>> import numpy as np

@@ -1,1 +1,1 @@
-"""Songs that are composed, read from notes and rendered."""
+"""Songs that are composed or read from notes, and rendered to stems."""

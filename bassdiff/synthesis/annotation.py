@@ -1,4 +1,4 @@
-"""What is known of a song's beats and chords: kept beside its stems, for evaluation."""
+"""Annotations of a song's beats and chords, for evaluation."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ FILE_NAME = "annotation.json"
 
 @dataclasses.dataclass(frozen=True)
 class Annotation:
-    """Beats and chords in seconds from the start of the audio; empty where nothing is known.
+    """Beats and chords in seconds from the start of the audio; empty if unknown.
 
     Attributes:
-      beat_seconds: increasing times of beats.
-      chords: in order, without overlap.
+      beat_seconds: Increasing times of beats.
+      chords: Chords in order, without overlap.
     """
 
     beat_seconds: tuple[float, ...] = ()
     chords: tuple[Chord, ...] = ()
 
     def cut(self, start_seconds: float, end_seconds: float) -> Annotation:
-        """What lies between two times, counted from the first of them."""
+        """The annotation between two times, relative to the first."""
         beats = np.asarray(self.beat_seconds)
         inside = beats[(beats >= start_seconds) & (beats < end_seconds)] - start_seconds
         chords = tuple(
@@ -40,12 +40,12 @@ class Annotation:
         return Annotation(tuple(inside.tolist()), chords)
 
     def transposed(self, semitones: int) -> Annotation:
-        """The chords `semitones` higher."""
+        """The annotation with chords `semitones` higher."""
         chords = tuple(chord.transposed(semitones) for chord in self.chords)
         return dataclasses.replace(self, chords=chords)
 
     def at_tempo(self, tempo: float) -> Annotation:
-        """The same song played `tempo` times as fast: what came at time t comes at t / tempo."""
+        """The annotation of the song played `tempo` times as fast."""
         beats = tuple(beat / tempo for beat in self.beat_seconds)
         chords = tuple(
             chord._replace(
@@ -61,14 +61,14 @@ class Annotation:
 
 
 def parse_annotation(text: str, name: str) -> Annotation:
-    """Reads what `Annotation.to_json` wrote.
+    """Parses the output of `Annotation.to_json`.
 
     Args:
       text: `{"beat_seconds": [...], "chords": [[start, end, root, quality, bass], ...]}`.
-      name: of the file, for the message.
+      name: Name of the file, for the message.
 
     Raises:
-      InputError: when it is something else.
+      InputError: If the text is not an annotation.
     """
     try:
         values = json.loads(text)
@@ -84,6 +84,6 @@ def parse_annotation(text: str, name: str) -> Annotation:
         ) from error
     if unknown:
         raise InputError(
-            f"{name}: {unknown[0]!r} is no chord quality; choose among {', '.join(QUALITIES)}."
+            f"{name}: {unknown[0]!r} is not a chord quality; choose among {', '.join(QUALITIES)}."
         )
     return Annotation(beats, chords)

@@ -1,4 +1,4 @@
-"""What a studio does to a sound: equaliser, drive, compressor, reverb, wow and vibrato."""
+"""Studio effects: equaliser, drive, compressor, reverb, wow and vibrato."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def equalise(samples: np.ndarray, bands: list[tuple[str, float, float]]) -> np.n
 
     Args:
       samples: `[N]` float32.
-      bands: kind ("low", "peak" or "high"), frequency in Hz and gain in dB; a shelf below
-        or above, or a bell of about one and a half octaves.
+      bands: Kind, frequency in Hz and gain in dB. Kinds are "low" and "high" shelves, and "peak", a
+        bell of about one and a half octaves.
 
     Returns:
       `[N]` float32.
@@ -68,17 +68,17 @@ def compress(
     attack_seconds: float = 0.008,
     release_seconds: float = 0.12,
 ) -> np.ndarray:
-    """Evens out loudness.
+    """Compresses the dynamic range.
 
     Args:
       samples: `[N]` float32.
-      ratio: above the threshold the level grows 1 / ratio as fast.
-      threshold_db: relative to the loudest block of 3 ms.
-      attack_seconds: time constant of turning down.
-      release_seconds: time constant of turning up again.
+      ratio: Compression ratio above the threshold.
+      threshold_db: Threshold relative to the loudest block of 3 ms.
+      attack_seconds: Time constant of gain reduction.
+      release_seconds: Time constant of recovery.
 
     Returns:
-      `[N]` float32, at no point louder than before.
+      `[N]` float32, nowhere louder than before.
     """
     blocks = -(-len(samples) // LEVEL_BLOCK_SAMPLES)
     padded = np.zeros(blocks * LEVEL_BLOCK_SAMPLES, np.float32)
@@ -104,13 +104,13 @@ def compress(
 def reverb(
     samples: np.ndarray, decay_seconds: float, wet: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Adds a room: convolution with noise that decays, high frequencies sooner.
+    """Adds reverb: convolution with decaying noise, faster at high frequencies.
 
     Args:
       samples: `[N]` float32.
-      decay_seconds: until the room is 60 dB down.
-      wet: root of the energy of the room's response; 0.02 is dry, 0.2 a church.
-      rng: draws the room.
+      decay_seconds: Decay time to -60 dB.
+      wet: Root of the energy of the response; 0.02 is dry, 0.2 a church.
+      rng: Draws the response.
 
     Returns:
       `[N]` float32; the tail beyond N is cut.
@@ -121,7 +121,7 @@ def reverb(
     noise = rng.standard_normal((2, length))
     dull = scipy.signal.lfilter([0.12], [1.0, -0.88], noise[0]) * 3.0
     response = noise[1] * decay**2.5 + dull * decay
-    # Rooms that ring in the bass would blur the one band that must stay clear.
+    # Reverb in the bass would blur the range that matters most.
     high_pass = scipy.signal.butter(2, 200.0, "high", fs=SAMPLE_RATE_HZ, output="sos")
     response = scipy.signal.sosfilt(high_pass, response)
     before = int(rng.uniform(0.003, 0.025) * SAMPLE_RATE_HZ)
@@ -133,13 +133,13 @@ def reverb(
 def waver(
     samples: np.ndarray, rate_hz: float, cents: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Lets the pitch go up and down, as a singer's vibrato or an old tape does.
+    """Modulates the pitch, like a singer's vibrato or an old tape.
 
     Args:
       samples: `[N]` float32.
-      rate_hz: how often a second, about.
-      cents: how far from the middle at most, hundredths of a semitone.
-      rng: draws how the depth changes over time.
+      rate_hz: Approximate rate of modulation.
+      cents: Largest deviation in hundredths of a semitone.
+      rng: Draws how the depth changes over time.
 
     Returns:
       `[N]` float32; no sound moves by more than 0.1 * cents / rate_hz milliseconds.

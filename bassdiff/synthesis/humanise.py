@@ -1,4 +1,4 @@
-"""What makes a score sound played: tempo that drifts, players ahead or behind, uneven touch."""
+"""Humanises a score: tempo drift, players ahead or behind, uneven velocities."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ import numpy as np
 
 from bassdiff.synthesis.score import Note, Part, Song
 
-# Tempo is drawn anew so often, and joined smoothly.
+# Interval at which a new tempo is drawn, with interpolation in between.
 DRIFT_SECONDS = 4.0
-# Of the logarithm of the tempo, and how much of it is left after a draw.
+# Standard deviation of changes of log tempo, and the share kept after each draw.
 DRIFT_SPREAD, DRIFT_MEMORY = 0.015, 0.8
-# How far a player is ahead or behind, and each of the notes beside that.
+# Standard deviations of the offset of a player, and of single notes.
 PLAYER_SECONDS, NOTE_SECONDS = 0.008, 0.006
 VELOCITY_SPREAD = 6.0
 SHORTEST_SECONDS = 0.03
 
 
 def loosened(song: Song, rng: np.random.Generator) -> Song:
-    """The song as people play it together.
+    """Humanises a song.
 
-    The tempo wanders by a few per cent, for everybody alike; each part but the drums is a few
-    milliseconds ahead or behind, and single notes and their velocities vary.
+    The tempo drifts by a few per cent for all parts; each part except drums is a few milliseconds
+    ahead or behind; times and velocities of single notes vary.
 
     Args:
-      song: a score on its grid.
-      rng: decides.
+      song: A song on its grid.
+      rng: Source of randomness.
 
     Returns:
-      The song with beats, bars and chords where they now are.
+      The song, with beats, bars and chords moved accordingly.
     """
     knots = np.arange(0.0, song.end_seconds + 2 * DRIFT_SECONDS, DRIFT_SECONDS)
     log_tempo = np.zeros(len(knots))

@@ -1,4 +1,4 @@
-"""Lead sheets: a human melody, piano and chords, to which drums and a bass are added."""
+"""Lead sheets: human melody, piano and chords, completed with drums and a bass."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from bassdiff.synthesis.midi import parse_midi
 from bassdiff.synthesis.score import QUALITIES, Note, Part, Song
 
 SECTION_BARS = 8
-# The piano's left hand doubles the bass; in half of the songs it is left to the bass.
+# The piano's left hand doubles the bass; half of the songs drop it.
 PIANO_LOWEST_PITCH = 48
 EXTRA_STEMS = {"pads": 0.35, "guitar": 0.3, "arpeggio": 0.2, "strings": 0.15}
 NOTE_NAMES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
@@ -41,14 +41,14 @@ def read_lead_sheet(folder: str | Path, seed: int = 0) -> Song:
     whether a half bar and a bar begin there). The bass follows the chords' bass notes.
 
     Args:
-      folder: the song's folder.
-      seed: with the folder's name, decides style, drums, bass and instruments.
+      folder: The song's folder.
+      seed: Decides style, drums, bass and instruments together with the folder's name.
 
     Returns:
       The song, named after the folder, with its chords.
 
     Raises:
-      InputError: when a file is missing or cannot be understood.
+      InputError: If a file is missing or cannot be parsed.
     """
     folder = Path(folder)
     rng = np.random.default_rng([seed, zlib.crc32(folder.name.encode())])
@@ -76,12 +76,12 @@ def read_lead_sheet(folder: str | Path, seed: int = 0) -> Song:
 
 
 def parse_harmony(label: str) -> Harmony | None:
-    """Reads a chord label: `parse_harmony("F:maj/5")` is F major over C; "N" is `None`.
+    """Parses a chord label: `parse_harmony("F:maj/5")` is F major over C; "N" is None.
 
-    The note after the slash is a degree of the major scale, "b3" a minor third.
+    The note after the slash is a degree of the major scale, such as "b3" for a minor third.
 
     Raises:
-      ValueError: when the label is not understood.
+      ValueError: If the label is invalid.
     """
     if label == "N":
         return None
@@ -125,7 +125,7 @@ def _read_beats(path: Path) -> tuple[np.ndarray, np.ndarray, Meter]:
         raise InputError(f"{path}: times must grow and mark at least two bars; check the file.")
     meter = FOUR_FOUR
     if np.median(np.diff(downbeats)) == 6:
-        # Six quick beats a bar are felt as two, which the second column marks.
+        # Six quick beats per bar are felt as two, which the second column marks.
         meter = SIX_EIGHT
         table = table[(table[:, 1] == 1.0) | (table[:, 2] == 1.0)]
         downbeats = np.flatnonzero(table[:, 2] == 1.0)
@@ -139,7 +139,7 @@ def _read_chords(path: Path) -> list[tuple[float, float, Harmony | None]]:
             chords.append((float(row[0]), float(row[1]), parse_harmony(row[2])))
         except (ValueError, IndexError) as error:
             raise InputError(
-                f"{path}: {' '.join(row)!r} is no start, end and chord; correct the line."
+                f"{path}: {' '.join(row)!r} is not a start, end and chord; correct the line."
             ) from error
     return chords
 
@@ -197,7 +197,7 @@ def _scale(chords: list[tuple[float, float, Harmony | None]]) -> tuple[int, ...]
 
 
 def _sections(bars: list[Bar], extras: frozenset[str], rng: np.random.Generator) -> list[Section]:
-    """Blocks of eight bars, two patterns of drums and bass in turn; either may rest."""
+    """Sections of eight bars, with two alternating patterns of drums and bass; either may rest."""
     sections = []
     for number, first in enumerate(range(0, len(bars), SECTION_BARS)):
         stems = {stem for stem in sorted(extras) if rng.random() < 0.7}
@@ -208,7 +208,7 @@ def _sections(bars: list[Bar], extras: frozenset[str], rng: np.random.Generator)
 
 
 def _style(meter: Meter, tempo_bpm: float, rng: np.random.Generator) -> Style:
-    """A style of the metre at home near the tempo."""
+    """Draws a style of the metre that suits the tempo."""
     names = [name for name, style in STYLES.items() if style.meter == meter]
     fitting = [n for n in names if STYLES[n].tempo_bpm[0] <= tempo_bpm <= STYLES[n].tempo_bpm[1]]
     return STYLES[str(rng.choice(fitting or names))]

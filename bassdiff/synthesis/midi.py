@@ -1,4 +1,4 @@
-"""MIDI files and lead sheets as songs."""
+"""Reads MIDI files as songs, and writes a bass as MIDI."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from bassdiff.runtime.errors import InputError
 from bassdiff.synthesis.score import Bend, Note, Part, Song
 
 BASS_PROGRAMS = range(32, 40)
-# Bass sounds also play leads in MIDI files; above this median pitch a line is no bass.
+# Bass programs also play leads in MIDI files; a line above this median pitch is not a bass.
 HIGHEST_BASS_MEDIAN = 55
-# A doubled bass note is the same pitch struck by a second track within this time.
+# Tolerance for the same bass note doubled by a second track.
 DOUBLING_SECONDS = 0.04
 # Notes of one voice overlap by no more than this.
 _LEGATO_SECONDS = 0.1
 _FINGER_BASS = 33
-# Of a pitch bend, where a file says nothing else.
+# Default range of pitch bends.
 _BEND_SEMITONES = 2.0
 
 
 def read_midi(path: str | Path) -> Song:
     """Reads a multi-instrument MIDI file that has a bass.
 
-    The bass is what programs 32–39 play; where there is none, the tracks called "bass".
+    The bass consists of tracks with programs 32–39, or else of tracks named "bass".
     Other instruments are grouped into stems by General MIDI family. Channel volume and
     expression are folded into velocities, whose effect on loudness is the same.
 
     Args:
-      path: a Standard MIDI File.
+      path: A Standard MIDI File.
 
     Returns:
       The song, named after the file, without chord annotation.
 
     Raises:
-      InputError: when the file is missing or no MIDI, or has no bass or nothing else.
+      InputError: If the file is missing or is not MIDI, or has no bass or nothing else.
     """
     path = Path(path)
     score = parse_midi(path)
@@ -65,10 +65,10 @@ def read_midi(path: str | Path) -> Song:
 
 
 def parse_midi(path: Path) -> pretty_midi.PrettyMIDI:
-    """The parsed file.
+    """Parses a MIDI file.
 
     Raises:
-      InputError: when the file is missing or cannot be parsed.
+      InputError: If the file is missing or cannot be parsed.
     """
     if not path.is_file():
         raise InputError(f"{path}: there is no such MIDI file; check the path.")
@@ -78,7 +78,7 @@ def parse_midi(path: Path) -> pretty_midi.PrettyMIDI:
         try:
             return pretty_midi.PrettyMIDI(str(path))
         except Exception as error:
-            # The parser lets whatever a broken byte causes escape: KeyError, EOFError, ...
+            # Broken files make the parser raise KeyError, EOFError and others.
             raise InputError(
                 f"{path}: not a readable MIDI file ({type(error).__name__}); export it again."
             ) from error
@@ -127,10 +127,10 @@ def read_line(path: str | Path) -> list[BassNote]:
 
 
 def bass_track(notes: Sequence[BassNote]) -> pretty_midi.PrettyMIDI:
-    """A MIDI file of one finger bass; what a note is out of tune is a pitch bend.
+    """A MIDI file with one finger bass; detuned notes get pitch bends.
 
     Args:
-      notes: In order.
+      notes: Notes in order.
     """
     bass = pretty_midi.Instrument(_FINGER_BASS, name="bass")
     bent = 0
@@ -149,7 +149,7 @@ def bass_track(notes: Sequence[BassNote]) -> pretty_midi.PrettyMIDI:
 
 
 def stem_of(track: pretty_midi.Instrument) -> str:
-    """The stem for an instrument that is not the bass, by its General MIDI family."""
+    """The stem of an instrument other than the bass, by its General MIDI family."""
     if track.is_drum or track.program >= 112:
         return "drums"
     families = (
@@ -193,8 +193,8 @@ def _part(track: pretty_midi.Instrument, stem: str) -> Part:
 def _volume_curve(track: pretty_midi.Instrument) -> tuple[np.ndarray, np.ndarray]:
     """Times of changes `[M]` and the gain before and after each `[M + 1]`.
 
-    Loudness goes with the square of volume (controller 7), of expression (11) and of
-    velocity alike, so their product can move into the velocity.
+    Loudness is proportional to the square of volume (controller 7), expression (11) and velocity,
+    so their product can be folded into the velocity.
     """
     state = {7: 100.0, 11: 127.0}
     times, gains = [], [1.0]
@@ -207,7 +207,7 @@ def _volume_curve(track: pretty_midi.Instrument) -> tuple[np.ndarray, np.ndarray
 
 
 def _bend_range_semitones(track: pretty_midi.Instrument) -> float:
-    """The last pitch-bend range that registered parameter 0 sets, 2 where none does."""
+    """The last pitch-bend range set by registered parameter 0; 2 by default."""
     parameter = {100: 127, 101: 127}
     span = 2.0
     for change in track.control_changes:

@@ -1,4 +1,4 @@
-"""From a score to audio: every stem through a SoundFont, each with a sound of its own."""
+"""Renders a song to stems through a SoundFont, with a varied sound for each stem."""
 
 from __future__ import annotations
 
@@ -39,22 +39,22 @@ def render(
     """Renders a song to stems of equal length.
 
     Args:
-      song: the score.
-      soundfont: an .sf2 file; the small one inside `pretty_midi` when `None`.
-      seed: with the song's name, decides everything that varies.
-      transpose: semitones for all but drums.
-      vary: whether programs, levels and effects are drawn at random; else they are the
-        song's own, without effects.
-      start_seconds: where in the song to begin.
-      max_seconds: longest result; the whole song when `None`.
-      feel: whether the players drift; see `loosened`.
+      song: The song.
+      soundfont: An .sf2 file; the one in `pretty_midi` if None.
+      seed: Decides everything random together with the song's name.
+      transpose: Semitones for all parts except drums.
+      vary: Whether programs, levels and effects are random; otherwise the song's own programs play
+        without effects.
+      start_seconds: Start within the song.
+      max_seconds: Longest result; None for the whole song.
+      feel: Whether the players drift; see `loosened`.
 
     Returns:
       Stems at 44100 Hz whose mix, with the bass, peaks at 0.9.
 
     Raises:
-      InputError: when the SoundFont cannot be read, or the bass or everything else is
-        silent in the chosen excerpt.
+      InputError: If the SoundFont cannot be read, or the bass or everything else is silent in the
+        excerpt.
     """
     font = sf.default_soundfont() if soundfont is None else Path(soundfont)
     rng = np.random.default_rng([seed, zlib.crc32(song.name.encode())])

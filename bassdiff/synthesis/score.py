@@ -1,7 +1,6 @@
-"""What a song is before it sounds: beats, chords and the notes of every part.
+"""Symbolic songs: beats, chords and the notes of every part.
 
-Composed songs, MIDI files and lead sheets all become a `Song`; only `render` turns one
-into audio.
+Composed songs, MIDI files and lead sheets become a `Song`, which `render` turns into audio.
 """
 
 from __future__ import annotations
@@ -52,11 +51,11 @@ class Chord(NamedTuple):
     """A harmony held for a while.
 
     Attributes:
-      start_seconds: where it begins.
-      end_seconds: where it ends.
-      root: pitch class 0..11, 0 = C.
-      quality: a key of `QUALITIES`.
-      bass: pitch class of the lowest note; it differs from `root` in an inversion.
+      start_seconds: Start.
+      end_seconds: End.
+      root: Pitch class 0..11, 0 = C.
+      quality: A key of `QUALITIES`.
+      bass: Pitch class of the lowest note; differs from `root` in inversions.
     """
 
     start_seconds: float
@@ -77,14 +76,14 @@ class Chord(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """What one instrument plays.
+    """The notes of one instrument.
 
     Attributes:
-      stem: the stem it is rendered into; several parts may share one.
+      stem: Stem that it is rendered to; several parts may share one.
       program: General MIDI program 0..127 (for drums: the kit).
-      is_drum: whether pitches are General MIDI percussion keys.
-      notes: sorted by start.
-      bends: sorted by start; empty where the part never bends.
+      is_drum: Whether pitches are General MIDI percussion keys.
+      notes: Notes, sorted by start.
+      bends: Pitch bends, sorted by start.
     """
 
     stem: str
@@ -99,11 +98,11 @@ class Song:
     """A score with a beat grid in seconds.
 
     Attributes:
-      name: unique within its source.
+      name: Unique within its source.
       beat_seconds: `[num_beats]` float64, increasing.
       bar_seconds: `[num_bars]` float64, the downbeats, increasing.
-      chords: in order, without overlap; empty where the harmony is not annotated.
-      parts: every part; at least one has the stem "bass".
+      chords: Chords in order, without overlap; empty if unknown.
+      parts: All parts; at least one has the stem "bass".
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Makes up songs: any number of them, the same one for the same index."""
+"""Composes songs at random, reproducibly by index."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ def compose(
     """Makes up a song.
 
     Args:
-      index: which one; 0 and up.
-      seed: of the whole series.
-      duration_seconds: at least so long, to the end of a section's bar.
-      style: a name in `styles.STYLES`; drawn when `None`.
-      idiom: a bass idiom in `basslines.IDIOMS`, for all sections; drawn when `None`.
+      index: Number of the song, 0 or more.
+      seed: Seed of the series.
+      duration_seconds: Least length; the song ends with a section.
+      style: A name in `styles.STYLES`; random if None.
+      idiom: A bass idiom in `basslines.IDIOMS` for all sections; random if None.
 
     Returns:
       The song with its chords annotated; the same for the same arguments.

@@ -1,4 +1,4 @@
-"""Parts of a song through a SoundFont."""
+"""Renders parts of a song through a SoundFont."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from bassdiff.audio.io import SAMPLE_RATE_HZ
 from bassdiff.runtime.errors import InputError
 from bassdiff.synthesis.score import Part
 
-# The renderer's output is 16-bit and clips: controller 7 keeps a loud stem below full scale
-# and its gain, (value / 127)^2, is taken back afterwards.
+# The renderer's output is 16-bit and clips: controller 7 keeps loud stems below full scale, and its
+# gain, (value / 127)^2, is undone afterwards.
 CHANNEL_VOLUME = 64
 FONT_RATE_HZ = 48000
 PARTS_PER_STEM = 7
@@ -36,18 +36,18 @@ def play(stems: Sequence[Sequence[Part]], soundfont: Path, num_samples: int) -> 
     """Renders stems, dry and each apart from the others.
 
     Args:
-      stems: the parts of each stem, at most 7 melodic ones a stem (further ones are left
-        out); times count from the first sample.
-      soundfont: an .sf2 file.
-      num_samples: length of the results.
+      stems: Parts of each stem, with at most 7 melodic ones (others are dropped); times count from
+        the first sample.
+      soundfont: An .sf2 file.
+      num_samples: Length of the results.
 
     Returns:
       For each stem `[num_samples]` float32 mono at `SAMPLE_RATE_HZ`; may exceed ±1.
 
     Raises:
-      InputError: when the SoundFont cannot be read.
+      InputError: If the SoundFont cannot be read.
     """
-    # Most of a call's time does not depend on its notes, and a stereo file holds two stems.
+    # A call has a large fixed cost, and a stereo file holds two stems.
     out: list[np.ndarray] = []
     for first in range(0, len(stems), 2):
         pair = stems[first : first + 2]
@@ -112,7 +112,7 @@ def _midi_bytes(pair: Sequence[Sequence[Part]], end_seconds: float) -> bytes:
         melodic = [part for part in parts if not part.is_drum]
         for part in drums + melodic[:PARTS_PER_STEM]:
             score.instruments.append(_track(part, pan=127 * side))
-    # The renderer stops at the last event, which shall not be the end of a sounding note.
+    # The renderer stops at the last event, which must not be the end of a sounding note.
     end = pretty_midi.ControlChange(7, CHANNEL_VOLUME, end_seconds)
     score.instruments[0].control_changes.append(end)
     buffer = io.BytesIO()
@@ -128,8 +128,8 @@ def _track(part: Part, pan: int) -> pretty_midi.Instrument:
     controls = [(7, CHANNEL_VOLUME, 0.0), (10, pan, 0.0), (91, 0, 0.0), (93, 0, 0.0)]
     if part.bends:
         span = int(np.ceil(max(2.0, *(abs(bend.semitones) for bend in part.bends))))
-        # Registered parameter 0 is the bend range. It must be named before its value comes,
-        # and events of one moment are written in the order of their numbers.
+        # Registered parameter 0 is the bend range. It must be selected before its value is sent,
+        # and simultaneous events are written in the order of their numbers.
         controls += [(101, 0, 0.0), (100, 0, 0.0), (6, span, TICK_SECONDS)]
         track.pitch_bends = [
             pretty_midi.PitchBend(

@@ -14,7 +14,7 @@ from bassdiff.audio.io import SAMPLE_RATE_HZ, read_mono
 from bassdiff.runtime.errors import InputError
 from bassdiff.synthesis.annotation import FILE_NAME, Annotation, parse_annotation
 
-# What has no key is not transposed.
+# Stems without a key, which are not transposed.
 UNPITCHED = frozenset({"drums", "percussion"})
 
 # Files beside stems that hold the whole song.
@@ -26,13 +26,12 @@ class Stems:
     """One song, split into its bass and everything else.
 
     Attributes:
-      name: unique within its source.
+      name: Unique within its source.
       bass: `[N]` float32 mono.
-      others: at least one other stem by name, each `[N]` float32 mono.
-      sample_rate_hz: of all of them.
-      annotation: what is known of the beats and chords.
-      padded_samples: by stem, how many samples of silence its file lacked to be as long as the
-        longest; what lacked none is left out.
+      others: One or more other stems by name, each `[N]` float32 mono.
+      sample_rate_hz: Sample rate of all stems.
+      annotation: Beats and chords, as far as they are known.
+      padded_samples: Samples of silence appended to each stem that was shorter than the longest.
     """
 
     name: str
@@ -50,14 +49,14 @@ class Stems:
         """Sums stems other than the bass.
 
         Args:
-          names: which of `others` to sum; all of them when `None`.
-          gains_db: gain in decibels by stem name; 0 where a name is absent.
+          names: Names in `others` to sum; None for all.
+          gains_db: Gain in dB by stem name, 0 by default.
 
         Returns:
           `[N]` float32; may exceed ±1.
 
         Raises:
-          InputError: when a name is not among `others`.
+          InputError: If a name is not in `others`.
         """
         gains_db = gains_db or {}
         total = np.zeros_like(self.bass)
@@ -71,7 +70,7 @@ class Stems:
 
 
 class Source(Protocol):
-    """Songs by index: random access, the same song for the same index."""
+    """Songs with random access by index."""
 
     @property
     def names(self) -> list[str]:
@@ -91,7 +90,7 @@ def song_folders(root: Path) -> list[Path]:
     """Sorted sub-folders of `root` that hold a `bass.*` file and another stem.
 
     Raises:
-      InputError: when `root` is no folder or holds no such song.
+      InputError: If `root` is not a folder or holds no such song.
     """
     if not root.is_dir():
         raise InputError(f"{root}: there is no such folder of songs; check the path.")
@@ -118,7 +117,7 @@ def read_stems(folder: Path, whole_songs: bool = False) -> Stems:
     come from an `annotation.json`, if there is one.
 
     Raises:
-      InputError: when a file cannot be read, or the bass or every other stem is missing.
+      InputError: If a file cannot be read, or the bass or all other stems are missing.
     """
     files = stem_files(folder, whole_songs)
     if "bass" not in files or len(files) < 2:
@@ -137,23 +136,22 @@ def read_stems(folder: Path, whole_songs: bool = False) -> Stems:
 
 
 def varied(stems: Stems, semitones: int = 0, tempo: float = 1.0) -> Stems:
-    """A recording in another key and at another tempo, by a phase vocoder.
+    """Changes key and tempo of a recording with a phase vocoder.
 
-    Drums change their tempo, not their pitch. The vocoder smears attacks a little, in the bass
-    and the other stems alike.
+    Drums keep their pitch. The vocoder smears the attacks of all stems slightly.
 
     Args:
-      stems: One song of N samples.
-      semitones: How much higher; below 0, lower.
-      tempo: Above 0; 1.1 is 10 % faster.
+      stems: A song of N samples.
+      semitones: Shift in pitch; negative is lower.
+      tempo: Factor above 0; 1.1 is 10 % faster.
 
     Returns:
-      The song under the same name: every stem `[round(N / tempo)]`, chords transposed, their
-      and the beats' times divided by `tempo`.
+      The song with the same name: every stem `[round(N / tempo)]`, chords transposed, times of
+      chords and beats divided by `tempo`.
     """
     if semitones == 0 and tempo == 1.0:
         return stems
-    # Takes seconds to import, which processes that only read songs need not wait for.
+    # Takes seconds to import, which readers of songs need not wait.
     from bassdiff.audio.vocoder import stretched_and_shifted
 
     def vary(samples: np.ndarray, semitones: int) -> np.ndarray:
@@ -174,7 +172,7 @@ def varied(stems: Stems, semitones: int = 0, tempo: float = 1.0) -> Stems:
 class StemFolder(Source):
     """Songs in sub-folders, as in MUSDB18-HQ: `ROOT/SONG/bass.wav`, `drums.wav`, ...
 
-    A file called `mixture.*`, or the like, is ignored: it holds the bass.
+    Files of whole songs, such as `mixture.*`, are ignored.
     """
 
     def __init__(
@@ -197,7 +195,7 @@ class StemFolder(Source):
 
 
 def stem_files(folder: Path, whole_songs: bool = False) -> dict[str, Path]:
-    """The audio files of a song folder by stem; those of `WHOLE_SONGS` only if asked for."""
+    """The audio files of a song folder by stem, without `WHOLE_SONGS` by default."""
     return {
         path.stem.lower(): path
         for path in visible_files(folder, AUDIO_SUFFIXES)

@@ -1,9 +1,9 @@
 """Synthesised bass timbres: one voice, vectorised over the whole song.
 
 An oscillator with a continuous phase runs through a low-pass that follows an envelope, an
-amplifier and a soft clipper. What moves slowly (pitch, envelopes, cutoff) is computed at a
-control rate and interpolated. The moving low-pass is a bank of fixed ones, faded into each
-other, because recursive filters cannot be vectorised over changing coefficients.
+amplifier and a soft clipper. Slow signals (pitch, envelopes, cutoff) are computed at a control rate
+and interpolated. The moving low-pass is a crossfade between fixed ones, because recursive filters
+cannot be vectorised over changing coefficients.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from bassdiff.synthesis.score import Note, Part
 from bassdiff.synthesis.timbres import Timbre
 
 CONTROL_SAMPLES = 16
-# Notes that start within this time are one chord.
+# Notes that start within this time form a chord.
 CHORD_SECONDS = 0.03
 # Below this gap a note is tied to the one before, and its pitch glides from there.
 LEGATO_SECONDS = 0.02
-# Fades the voice out before it is struck again, short enough not to be heard.
+# Inaudibly short fade before the next note.
 RELEASE_BEFORE_STRIKE_SECONDS = 0.004
 FILTER_LOWEST_HZ = 80.0
 FILTER_OCTAVES = 0.75
@@ -60,7 +60,7 @@ def play_voice(parts: Sequence[Part], timbre: Timbre, num_samples: int) -> np.nd
 
 
 def one_voice(parts: Sequence[Part]) -> list[tuple[Note, Part]]:
-    """The line one voice can play, each note ending where the next starts, with its part."""
+    """The notes with their parts as a monophonic line; each note ends where the next starts."""
     line: list[tuple[Note, Part]] = []
     played = ((note, part) for part in parts for note in part.notes)
     for note, part in sorted(played, key=lambda pair: pair[0]):
@@ -181,7 +181,7 @@ def _doubled(
 
 
 def _string(timbre: Timbre, line: _Line, cycles: np.ndarray) -> np.ndarray:
-    """A plucked string: partials weighted by where it is plucked, higher ones dying sooner."""
+    """A plucked string: partials weighted by the plucking point, higher ones decaying faster."""
     lowest_hz = max(float(np.percentile(line.frequency_hz, 5.0)), 30.0)
     count = int(np.clip(timbre.cutoff_hz / lowest_hz, 4, 40))
     order = np.arange(1, count + 1)

@@ -14,11 +14,11 @@ class Timbre:
     Attributes:
       wave: "saw", "pulse", "triangle", "sine", "fm", "string" or "organ".
       width: duty cycle of "pulse".
-      detune: of a second oscillator, as a fraction of the frequency; 0 for none.
+      detune: Detuning of a second oscillator, as a fraction of the frequency; 0 for none.
       sub: level of a sine at the note's frequency.
       cutoff_hz: the low-pass at rest, before the envelope opens it.
       sweep_octaves: how far the envelope opens it for the hardest note.
-      sweep_seconds: time constant of its way back.
+      sweep_seconds: Time constant of its decay.
       resonance: quality factor of the low-pass.
       attack_seconds: of the amplifier.
       decay_seconds: time constant from the peak to `sustain`.
@@ -28,7 +28,7 @@ class Timbre:
       glide_seconds: time from one pitch to the next of tied notes.
       fm_ratio: frequency of the modulator, in carrier frequencies.
       fm_index: depth at a note's start; it decays with the sweep.
-      brightness: of "string": 0 a thumb near the neck, 1 a pick at the bridge.
+      brightness: Brightness of "string": 0 is a thumb near the neck, 1 a pick at the bridge.
     """
 
     wave: str
@@ -98,7 +98,7 @@ TIMBRES: dict[str, Timbre] = {
 
 
 def vary_timbre(timbre: Timbre, rng: np.random.Generator) -> Timbre:
-    """A near relative: cutoff, sweep, width, decay, drive and level of detail move a little."""
+    """A random variation: cutoff, sweep, width, decay, drive and detune change slightly."""
     return dataclasses.replace(
         timbre,
         width=float(np.clip(timbre.width + rng.normal(0.0, 0.05), 0.1, 0.5)),

@@ -1,4 +1,4 @@
-"""What is drawn at random so that no two renderings sound alike."""
+"""Random variation of instruments, levels and effects between renderings."""
 
 from __future__ import annotations
 
@@ -57,19 +57,19 @@ def bass_timbre(rng: np.random.Generator) -> Timbre | None:
 
 
 def level_change_db(rng: np.random.Generator) -> float:
-    """How much louder or softer than usual a stem stands in the mix."""
+    """Draws the deviation of a stem's level from its usual one, in dB."""
     return float(np.clip(rng.normal(0.0, 2.5), -6.0, 6.0))
 
 
 def dressed(samples: np.ndarray, stem: str, rng: np.random.Generator) -> np.ndarray:
-    """A stem as from a studio: equaliser, drive, compressor, reverb, each drawn at random.
+    """Applies random studio effects to a stem: equaliser, drive, compressor, reverb.
 
-    The bass is treated lightly and stays without reverb.
+    The bass gets milder effects and no reverb.
 
     Args:
       samples: `[N]` float32 of any level.
-      stem: its name.
-      rng: draws the settings.
+      stem: Name of the stem.
+      rng: Draws the settings.
 
     Returns:
       `[N]` float32 of another level.
@@ -98,11 +98,11 @@ def dressed(samples: np.ndarray, stem: str, rng: np.random.Generator) -> np.ndar
 
 
 def another_sound(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The same notes as another instrument might sound: boldly equalised, at times overdriven.
+    """Changes the sound of a recording: strong equalisation, sometimes overdrive.
 
     Args:
       samples: `[N]` float32.
-      rng: draws the settings.
+      rng: Draws the settings.
 
     Returns:
       `[N]` float32 of the same level.

@@ -1,4 +1,4 @@
-"""Something like a singer, made of any instrument's stem: vowels, syllables, vibrato, breath."""
+"""Turns an instrument into a singing voice: vowels, syllables, vibrato, breath."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ CONSONANT_PROBABILITY = 0.35
 
 
 def sung(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Lets an instrument sing nonsense on its own notes.
+    """Makes an instrument sing random syllables on its own notes.
 
     Args:
       samples: `[N]` float32.
-      rng: draws the voice and its syllables.
+      rng: Draws the voice and its syllables.
 
     Returns:
       `[N]` float32 with the root mean square of `samples`.
@@ -38,7 +38,7 @@ def sung(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     level = float(np.sqrt(np.mean(np.square(samples))))
     if level == 0.0:
         return samples
-    # Vowels need partials to shape, which a flute hardly has.
+    # Vowels need partials to shape; a flute, for example, has few.
     source = effects.drive(samples, float(rng.uniform(2.0, 8.0)))
     source = effects.waver(source, float(rng.uniform(4.5, 6.5)), float(rng.uniform(5.0, 40.0)), rng)
     loudness = scipy.signal.sosfilt(
@@ -61,7 +61,7 @@ def sung(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _syllables(num_samples: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """How much of each vowel sounds `[5, N]`, and of a consonant `[N]`, 0 to 1."""
+    """Weights of each vowel `[5, N]` and of consonants `[N]`, 0 to 1."""
     steps = -(-num_samples // CONTROL_SAMPLES) + 1
     vowel = np.zeros((len(VOWELS), steps), np.float32)
     consonant = np.zeros(steps, np.float32)
@@ -84,7 +84,7 @@ def _syllables(num_samples: int, rng: np.random.Generator) -> tuple[np.ndarray, 
 
 
 def _vowel(source: np.ndarray, formants: tuple[int, ...], size: float) -> np.ndarray:
-    """Resonances side by side; a smaller head has higher ones."""
+    """A bank of parallel resonances; a smaller head has higher ones."""
     total = np.zeros(len(source), np.float32)
     for formant_hz, gain in zip(formants, FORMANT_GAINS, strict=True):
         peak_hz = formant_hz * size

@@ -1,4 +1,4 @@
-"""Gradients of a batch that does not fit: the mean over parts, one part in memory at a time."""
+"""Gradient accumulation: the mean over parts of a batch, one part in memory at a time."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from bassdiff.training.meter import Metrics
 def accumulated_gradient(
     loss: Callable[..., tuple[Array, Metrics]], params: PyTree, rows: PyTree, num_parts: int
 ) -> tuple[tuple[Array, Metrics], PyTree]:
-    """`jax.value_and_grad(loss, has_aux=True)(params, rows)`, part by part.
+    """Computes `jax.value_and_grad(loss, has_aux=True)(params, rows)` part by part.
 
-    Equal to it, but for rounding, where the loss is a mean over rows. Everything random must be
-    among the rows, so that the parts see what the whole batch would have seen.
+    Both are equal up to rounding if the loss is a mean over rows. All randomness must be in the
+    rows, so that the parts see the same values as the whole batch.
 
     Args:
       loss: `(params, rows) -> (scalar, metrics)`, means over rows.
-      params: What to differentiate by.
+      params: Parameters to differentiate with respect to.
       rows: Arrays `[B, ...]`; B a multiple of `num_parts`.
-      num_parts: 1 computes all at once.
+      num_parts: Number of parts; 1 computes the whole batch at once.
 
     Returns:
       The loss with its metrics, and its gradient.
@@ -33,8 +33,8 @@ def accumulated_gradient(
         return gradient(params, rows)
 
     def split(x: Array) -> Array:
-        # Neighbouring rows go to different parts: so each part has rows of every device, and
-        # splitting a sharded batch moves none.
+        # Neighbouring rows go to different parts, so each part has rows on every device and
+        # splitting a sharded batch moves no data.
         return jnp.moveaxis(x.reshape(-1, num_parts, *x.shape[1:]), 1, 0)
 
     parts = jax.tree.map(split, rows)

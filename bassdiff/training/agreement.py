@@ -1,4 +1,4 @@
-"""What the processes of a job decide together: one that went its own way would hang the others."""
+"""Decisions that all processes of a job take together; a diverging one would hang the others."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from jax.experimental import multihost_utils
 
 T = TypeVar("T")
 
-# A process that has waited this long for the others fails instead of waiting for ever.
+# A process fails after waiting this long for the others.
 _PATIENCE_SECONDS = 600
-# All processes make the same calls, so they count alike; a barrier's name is good for once.
+# Names of barriers must be unique; all processes make the same calls, so their counters agree.
 _meetings = itertools.count()
 
 
 def on_all_processes(holds: bool) -> bool:
-    """Whether `holds` is true on all processes; none goes on before all have come."""
+    """Whether `holds` is true on all processes; waits for all of them."""
     if jax.process_count() == 1:
         return holds
     everyone = set(range(jax.process_count()))
@@ -34,18 +34,18 @@ def on_all_processes(holds: bool) -> bool:
 
 
 def attempt(read: Callable[[], T]) -> tuple[T | None, str]:
-    """What `read` returns, or None and what went wrong; None on all processes if on one.
+    """The result of `read`, or None and the fault; None on all processes if it fails on one.
 
-    `read` must not itself wait for other processes, since it may fail in one alone.
+    `read` must not wait for other processes, since it may fail on one only.
     """
     value, fault = None, ""
     with _afterthoughts_unprinted():
         try:
             value = read()
-        except Exception as error:  # What damage makes a library raise can be of any type.
+        except Exception as error:  # Damaged files can raise any type.
             fault = f"{type(error).__name__}: {error}".split("\n")[0][:120]
         if fault:
-            gc.collect()  # Arrays that were half way here would crowd out those tried next.
+            gc.collect()  # Frees partly read arrays before the next attempt.
     if on_all_processes(not fault):
         return value, ""
     return None, fault or "another process cannot read it"
@@ -53,7 +53,7 @@ def attempt(read: Callable[[], T]) -> tuple[T | None, str]:
 
 @contextlib.contextmanager
 def _afterthoughts_unprinted() -> Iterator[None]:
-    """Keeps quiet what Orbax's unfinished coroutines say when they are cleared away."""
+    """Suppresses messages of Orbax's unfinished coroutines when they are collected."""
     printing, sys.unraisablehook = sys.unraisablehook, lambda _: None
     log = logging.getLogger("asyncio")
     silent, log.disabled = log.disabled, True

@@ -134,9 +134,9 @@ class AutoencoderObjective:
       model: The autoencoder.
       discriminator: Trained only while `weights.adversarial` is positive.
       weights: Loss factors.
-      optimizer: Of the autoencoder.
-      discriminator_optimizer: Of the discriminator.
-      ema_decay: Of the released average.
+      optimizer: Optimiser of the autoencoder.
+      discriminator_optimizer: Optimiser of the discriminator.
+      ema_decay: Decay of the average that is released.
       train_encoder: False keeps the latent space at its closed-form fit, so that diffusion
         training can start before the decoder is finished.
       whitening: See `pca_init`.
@@ -146,7 +146,7 @@ class AutoencoderObjective:
       num_parts: A batch goes through the networks in so many parts, for its memory; a spectral
         distance is then the mean of those of the parts.
       start: A codec of this model to start from, instead of the closed-form start. While its
-        encoder is not trained, its latents go on to mean the same.
+        encoder is not trained, its latents keep their meaning.
       origin: What `start` is, recorded with the weights.
       sampled_latents: Makes some of the latents that the decoder learns from; None for none.
     """
@@ -245,7 +245,7 @@ class AutoencoderObjective:
         ]
         scores = jnp.stack([jnp.mean(score) for score, _ in judged])
         adversarial, matching = -jnp.mean(scores), jnp.mean(jnp.stack(distances))
-        # Losses are float32 whatever the networks compute in.
+        # Losses are float32, also for bfloat16 networks.
         return adversarial.astype(jnp.float32), matching.astype(jnp.float32)
 
     def train_step(

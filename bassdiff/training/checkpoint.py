@@ -1,7 +1,7 @@
-"""Saving and restoring runs with Orbax; what comes back is what was saved, or an error says so.
+"""Saves and restores runs with Orbax, and detects damage.
 
-A checkpoint is the folder STEP with two items: `state`, the arrays, and `record`, which holds
-the position of the data iterator and all that is needed to tell damage to either.
+A checkpoint is the folder STEP with two items: `state`, the arrays, and `record`, which holds the
+position of the data iterator and the fingerprints that reveal damage to either.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ from bassdiff.training.state import TrainState
 class Checkpoints:
     """Numbered checkpoints of one run.
 
-    Saves are asynchronous and atomic; a checkpoint restores onto any mesh, because the
-    target's shardings, not the saved ones, say where arrays go. A damaged checkpoint is never
-    restored and never deleted. All processes of a job make the same calls.
+    Saves are asynchronous and atomic. A checkpoint restores onto any mesh, because the target's
+    shardings decide where arrays go. A damaged checkpoint is never restored and never deleted. All
+    processes of a job must make the same calls.
     """
 
     def __init__(
         self, folder: Path, every_steps: int, keep: int = 3, best_by: str | None = None
     ) -> None:
-        """Opens the checkpoints in `folder`, which is made if there is none.
+        """Opens the checkpoints in `folder`, which is created if missing.
 
         Args:
-          folder: Where the run's checkpoints are.
+          folder: Folder of the run's checkpoints.
           every_steps: Steps between saves.
-          keep: How many of the newest to keep.
-          best_by: Name of the metric, lower is better, whose best checkpoint is kept as well.
+          keep: Number of newest checkpoints to keep.
+          best_by: Name of a metric, lower is better, whose best checkpoint is kept as well.
         """
         self._folder = Path(folder).absolute()
         self._best_by = best_by
@@ -56,7 +56,7 @@ class Checkpoints:
         handlers = {"state": ocp.StandardCheckpointHandler(), "record": ocp.JsonCheckpointHandler()}
         orbax_manager.hide_damaged_metadata(self._folder)
         self._manager = orbax_manager.Manager(self._folder, options=options, item_handlers=handlers)
-        # From the records: a score must outlive the process that measured it.
+        # Scores are in the records, so they outlive the process that measured them.
         self._scores: dict[int, float] = {}
         for step in self._manager.all_steps():
             with contextlib.suppress(Exception):  # A damaged one has no score.
@@ -74,27 +74,26 @@ class Checkpoints:
         force: bool = False,
         metrics: dict[str, float] | None = None,
     ) -> bool:
-        """Saves if the interval has come round (or `force`); returns whether it did.
+        """Saves if the interval is due (or with `force`); returns whether it did.
 
         Args:
-          step: `state.step`, known to the host: reading it from the state would wait for the
-            device at every step.
+          step: `state.step` on the host; reading it from the state would wait for the device.
           state: The state to save; may be donated as soon as this returns.
           data: JSON-able position of the data iterator.
-          force: Save although the interval has not come round.
-          metrics: What is known of this state, such as its validation loss.
+          force: Save even if the interval is not due.
+          metrics: Metrics of this state, such as its validation loss.
 
         Raises:
-          InputError: If the disk is full, or was when the checkpoint before was written.
+          InputError: If the disk is full, or was full during the previous save.
         """
         if step == self.latest_step() or not (force or self._manager.should_save(step)):
             return False
         record = make_record(state, data, metrics or {})
-        # Compression may help, but weights hardly compress; some room goes to what describes them.
+        # Weights hardly compress; the metadata needs some room too.
         num_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
         self._needed_bytes = int(1.05 * num_bytes) + 2**20
         with self._full_disk_named():
-            # Until then it is not known how much room the one before takes.
+            # The free space is known only after the previous save.
             self._manager.wait_until_finished()
             room = shutil.disk_usage(self._folder).free
             if not on_all_processes(room >= self._needed_bytes):
@@ -110,16 +109,16 @@ class Checkpoints:
             )
 
     def restore(self, shapes: TrainState, shardings: PyTree) -> tuple[TrainState, dict[str, Any]]:
-        """Restores the newest checkpoint that is whole onto `shardings`.
+        """Restores the newest valid checkpoint onto `shardings`.
 
-        Damaged ones that are newer are moved to the folder `quarantine`, with a warning each.
+        Newer, damaged ones are moved to the folder `quarantine`, each with a warning.
 
         Returns:
-          The state, bit for bit as it was saved, and the position of the data iterator.
+          The state, bit for bit as saved, and the position of the data iterator.
 
         Raises:
-          InputError: If no checkpoint is whole, or it does not fit the configured model; then
-            none is moved.
+          InputError: If no checkpoint is valid, or it does not fit the configured model; no
+            checkpoint is moved then.
         """
         target = jax.tree.map(
             lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place),
@@ -135,7 +134,7 @@ class Checkpoints:
                 self._set_aside(damages, step)
                 return restored
             damages[step] = damage
-        # They stay where they are: in an empty folder the next run would start afresh.
+        # They stay in place: in an empty folder the next run would start from the beginning.
         what = "; ".join(f"step {step}: {damage}" for step, damage in damages.items())
         raise InputError(
             f"no checkpoint in {self._folder} is whole ({what or 'there is none'}); copy a good "
@@ -143,19 +142,19 @@ class Checkpoints:
         )
 
     def wait(self) -> None:
-        """Waits for saves under way.
+        """Waits for unfinished saves.
 
         Raises:
-          InputError: If the disk was full when the last checkpoint was written.
+          InputError: If the disk was full during the last save.
         """
         with self._full_disk_named():
             self._manager.wait_until_finished()
 
     def close(self) -> None:
-        """Waits for saves under way and ends the background threads.
+        """Waits for unfinished saves and stops the background threads.
 
         Raises:
-          InputError: If the disk was full when the last checkpoint was written.
+          InputError: If the disk was full during the last save.
         """
         with self._full_disk_named():
             try:
@@ -176,18 +175,18 @@ class Checkpoints:
     def _restore_step(
         self, step: int, target: TrainState
     ) -> tuple[tuple[TrainState, dict[str, Any]] | None, str]:
-        """One checkpoint's state and data, or None and what is wrong, the same on all processes."""
+        """One checkpoint's state and data, or None and the fault; the same on all processes."""
         folder = self._folder / str(step)
         record, damage = attempt(lambda: read_record(folder))
         if record is None:
             return None, damage
-        # By the record, whose checksum is right: Orbax's own sizes may be what is damaged.
+        # By the record, whose checksum is valid: Orbax's own sizes may be damaged.
         if not fits(record, target):
             raise InputError(
                 f"the checkpoint of step {step} in {self._folder} does not fit this "
                 "configuration; use another --workdir or the configuration it was made with"
             )
-        # Not the manager's restore, where a process that succeeds waits for one that failed.
+        # In the manager's restore, a process that succeeds would wait for one that failed.
         state, damage = attempt(
             lambda: ocp.StandardCheckpointHandler().restore(
                 folder / "state", args=ocp.args.StandardRestore(target)
@@ -210,14 +209,14 @@ class Checkpoints:
                 (self._folder / str(step)).rename(place)
             _warn(
                 f"the checkpoint of step {step} is damaged ({damage}) and was moved to {place}; "
-                f"the run goes on from step {used}, but check the disk"
+                f"the run continues from step {used}, but check the disk"
             )
         on_all_processes(True)
         self._manager.reload()
 
     @contextlib.contextmanager
     def _full_disk_named(self) -> Iterator[None]:
-        """Turns whatever a full disk makes Orbax raise into one sentence."""
+        """Converts Orbax's errors on a full disk to an `InputError`."""
         try:
             yield
         except Exception as error:
@@ -245,7 +244,7 @@ def _free_name(path: Path) -> Path:
 
 def _is_full_disk(error: BaseException | None) -> bool:
     while error is not None:
-        # By its text, which outlives the passage through Orbax's threads and other types.
+        # By its text, which survives Orbax's threads and wrapped exceptions.
         if "No space left on device" in str(error) or "Disk quota exceeded" in str(error):
             return True
         error = error.__cause__ or error.__context__

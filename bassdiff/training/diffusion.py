@@ -36,7 +36,7 @@ ERROR_LEVELS = (0.1, 0.3, 1.0, 3.0)
 
 @dataclasses.dataclass(frozen=True)
 class Conditioning:
-    """What a training row is told, and what is kept from it.
+    """Random conditioning of training rows.
 
     Attributes:
       drop_mix: Probability of a row without its mix at high noise levels, for guidance.
@@ -87,7 +87,7 @@ class DiffusionObjective:
       model: The network.
       optimizer: Its optimiser.
       levels: Draws training noise levels: `(key, batch) -> sigma [B]`.
-      ema_decay: Of the released average.
+      ema_decay: Decay of the average that is released.
       conditioning: What training rows are told.
       num_mix_channels: Channels of the mix's latents.
       crop_frames: Latent frames of a training row.
@@ -95,7 +95,7 @@ class DiffusionObjective:
         from unseen songs.
       decode: The bass codec, normalised latents `[T, C]` to `[N]`, to hear what is learnt.
       bindings: Recorded with the weights: codec fingerprints and sampling defaults.
-      layout: What the channels of the bass's latents hold.
+      layout: Meaning of the channels of the bass's latents.
       stationary: Parameters of the network's linear part, see `stationary_init`, for a fresh one.
       num_parts: A batch goes through the network in so many parts, for its memory.
       start: Parameters to start from; noise when None.
@@ -272,11 +272,11 @@ class DiffusionObjective:
         """Basses `[B, T, C]` to mixes `[B, T, C']`, with the weights' solver and levels.
 
         Args:
-          params: Of the network, or of the adapter that is trained.
+          params: Parameters of the network, or of the adapter that is trained.
           mix: `[B, T, C']`.
           guidance: Weight of plain guidance; 1 is off.
-          style: `[B, C]` mean latents to be played in; None for whatever sound.
-          strength: Of the grounding.
+          style: `[B, C]` mean latents of the wanted sound; None for any.
+          strength: Strength of the grounding.
         """
         settings = dataclasses.replace(
             Sampling.of_weights(self.bindings), guidance_kind="cfg", guidance=guidance

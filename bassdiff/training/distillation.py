@@ -1,13 +1,12 @@
-"""Distillation: the same bass in a few evaluations instead of dozens.
+"""Distillation: sampling in a few evaluations instead of dozens.
 
-A ladder of K levels is chosen. The student goes down it from noise, and from where it is at a
-level the teacher, guided, takes many small steps to the next; the student learns the one estimate
-whose single Euler step ends in the same place. So
-guidance is part of the student, and K evaluations on a single batch replace the teacher's steps
-on a doubled one. This is progressive distillation (arXiv 2202.00512) in one round instead of
-log2(steps) rounds, on the student's own path instead of on data with noise. Of the alternatives it
-is the one whose targets are exact and which needs no second network, as a short run wants. The
-student is a low-rank adapter of the teacher, so that both fit into one small download.
+The student steps down K noise levels. From its place at a level, the guided teacher takes many
+small steps to the next level, and the student learns the estimate whose single Euler step ends in
+the same place. The student therefore includes guidance, and K evaluations of a single batch replace
+the teacher's steps on a doubled one. This is progressive distillation (arXiv 2202.00512) in one
+round instead of log2(steps), on the student's own path instead of noised data. It has exact targets
+and needs no second network, which suits short runs. The student is a low-rank adapter of the
+teacher, so that both fit into one small download.
 """
 
 from __future__ import annotations
@@ -37,25 +36,25 @@ from bassdiff.training.log import RunLog
 from bassdiff.training.objective import Objective
 from bassdiff.training.state import TrainState, fresh_state
 
-# What the teacher's answer is measured by in validation.
+# Steps of the teacher for the reference in validation.
 NUM_FINE_STEPS = 50
 
 
 @dataclasses.dataclass(frozen=True)
 class DistillationObjective(Objective):
-    """Trains an adapter that plays in as many evaluations as there are levels.
+    """Trains an adapter that samples in as many evaluations as there are levels.
 
     Attributes:
       model: The network of teacher and student.
       teacher: Its parameters.
       optimizer: The adapter's optimiser.
-      ema_decay: Of the released average.
-      rank: Of the adapter.
+      ema_decay: Decay of the average that is released.
+      rank: Rank of the adapter.
       levels: `[K]` strictly decreasing noise levels, the student's schedule.
-      sigma_min: The level from which the teacher jumps to zero, below the last one.
+      sigma_min: The teacher's last level, below the student's last one.
       num_substeps: The teacher's steps from one level to the next.
-      guidance: Weight of classifier-free guidance that the student is to have.
-      rescale: Latent rescaling, likewise.
+      guidance: Weight of classifier-free guidance that the student learns.
+      rescale: Latent rescaling that the student learns.
       validation: `{"bass": [n, T, C], "mix": [n, T, C']}`, normalised, from unseen songs.
       bindings: Recorded with the weights: the teacher and the sampling defaults.
     """
@@ -74,11 +73,11 @@ class DistillationObjective(Objective):
     bindings: dict[str, Any]
 
     def init(self, key: Array) -> TrainState:
-        """An adapter that leaves the teacher as it is."""
+        """An adapter that does not change the teacher."""
         return fresh_state(init_adapter(key, self.teacher, self.rank), self.optimizer)
 
     def denoiser(self, adapter: PyTree | None = None) -> Denoise:
-        """The teacher, or with an adapter the student."""
+        """The denoiser of the teacher, or of the student given its adapter."""
         params = self.teacher if adapter is None else adapted(self.teacher, adapter)
 
         def network(x: Array, sigma: Array, cond: Cond) -> Array:
@@ -87,7 +86,7 @@ class DistillationObjective(Objective):
         return precondition(network)
 
     def target(self, x: Array, level: Array, cond: Cond) -> Array:
-        """The estimate from which one Euler step ends where the teacher's small steps end.
+        """The estimate whose single Euler step ends where the teacher's small steps end.
 
         Args:
           x: `[B, T, C]` at `levels[level]`.
@@ -98,7 +97,7 @@ class DistillationObjective(Objective):
         ladders = np.geomspace(self.levels, lower, self.num_substeps + 1, axis=1)
         sigmas = jnp.asarray(ladders, jnp.float32)[level]
         teacher, guidance, solver = self.denoiser(), self._guidance, DPMpp2M()
-        # From the last level the student jumps, as the teacher does from its own.
+        # From the last level both jump to zero.
         last = level == len(self.levels) - 1
         at = sampler.advance(
             teacher,
@@ -115,10 +114,10 @@ class DistillationObjective(Objective):
         return (at.x - ratio * x) / (1.0 - ratio)
 
     def reach(self, adapter: PyTree, noise: Array, level: Array, cond: Cond) -> Array:
-        """Where the student itself is at `levels[level]`, from unit noise `[B, T, C]`.
+        """The student's latents at `levels[level]`, starting from unit noise `[B, T, C]`.
 
-        What it is trained on must be what it meets: a guided model's path is not that of data
-        with noise, and a student's own errors are what it has to make good.
+        Training on the student's own path matches sampling: the path of a guided model differs from
+        noised data, and the student must correct its own errors.
         """
         solver, levels = Euler(), jnp.asarray(self.levels)
         at = sampler.begin(solver, noise, levels[0])
@@ -133,7 +132,7 @@ class DistillationObjective(Objective):
         x = self.reach(jax.lax.stop_gradient(adapter), noise, level, cond)
         target = jax.lax.stop_gradient(self.target(x, level, cond))
         estimate = self.denoiser(adapter)(x, jnp.full(x.shape[0], sigma), cond)
-        # An error of x0 in units of the velocity: what preconditioning makes of it.
+        # Converts an error of x0 to one of the velocity.
         weight = 1.0 + 1.0 / jnp.square(sigma)
         return weight * jnp.mean(jnp.square(estimate - target))
 
@@ -148,10 +147,10 @@ class DistillationObjective(Objective):
         return gradient_step(state, loss, grads, self.optimizer, self.ema_decay)
 
     def validate(self, state: TrainState, log: RunLog) -> float:
-        """How far basses of a few evaluations end from the teacher's of many, on unseen songs.
+        """Distance of the student's basses to the teacher's with many steps, on unseen songs.
 
-        All start from the same noise. `undistilled` is the teacher on the student's levels, with
-        guidance: what there was before. Distances are root mean squares in unit latents.
+        All start from the same noise. `undistilled` is the guided teacher on the student's levels,
+        as a baseline. Distances are RMS differences of unit-variance latents.
         """
         cond = _all_real(jnp.asarray(self.validation["mix"]))
         noise = jax.random.normal(jax.random.key(0), self.validation["bass"].shape)
@@ -196,7 +195,7 @@ class DistillationObjective(Objective):
 
 
 def _no_noise(x: Array) -> Array:
-    """Keys `[B]` for solvers that ask for some and draw nothing."""
+    """Keys `[B]` for solvers that take keys but draw no noise."""
     return row_keys(jnp.zeros(x.shape[0]))
 
 

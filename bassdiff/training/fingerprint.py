@@ -1,8 +1,8 @@
-"""Fingerprints of arrays that do not depend on the mesh they are spread over.
+"""Fingerprints of arrays that do not depend on their sharding.
 
-A flipped bit in a stored array is decoded without complaint, so what comes back from disk is
-compared with what was sent there. Sums of integers wrap around and are exact in any order:
-every mesh computes the same 64 bits, each device from its own part.
+A flipped bit in a stored array goes unnoticed when it is read, so restored arrays are compared with
+the saved ones. Integer sums wrap around and are exact in any order: every mesh computes the same 64
+bits, each device from its own part.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from jax import lax
 
 from bassdiff.diffusion.types import Array, PyTree
 
-_GOLDEN = np.uint32(0x9E3779B9)  # odd, so that multiples of it by position are all different
+_GOLDEN = np.uint32(0x9E3779B9)  # odd, so that its multiples are all different
 
 
 def fingerprints(tree: PyTree) -> dict[str, str]:
@@ -30,13 +30,13 @@ def fingerprints(tree: PyTree) -> dict[str, str]:
 
     Args:
       tree: Arrays of booleans, integers or floats of up to 64 bits, of any shape, on any mesh.
-        All processes of a job must call this together, and all get the whole result.
+        All processes of a job must call this together; all get the whole result.
 
     Returns:
       The fingerprints by path, such as `{"params/w": "00c0ffee00c0ffee"}`.
     """
     leaves = jax.tree_util.tree_leaves_with_path(tree)
-    # All are under way before the first is waited for.
+    # Starts all of them before waiting for the first.
     halves = [_halves(leaf) for _, leaf in leaves]
     return {
         leaf_path(path): f"{int(first):08x}{int(second):08x}"
@@ -55,7 +55,7 @@ def _halves(leaf: Array) -> tuple[Array, Array]:
     """The two sums of one array, as uint32 scalars."""
     words = _words(leaf)
     index = jnp.zeros((), jnp.uint32)
-    # From positions along each axis: flattening the array would gather it on one device.
+    # Per axis: flattening the array would gather it on one device.
     for axis, size in enumerate(words.shape):
         index = index * np.uint32(size) + lax.broadcasted_iota(jnp.uint32, words.shape, axis)
     mixed = _mix(words ^ (index * _GOLDEN))
@@ -72,7 +72,7 @@ def _words(leaf: Array) -> Array:
 
 
 def _mix(word: Array) -> Array:
-    """The finaliser of MurmurHash3: a bijection in which every bit moves half of the others."""
+    """The finaliser of MurmurHash3: a bijection in which every bit affects half of the others."""
     word = (word ^ (word >> 16)) * np.uint32(0x85EBCA6B)
     word = (word ^ (word >> 13)) * np.uint32(0xC2B2AE35)
     return word ^ (word >> 16)

@@ -1,4 +1,4 @@
-"""Where a run's time goes: what of it trained, and what was waiting, saving or done twice."""
+"""Goodput: how a run's time divides into training, waiting, saving and repeated work."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ KINDS = ("compile", "data_wait", "checkpoint", "validation", "rollback")
 
 
 class Goodput:
-    """Seconds by what they were spent on; what is none of `KINDS` was productive.
+    """Seconds by activity; time outside of `KINDS` is productive.
 
     Args:
-      lost_steps: Steps that an earlier process of this run had taken beyond its last checkpoint.
+      lost_steps: Steps that an earlier process took after its last checkpoint.
     """
 
     def __init__(self, lost_steps: int = 0) -> None:
@@ -27,8 +27,8 @@ class Goodput:
 
         Args:
           kind: One of `KINDS`.
-          but_not_if: Asked at the end of the block; yes says that the time went by beside work
-            that is not even done yet, and held nothing up.
+          but_not_if: Called at the end of the block; if true, the time overlapped unfinished work
+            and is not counted.
         """
         started = time.perf_counter()
         try:

@@ -1,4 +1,4 @@
-"""One guard for a whole step: what is not finite, or far too large, changes nothing."""
+"""Guards a training step: values that are not finite or far too large change nothing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import optax
 from bassdiff.diffusion.types import Array, PyTree
 from bassdiff.training.state import TrainState, update_ema
 
-# A gradient so many times longer than usual is no gradient. Ordinary outliers are clipped.
+# A gradient norm this many times the usual one is an error; smaller outliers are clipped.
 SPIKE = 1e3
 MEMORY = 0.98
 
@@ -17,24 +17,23 @@ MEMORY = 0.98
 def guard(
     new: TrainState, old: TrainState, losses: Array, norms: Array
 ) -> tuple[TrainState, dict[str, Array]]:
-    """Takes a step or, all or nothing, does not: parameters, optimisers, averages, statistics.
+    """Accepts or rejects a whole step: parameters, optimisers, averages and statistics.
 
     A step is skipped if a loss, a gradient norm or anything in the new state is not finite, or
-    if a norm exceeds `SPIKE` times its own running geometric mean. `step` counts on.
+    if a norm exceeds `SPIKE` times its own running geometric mean. `step` increases anyway.
 
     Args:
       new: The state after the step.
       old: The state before it.
-      losses: `[n]`, of each network that is trained.
-      norms: `[n]`, of their gradients; 0 for one that is not trained yet.
+      losses: `[n]`, one per trained network.
+      norms: `[n]`, norms of their gradients; 0 for a network that is not trained yet.
 
     Returns:
-      The state to go on with, and `gradient_norm` (of the first network), `typical_norm` (its
-      running mean) and `skipped` (1.0 or 0.0).
+      The next state, and `gradient_norm` (of the first network), `typical_norm` (its running mean)
+      and `skipped` (1.0 or 0.0).
     """
-    # The optimiser's numbers too: a gradient whose square overflows leaves parameters that are
-    # finite and moments that are infinite for ever. Norms of networks that are not trained yet
-    # are unknown, which is no fault.
+    # The optimiser's state is included: a gradient whose square overflows leaves finite parameters
+    # but infinite moments. Norms of networks that are not trained yet are NaN and excluded.
     leaves = jax.tree.leaves(new.replace(log_norms=()))
     sums = [jnp.sum(x.astype(jnp.float32)) for x in leaves if jnp.issubdtype(x.dtype, jnp.floating)]
     finite = jnp.all(jnp.isfinite(jnp.concatenate([losses, norms, jnp.stack(sums)])))
@@ -64,7 +63,7 @@ def gradient_step(
     """One guarded optimiser step of a single network.
 
     Returns:
-      The new state, and what every objective reports of its step.
+      The new state, and the metrics of every objective.
     """
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)

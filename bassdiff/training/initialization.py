@@ -1,7 +1,7 @@
-"""What a run starts from instead of noise, and what it remembers of that.
+"""Initial weights of a run, and their record.
 
-The name and the checksum of the weights are kept beside the checkpoints: a run that goes on knows
-what it began with, whatever is asked for by then.
+The name and checksum of the weights are kept next to the checkpoints, so that a resumed run uses
+the weights that it started from.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from bassdiff.runtime.atomic import atomic_file
 from bassdiff.runtime.errors import InputError
 
 RECORD = "init.json"
-# `init`: the name of the weights; `init_checksum`: what they were; `init_training`: how they came
-# about, with what they had started from in turn. Empty for noise.
+# `init`: name of the weights; `init_checksum`: their checksum; `init_training`: how they were
+# trained, including their own origin. Empty for random initialisation.
 Origin: TypeAlias = dict[str, Any]
 Weights = TypeVar("Weights", UNetWeights, CodecWeights)
 
@@ -25,18 +25,18 @@ Weights = TypeVar("Weights", UNetWeights, CodecWeights)
 def start(
     workdir: Path, init: str, load: Callable[[str], Weights]
 ) -> tuple[Weights | None, Origin]:
-    """Loads what a new run is told to start from, or what a run under way did start from.
+    """Loads the initial weights of a new run, or those that a resumed run started from.
 
     Args:
-      workdir: Of the run; it is under way if there is a checkpoint in it.
-      init: Name or folder of the weights; empty for noise.
-      load: Loads them.
+      workdir: Folder of the run; the run is resumed if it holds a checkpoint.
+      init: Name or folder of the weights; empty for random initialisation.
+      load: Loads the weights.
 
     Returns:
-      The weights, None for noise, and what to record of them.
+      The weights, or None for random initialisation, and their origin.
 
     Raises:
-      InputError: If they cannot be loaded, or are not any more what the run began with.
+      InputError: If the weights cannot be loaded, or have changed since the run started.
     """
     begun = _origin(workdir)
     name = init if begun is None else begun.get("init", "")
@@ -50,20 +50,20 @@ def start(
     }
     if begun is not None and begun != origin:
         raise InputError(
-            f"{name} is not any more what the run in {workdir} began with; bring it back or use "
+            f"{name} has changed since the run in {workdir} started from it; restore it or use "
             "another --workdir"
         )
     return weights, origin
 
 
 def remember(workdir: Path, origin: Origin) -> None:
-    """Keeps what a run started from."""
+    """Records the origin of a run."""
     with atomic_file(workdir / RECORD) as file:
         file.write(json.dumps(origin).encode())
 
 
 def _origin(workdir: Path) -> Origin | None:
-    """What the run of a folder started from; None if it has no checkpoint."""
+    """The origin of the run in a folder; None if it has no checkpoint."""
     checkpoints = workdir / "checkpoints"
     if not checkpoints.is_dir() or not any(path.name.isdigit() for path in checkpoints.iterdir()):
         return None

@@ -1,4 +1,4 @@
-"""What a run leaves to look at: TensorBoard events and one JSON line per record."""
+"""The log of a run: TensorBoard events and JSON lines."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class RunLog:
     """Writes scalars (also to `metrics.jsonl`), audio and pictures of one run.
 
     Args:
-      folder: Where the event files go.
-      enabled: False on every process but the first, where all calls do nothing.
+      folder: Folder of the event files.
+      enabled: False on every process but the first; all calls do nothing then.
     """
 
     def __init__(self, folder: Path, enabled: bool = True) -> None:
@@ -49,17 +49,17 @@ class RunLog:
             self._lines.close()
 
     def last_step(self) -> int:
-        """The last step that this run, or an earlier process of it, has recorded; 0 if none."""
+        """The last recorded step of this run, including earlier processes; 0 if none."""
         last = 0
         if self._enabled:
             for line in self._path.read_text(encoding="utf-8").splitlines():
-                # A process that was killed may have left half a line.
+                # A killed process may have written half a line.
                 with contextlib.suppress(json.JSONDecodeError):
                     last = json.loads(line)["step"]
         return last
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
-        """Records numbers by name."""
+        """Logs scalars by name."""
         if self._enabled:
             for name, value in values.items():
                 self._events.add_scalar(name, value, step)
@@ -73,7 +73,7 @@ class RunLog:
                 ) from error
 
     def sound(self, step: int, name: str, samples: np.ndarray) -> None:
-        """Records a mono clip `[N]` at 44.1 kHz, N a multiple of 256, and its spectrogram."""
+        """Logs a mono clip `[N]` at 44.1 kHz, N a multiple of 256, and its spectrogram."""
         if self._enabled:
             clipped = np.clip(np.asarray(samples, np.float32), -1.0, 1.0)
             self._events.add_audio(
@@ -82,7 +82,7 @@ class RunLog:
             self.image(step, f"spectrogram/{name}", np.asarray(_spectrogram(clipped)).T[::-1])
 
     def image(self, step: int, name: str, values: np.ndarray) -> None:
-        """Records a matrix `[rows, columns]` as a grey picture scaled to its range."""
+        """Logs a matrix `[rows, columns]` as a grey image scaled to its range."""
         if self._enabled:
             low, high = float(values.min()), float(values.max())
             grey = (255 * (values - low) / max(high - low, 1e-9)).astype(np.uint8)

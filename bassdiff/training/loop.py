@@ -1,4 +1,4 @@
-"""The one training loop. What is trained is an argument: an `Objective`."""
+"""The training loop, shared by all objectives."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ def train(
       objective: What to train.
       dataset: Global examples by index: shuffled, repeated, augmented, not yet batched.
       workdir: Receives checkpoints/, logs/ and weights/.
-      schedule: When to do what.
+      schedule: Intervals and limits of the run.
       seed: Root of all random numbers.
       batch_size: Global batch size, a multiple of the number of devices.
       mesh_shape: Devices along (data, fsdp); -1 means all that are left.
-      num_read_workers: Processes that read and augment examples; 0 where threads do.
+      num_read_workers: Processes that read and augment examples; 0 for threads.
       evaluate: Scores the averaged parameters at `schedule.evaluate_every`.
       progress: Show a progress line with time left.
 
@@ -63,7 +63,7 @@ def train(
     Raises:
       InputError: If the batch does not divide, the data is too small, a checkpoint misfits, or
         the run diverges.
-      Preempted: After saving, if any process was asked to end.
+      Preempted: After saving, if any process was asked to stop.
     """
     mesh = sharding.make_mesh(*mesh_shape)
     if batch_size % mesh.size:
@@ -72,9 +72,9 @@ def train(
         raise InputError(f"{len(dataset)} examples do not fill one batch of {batch_size}")
     root_key = jax.random.key(seed)
     is_main = jax.process_index() == 0
-    # Before there is a mesh: what is measured is one device.
+    # Before the mesh is set, since it may time a single device.
     meter = Meter(batch_size, peak_flops(jax.local_devices()[0]))
-    # Closed in any case: a save that is under way when a run dies is finished.
+    # Always closed, so that an unfinished save completes if the run fails.
     checkpoints = Checkpoints(workdir / "checkpoints", schedule.checkpoint_every, best_by="score")
     with (
         jax.set_mesh(mesh),
@@ -90,7 +90,7 @@ def train(
         shardings = sharding.state_sharding(shapes, mesh)
         state, position = _begin(objective, checkpoints, shapes, shardings, root_key)
         step = int(state.step)
-        # Counts on when the run is rolled back, as the agreement on where to end needs.
+        # Not reset by roll-backs: JAX's agreement on the last step needs an increasing count.
         tick = step
         bar.update(step)
         gather = jax.jit(lambda tree: tree, out_shardings=sharding.replicated(mesh))
@@ -127,7 +127,7 @@ def train(
             step, tick = step + 1, tick + 1
             position = {**position, "next_index": position["next_index"] + batch_size}
             meter.add(metrics)
-            # The next one is on the devices before they are done with this one.
+            # Reads the next batch while the devices compute this step.
             batch = read_batch()
             watchdog.expect(f"step {step}", schedule.step_seconds)
             bar.update()
@@ -135,7 +135,7 @@ def train(
 
             is_preempted = is_asked() or multihost_utils.reached_preemption_sync_point(tick)
             is_last = step == schedule.num_steps
-            # Whoever is asked to end has no time for it.
+            # A preempted job has no time to validate.
             is_validated = (is_last or not is_preempted) and schedule.is_due(
                 schedule.validate_every, step
             )
@@ -163,16 +163,16 @@ def train(
             if is_validated:
                 watchdog.expect(f"the validation of step {step}", schedule.start_seconds)
                 with goodput.spent("validation"):
-                    # All processes take part in gathering the average; one of them uses it.
+                    # All processes gather the average; the first one uses it.
                     average = state.replace(ema=jax.device_get(gather(state.ema)))
                     is_scored = schedule.is_due(schedule.evaluate_every, step)
                     found = np.float32(np.nan)
                     if is_main:
                         scorer = evaluate if is_scored else None
                         found = _validate(objective, average, log, workdir / "weights", scorer)
-                    # Also where the others wait.
+                    # The other processes wait here.
                     score = {"score": float(multihost_utils.broadcast_one_to_all(found))}
-            # What a run in trouble would save it could not be rolled back to.
+            # A state after skipped steps is not a good one to return to.
             if (is_last or not skips) and (is_saved or is_preempted):
                 watchdog.expect(f"the checkpoint of step {step}", schedule.step_seconds)
                 with goodput.spent("checkpoint"):
@@ -187,12 +187,12 @@ def train(
 
 
 def jitted_step(objective: Objective, root_key: Array, shardings: PyTree) -> jax.stages.Wrapped:
-    """The step `(state, batch) -> (state, metrics)` under `jit`; it takes the state over.
+    """The jitted step `(state, batch) -> (state, metrics)`, which donates the state.
 
     Args:
       objective: What to train.
-      root_key: A step's randomness is this key, folded by the step's number.
-      shardings: Where the leaves of a state lie.
+      root_key: Folded with the step's number, the key of the step.
+      shardings: Shardings of the state.
     """
 
     @functools.partial(jax.jit, donate_argnums=0, out_shardings=(shardings, None))
@@ -209,7 +209,7 @@ def _begin(
     shardings: PyTree,
     root_key: Array,
 ) -> tuple[TrainState, dict[str, Any]]:
-    """A fresh state, or the last one saved; and where in the data it is."""
+    """A fresh or the last saved state, and the position of the data iterator."""
     if checkpoints.latest_step() is not None:
         return checkpoints.restore(shapes, shardings)
     state = jax.jit(objective.init, out_shardings=shardings)(root_key)
@@ -224,7 +224,7 @@ def _validate(
     weights: Path,
     evaluate: Callable[[TrainState, RunLog], None] | None,
 ) -> np.float32:
-    """Validates, exports and evaluates on a device of this process: on all it would hang."""
+    """Validates, exports and evaluates on one device; on all devices it would hang."""
     with jax.set_mesh(sharding.own_mesh()):
         found = np.float32(objective.validate(average, log))
         objective.export(average, weights)
@@ -235,7 +235,7 @@ def _validate(
 
 def _going_on(step: int | None, workdir: Path) -> str:
     saved = "before anything was saved" if step is None else f"and saved at step {step}"
-    return f"asked to end, {saved} in {workdir}; the same command goes on"
+    return f"asked to end, {saved} in {workdir}; the same command resumes"
 
 
 def _skips_in_a_row(before: int, records: list[dict[str, float]]) -> int:
@@ -253,7 +253,7 @@ def _roll_back(
     step: int,
     record: dict[str, float],
 ) -> tuple[TrainState, dict[str, Any]]:
-    """The last good state, to go on from with data that has not been seen yet.
+    """Restores the last good state, to continue with data that was not seen yet.
 
     Raises:
       InputError: If there is none, or this has happened too often.

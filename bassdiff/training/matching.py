@@ -54,7 +54,7 @@ class MatchingObjective(Objective):
     Attributes:
       model: The two towers.
       optimizer: Their optimiser.
-      ema_decay: Of the released average.
+      ema_decay: Decay of the average that is released.
       noise: Standard deviation of the noise added to what the towers read, in units of the
         features' own.
       mean: `{"bass": [C], "mix": [C']}`, subtracted from the features.

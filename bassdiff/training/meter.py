@@ -1,4 +1,4 @@
-"""What steps report, and how fast they were: one step waits for the device, none for the host."""
+"""Collects the metrics and the speed of steps, without stalling the device."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ Metrics: TypeAlias = dict[str, Array]
 
 
 class Meter:
-    """What steps reported since the last look, and how fast they were.
+    """Metrics and speed of the steps since the last read.
 
     Args:
       batch_size: Examples per step.
-      peak: Floating-point operations that one device can do in a second.
+      peak: Peak floating-point operations per second of one device.
     """
 
     def __init__(self, batch_size: int, peak: float) -> None:
@@ -29,40 +29,40 @@ class Meter:
         self.restart()
 
     def start(self, flops: float, goodput: Goodput) -> None:
-        """Learns what a step costs a device, and leaves out how long the first had to wait."""
+        """Sets the operations of a step per device, and excludes the wait for the first batch."""
         self._flops, self._waited = flops, goodput["data_wait"]
         self.restart()
 
     def restart(self) -> None:
-        """Leaves out the time until now."""
+        """Excludes the time until now."""
         self._started = time.perf_counter()
 
     def add(self, metrics: Metrics) -> None:
-        """Takes in what a step that has just begun will report, and waits for the one before.
+        """Adds the metrics of a step that was just dispatched, and waits for the step before.
 
-        So one step waits for the device and none for the host, and no more: otherwise the host
-        would be many steps ahead, and nobody could tell a hung step from many slow ones.
+        One step is always queued, so the device never waits for the host. With more, the host would
+        run ahead, and a hung step would look like many slow ones.
         """
         self._pending.append(metrics)
         jax.block_until_ready(self._pending[-2:-1])
 
     def is_busy(self) -> bool:
-        """Whether the device still works on the last step."""
+        """Whether the device is still computing the last step."""
         return not all(x.is_ready() for x in jax.tree.leaves(self._pending[-1:]))
 
     @property
     def has_unread(self) -> bool:
-        """Whether steps have reported since they were last read."""
+        """Whether there are metrics since the last read."""
         return bool(self._pending)
 
     def read(self) -> list[dict[str, float]]:
-        """Waits for all steps and empties what they reported."""
+        """Waits for all steps and returns their metrics."""
         records = jax.device_get(self._pending)
         self._pending = []
         return [{name: float(value) for name, value in record.items()} for record in records]
 
     def summary(self, records: list[dict[str, float]], goodput: Goodput) -> dict[str, float]:
-        """Means of what steps reported, and their speed."""
+        """Means of the metrics, and the speed."""
         elapsed = time.perf_counter() - self._started
         waited, self._waited = goodput["data_wait"] - self._waited, goodput["data_wait"]
         seconds = elapsed / len(records)

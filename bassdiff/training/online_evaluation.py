@@ -1,4 +1,4 @@
-"""How musical a model is while it learns: the same unseen mixes again and again, scored."""
+"""Scores basses for unseen mixes during training."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ SCORES = (
 
 
 class OnlineEvaluation:
-    """Plays to the validation clips and logs what the measures of `evaluate music` say.
+    """Generates basses for the validation clips and logs measures of `evaluate music`.
 
-    The mixes are heard as the mix codec gives them back, since training knows nothing else of
-    them; its round trip keeps chords and onsets.
+    Mixes are decoded from their latents, the only form that training has; the round trip keeps
+    chords and onsets.
 
     Args:
-      objective: Whose clips are played to, from the same noise every time.
-      decode_mix: The mix codec, normalised latents `[T, C']` to `[N]`.
-      guidance: With which it plays.
+      objective: The objective with its validation clips; noise is the same every time.
+      decode_mix: Decodes normalised latents `[T, C']` of a mix to `[N]`.
+      guidance: Guidance of sampling.
     """
 
     def __init__(
@@ -39,22 +39,22 @@ class OnlineEvaluation:
     ) -> None:
         self._objective, self._decode_mix, self._guidance = objective, decode_mix, guidance
 
-    # Once, and only by the process that evaluates.
+    # Computed once, only by the process that evaluates.
     @functools.cached_property
     def _mixes(self) -> list[HeardMix]:
         mixes = self._objective.validation["mix"]
         return [hear_mix(self._decode_mix(mix), Annotation()) for mix in mixes]
 
     def __call__(self, state: TrainState, log: RunLog) -> None:
-        """Plays with the averaged parameters and logs the scores as `music/...`."""
+        """Samples with the averaged parameters and logs the scores as `music/...`."""
         mix = self._objective.validation["mix"]
         played = self._objective.play(state.ema, mix, self._guidance)
-        # A model that has gone wrong must not take the run with it: it is heard as silent.
+        # A broken model must not stop the run; NaN counts as silence.
         basses = [np.nan_to_num(self._objective.decode(latents)) for latents in played]
         heard = [hear_bass(np.clip(bass, -8.0, 8.0)) for bass in basses]
-        # Clips come from songs of their own while there are songs enough.
+        # Clips count as different songs.
         scores = score_clips(self._mixes, heard, range(len(heard)))
         values = {f"music/{name}": float(scores[name].value) for name in SCORES}
-        # What plays no held note has none that could waver.
+        # Without held notes there is no jitter, for instance.
         known = {name: value for name, value in values.items() if np.isfinite(value)}
         log.scalars(int(state.step), known)

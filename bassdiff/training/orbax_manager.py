@@ -17,7 +17,7 @@ class Manager(ocp.CheckpointManager):
 
     Orbax's manager asks from a thread of process 0, with the number of the step it has just
     written. JAX takes this number for the progress of process 0 and may choose a last step that
-    process 0 has already passed, at which the other processes would wait for ever. Only the loop
+    process 0 has already passed, at which the other processes would wait forever. Only the loop
     may ask.
     """
 

@@ -1,8 +1,7 @@
-"""A codec's starting point, in closed form: principal components of its features.
+"""Closed-form initialisation of a codec by principal components of its features.
 
-A codec trained from noise needs hours to become usable. One whose linear paths are fitted
-reconstructs its features as well as any linear map of that width can, at once; training
-then only has to improve on it.
+A codec trained from random parameters needs hours to become usable. With fitted linear paths it
+reconstructs its features as well as any linear map of that width from the start.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from bassdiff.models.features import spectral_features
 from bassdiff.models.harmonics import analyse, split_time
 from bassdiff.models.mix_codec import MixCodec
 
-# Of the channels of a bass's dynamics, where those of its spectrum and pitch have 1.
+# Standard deviation of dynamics channels; spectrum and pitch channels have 1.
 DYNAMICS_STD = 0.7
 
 
@@ -29,11 +28,11 @@ class _Path:
     """A linear layer of the encoder, and the one of the decoder that inverts it.
 
     Attributes:
-      encoder_layer: its name.
-      decoder_layer: its name.
-      features: `[n, D]`, what the encoder's layer reads.
-      channels: the latent channels that it makes.
-      std: their root mean variance.
+      encoder_layer: Name of the encoder's layer.
+      decoder_layer: Name of the decoder's layer.
+      features: `[n, D]`, input of the encoder's layer.
+      channels: Latent channels of its output.
+      std: Root mean variance of these channels.
     """
 
     encoder_layer: str
@@ -49,8 +48,8 @@ def pca_init(
     """Fits the linear paths of encoder and decoder to clips of audio.
 
     Components are divided by their variance to the power of `whitening` and scaled to one mean
-    variance: 0.5 makes all equally loud, 0 keeps their natural sizes. Between them the strong
-    components still dominate, and those are the ones that noise should reach last.
+    variance: 0.5 makes all equally loud, 0 keeps their natural sizes. In between, strong
+    components still dominate, so that noise affects them last.
 
     Args:
       model: The codec, for its sizes.
@@ -58,7 +57,7 @@ def pca_init(
       whitening: Exponent, 0 to 0.5.
 
     Returns:
-      `{"encoder": ..., "decoder": ...}`: parameters to overwrite.
+      `{"encoder": ..., "decoder": ...}`: parameters for `overwrite`.
     """
     fitted: dict[str, dict[str, PyTree]] = {"encoder": {}, "decoder": {}}
     for path in _paths(model, clips):
@@ -76,15 +75,15 @@ def pca_init(
 def decoder_init(
     model: BassCodec | MixCodec, encode: Callable[[np.ndarray], Array], clips: np.ndarray
 ) -> dict[str, PyTree]:
-    """Fits a decoder's linear paths to an encoder that is there already, by least squares.
+    """Fits a decoder's linear paths to an existing encoder by least squares.
 
     Args:
       model: The codec, for its sizes.
-      encode: Waveforms `[1, N]` to latents `[1, T, C]`.
+      encode: Encodes waveforms `[1, N]` to latents `[1, T, C]`.
       clips: `[n, N]` float32 waveforms.
 
     Returns:
-      Parameters of the decoder to overwrite.
+      Parameters of the decoder, to overwrite its own.
     """
     latents = np.concatenate([np.asarray(encode(clip[None]))[0] for clip in clips])
     fitted = {}
@@ -115,7 +114,7 @@ def overwrite(params: PyTree, values: PyTree) -> PyTree:
 
 
 def _paths(model: BassCodec | MixCodec, clips: np.ndarray) -> list[_Path]:
-    """The linear paths of a codec, with what they read of clips `[n, N]`."""
+    """The linear paths of a codec, with their features of clips `[n, N]`."""
     if isinstance(model, MixCodec):
         (features,) = _measured(
             lambda audio: (spectral_features(audio, model.num_long_bands),), clips
@@ -141,7 +140,7 @@ def _measured(
 ) -> list[np.ndarray]:
     """Each of the features `[1, T, D]` of a clip, over all clips: `[n, D]`."""
     run = jax.jit(features)
-    # One by one: all spectra at once would fill the memory.
+    # One by one, to save memory.
     found = [[np.asarray(values)[0] for values in run(clip[None])] for clip in clips]
     return [np.concatenate(values) for values in zip(*found, strict=True)]
 

@@ -1,4 +1,4 @@
-"""What a checkpoint says about itself: sizes and fingerprints of its arrays, under a checksum."""
+"""The record of a checkpoint: sizes and fingerprints of its arrays, with a checksum."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Record = dict[str, Any]
 
 
 def make_record(state: PyTree, data: dict[str, Any], metrics: dict[str, float]) -> Record:
-    """The record of a state that is about to be saved.
+    """Makes the record of a state to be saved.
 
     Args:
       state: Arrays on any mesh; all processes must call this together.
       data: JSON-able position of the data iterator.
-      metrics: What the run reported of this state.
+      metrics: Metrics of this state.
 
     Returns:
       A JSON-able dictionary: sizes and fingerprints by path of the array, `data`, `metrics`,
@@ -45,7 +45,7 @@ def read_record(folder: Path) -> Record:
 
 
 def fits(record: Record, target: PyTree) -> bool:
-    """Whether the recorded arrays are those of `target`, by path, shape and type."""
+    """Whether the recorded arrays have the paths, shapes and types of `target`."""
     return record["sizes"] == _sizes(target)
 
 
@@ -64,6 +64,6 @@ def _sizes(tree: PyTree) -> dict[str, str]:
 
 
 def _checksum(record: Record) -> str:
-    # Through JSON and back, the way of the file's content: keys become text, tuples lists.
+    # Through JSON, like the file's content: keys become text, tuples lists.
     content = json.dumps(json.loads(json.dumps(record)), sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()

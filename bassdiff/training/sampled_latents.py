@@ -1,4 +1,4 @@
-"""Latents as a diffusion model leaves them, for a decoder to learn from."""
+"""Sampled latents, for a decoder to learn from."""
 
 from __future__ import annotations
 
@@ -20,21 +20,22 @@ _LAST_SIGMA = 0.3
 
 @dataclasses.dataclass(frozen=True)
 class SampledLatents:
-    """Replaces the sound in some rows of a batch by what a diffusion model makes of it.
+    """Replaces the sound channels of some rows by a sample of a diffusion model.
 
-    Sampled latents are rougher than encoded ones and wrong in their own ways. Here true latents are
-    noised and sampled back from there, while their notes are held: the result has the errors of
-    sampling, and its true waveform is known. One estimate instead of several steps would be an
-    average, which is smoother than anything that is sampled.
+    Sampled latents are rougher than encoded ones. True latents are noised and sampled back with
+    their notes held: the result has the errors of sampling, and its true waveform is known. A
+    single
+      estimate
+    would be an average, which is smoother than samples.
 
     Attributes:
-      network: The diffusion model's, F(x, sigma, cond).
-      mean: `[C]` of the latents.
+      network: Network F(x, sigma, cond) of the diffusion model.
+      mean: `[C]` mean of the latents.
       std: Their global standard deviation.
-      sound_channels: `[C]`, 1 where a channel is sampled; the others, the notes, stay.
-      num_mix_channels: Channels of the mix's latents, of which the model is told nothing.
-      share: Of the rows, 0 to 1.
-      levels: Noise levels to start from, least and largest; drawn evenly in their logarithm.
+      sound_channels: `[C]`, 1 for sampled channels, 0 for notes, which are kept.
+      num_mix_channels: Channels of the mix's latents, which are masked.
+      share: Share of the rows to replace, 0 to 1.
+      levels: Smallest and largest noise level to start from, drawn log-uniformly.
       num_steps: Evaluations of the network, 1 or more.
     """
 
@@ -48,7 +49,7 @@ class SampledLatents:
     num_steps: int = 5
 
     def __call__(self, latents: Array, key: Array) -> Array:
-        """Returns latents `[B, T, C]` of the same meaning; no gradient goes through the model."""
+        """Replaces some rows of `[B, T, C]` latents; no gradient passes through the model."""
         row_key, level_key, noise_key = jax.random.split(key, 3)
         rows, frames, _ = latents.shape
         low, high = np.log(self.levels)

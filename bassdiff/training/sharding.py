@@ -1,7 +1,7 @@
-"""Where every array of a training job lives: the mesh and the rules that place arrays on it.
+"""The device mesh of a training job, and the rules that shard arrays over it.
 
-`jit` over arrays with a `NamedSharding` is what pjit has become: the compiler splits the
-step and inserts the collectives. No model file mentions devices.
+`jit` over arrays with a `NamedSharding` is today's pjit: the compiler splits the step and inserts
+collectives. Model files do not mention devices.
 """
 
 from __future__ import annotations
@@ -44,10 +44,9 @@ def make_mesh(data: int = -1, fsdp: int = 1) -> Mesh:
 def arranged(devices: Sequence[jax.Device], data: int, fsdp: int) -> np.ndarray:
     """Devices `[data, fsdp]`, in order of slice, process and number.
 
-    So neighbours along `fsdp` are near each other on their network; parameters are gathered within
-    a slice, and only gradients are summed over the slower network between slices. And rows lie in
-    the order of processes, whatever the shape of the network, so that batches and noise do not
-    depend on it.
+    Neighbours along `fsdp` are close on their network: parameters are gathered within a slice, and
+    only gradients are summed over the slower network between slices. Rows follow the order of
+    processes, so that batches and noise do not depend on the network's shape.
 
     Raises:
       InputError: If `fsdp` would reach beyond a slice.
@@ -63,13 +62,13 @@ def arranged(devices: Sequence[jax.Device], data: int, fsdp: int) -> np.ndarray:
 
 
 def share_of_batch(mesh: Mesh) -> tuple[int, int]:
-    """Which part of every batch is this process's, and of how many."""
+    """The index of this process's part of every batch, and the number of parts."""
     processes = list(dict.fromkeys(device.process_index for device in mesh.devices.flat))
     return processes.index(jax.process_index()), len(processes)
 
 
 def own_mesh() -> Mesh:
-    """A `(1, 1)` mesh of this process's first device, for what one process does alone."""
+    """A `(1, 1)` mesh of this process's first device, for work of a single process."""
     devices = np.asarray(jax.local_devices()[:1]).reshape(1, 1)
     return Mesh(devices, ("data", "fsdp"), axis_types=(AxisType.Auto,) * 2)
 
@@ -82,7 +81,7 @@ def parameter_sharding(
     Args:
       shapes: A pytree of arrays or `ShapeDtypeStruct`s, such as `jax.eval_shape` gives.
       mesh: From `make_mesh`.
-      axes: Of the mesh, over which arrays are split.
+      axes: Axes of the mesh over which arrays are split.
       min_size: Smaller arrays are replicated: splitting them costs more than it saves.
 
     Returns:
@@ -102,12 +101,11 @@ def parameter_sharding(
 
 
 def state_sharding(shapes: TrainState, mesh: Mesh) -> TrainState:
-    """Places a training state: what only the optimiser reads is split over all devices.
+    """Shards a training state; the optimiser's state and the EMA are split over all devices.
 
-    Its moments and the average of parameters are needed once a step, where they lie: each device
-    updates its part of the parameters and sends that to the others, which costs what summing
-    gradients everywhere would have cost. The parameters themselves are split over `fsdp` alone.
-    Source: the first stage of ZeRO, arXiv 1910.02054.
+    These are used once per step, in place: each device updates its part of the parameters and sends
+    it to the others, at the cost of an all-reduce of gradients. The parameters themselves are split
+    over `fsdp` only. Source: the first stage of ZeRO, arXiv 1910.02054.
     """
     everywhere = ("data", "fsdp")
     return parameter_sharding(shapes, mesh).replace(
@@ -117,12 +115,12 @@ def state_sharding(shapes: TrainState, mesh: Mesh) -> TrainState:
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:
-    """Rows of a batch are split over every device; other axes are whole."""
+    """Splits rows of a batch over all devices."""
     return NamedSharding(mesh, P(("data", "fsdp")))
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-    """The whole array on every device."""
+    """Replicates an array on every device."""
     return NamedSharding(mesh, P())
 
 

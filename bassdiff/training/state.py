@@ -1,4 +1,4 @@
-"""What a training step carries: arrays only, so that it can be sharded, donated and saved."""
+"""The training state: arrays only, so that it can be sharded, donated and saved."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bassdiff.diffusion.types import Array, PyTree
 class TrainState(struct.PyTreeNode):
     """The whole state of a run.
 
-    Random numbers of a step come from `fold_in(root_key, step)`: no key needs saving.
+    The key of a step is `fold_in(root_key, step)`, so no key needs saving.
 
     Attributes:
       step: int32 scalar, optimiser steps taken.
@@ -36,7 +36,7 @@ def fresh_state(params: PyTree, optimizer: optax.GradientTransformation) -> Trai
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,
-        # A copy: what aliases the parameters could not be donated with them.
+        # A copy, since aliased arrays cannot be donated.
         ema=jax.tree.map(jnp.copy, params),
         opt_state=optimizer.init(params),
         log_norms=jnp.full(1, jnp.nan),
@@ -44,7 +44,7 @@ def fresh_state(params: PyTree, optimizer: optax.GradientTransformation) -> Trai
 
 
 def update_ema(ema: PyTree, params: PyTree, step: Array, decay: float) -> PyTree:
-    """One step of the average; early on it forgets faster, so it never keeps the init.
+    """One step of the average, which forgets faster early on, so that initial values vanish.
 
     The effective decay is `min(decay, (1 + step) / (10 + step))`.
     """

@@ -1,4 +1,4 @@
-"""How much of its devices a compiled step uses: floating-point work, collectives, memory."""
+"""Resources of a compiled step: floating-point operations, collectives and memory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import jax
 import numpy as np
 
-# Dense products in bfloat16 per second and device, as published by their makers.
+# Dense bfloat16 operations per second and device, as published by the vendors.
 PEAK_FLOPS = {
     "TPU v4": 275e12,
     "TPU v5 lite": 197e12,
@@ -38,9 +38,9 @@ _BYTES = {
 
 
 def peak_flops(device: jax.Device) -> float:
-    """The most floating-point operations that a device can do in a second.
+    """Peak floating-point operations per second of a device.
 
-    Of devices whose figure is not known, such as CPUs, products of float32 matrices are timed.
+    For unknown devices, such as CPUs, float32 matrix products are timed.
     """
     for kind, flops in PEAK_FLOPS.items():
         if device.device_kind.startswith(kind):
@@ -50,9 +50,9 @@ def peak_flops(device: jax.Device) -> float:
 
 @functools.cache
 def measured_flops(device: jax.Device, size: int = 1024, during_seconds: float = 0.3) -> float:
-    """Floating-point operations per second of float32 matrix products, their median.
+    """Median floating-point operations per second of float32 matrix products.
 
-    Long enough that a moment's neighbours do not decide it.
+    It runs long enough to average over other load on the machine.
     """
     a = jax.device_put(np.ones((size, size), np.float32), device)
     product = jax.jit(lambda x: x @ x)
@@ -66,7 +66,7 @@ def measured_flops(device: jax.Device, size: int = 1024, during_seconds: float =
 
 
 def program_flops(program: jax.stages.Compiled) -> float:
-    """Floating-point operations of one call on one device; NaN where the compiler does not say."""
+    """Floating-point operations of one call on one device; NaN if the compiler has no count."""
     costs = program.cost_analysis()
     return float(costs["flops"]) if isinstance(costs, Mapping) and "flops" in costs else np.nan
 
@@ -79,7 +79,7 @@ def program_bytes(program: jax.stages.Compiled) -> float:
 
 
 def program_collectives(program: jax.stages.Compiled) -> dict[str, tuple[int, int]]:
-    """How often each collective stands in a program, and the bytes of its results per device.
+    """Number of each collective in a program, and the bytes of its results per device.
 
     >>> program = jax.jit(lambda x: x + 1.0).lower(1.0).compile()
     >>> program_collectives(program)
@@ -87,8 +87,8 @@ def program_collectives(program: jax.stages.Compiled) -> dict[str, tuple[int, in
     """
     found: dict[str, tuple[int, int]] = {}
     kinds = "|".join(COLLECTIVES)
-    # `%x = f32[8,4]{1,0} all-reduce(`, or a tuple of such shapes before the name; of the two
-    # halves of an asynchronous one, the first.
+    # `%x = f32[8,4]{1,0} all-reduce(`, or a tuple of such shapes before the name; only the start of
+    # an asynchronous one.
     pattern = re.compile(rf"= (\([^=]*?\)|\S+) ({kinds})(?:-start)?\(")
     # Long tuples are numbered in comments.
     text = re.sub(r"/\*.*?\*/", "", program.as_text() or "")
@@ -103,11 +103,11 @@ def program_collectives(program: jax.stages.Compiled) -> dict[str, tuple[int, in
 
 
 def program_memory(program: jax.stages.Compiled) -> dict[str, int]:
-    """Bytes that a program needs on one device; empty where the compiler does not say."""
+    """Bytes that a program needs on one device; empty if the compiler has no figure."""
     memory = program.memory_analysis()
     if memory is None:
         return {}
-    # What is donated is counted once.
+    # Donated buffers count once.
     return {
         "arguments": memory.argument_size_in_bytes,
         "outputs": memory.output_size_in_bytes - memory.alias_size_in_bytes,

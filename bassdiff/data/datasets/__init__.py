@@ -1,1 +1,1 @@
-"""TFDS builders of multitrack sets: how they are prepared once, and read as songs by index."""
+"""TFDS builders of multitrack datasets: prepared once, read as songs by index."""

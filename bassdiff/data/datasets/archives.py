@@ -1,6 +1,6 @@
-"""Sets as their authors publish them: one file each, checked and unpacked before it is read.
+"""Checks and unpacks the archives in which datasets are published.
 
-TFDS's own `dl_manager.extract` needs TensorFlow, and holds what it unpacks in memory.
+TFDS's own `dl_manager.extract` needs TensorFlow and holds the content in memory.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _DAMAGE = (zipfile.BadZipFile, gzip.BadGzipFile, tarfile.TarError, zlib.error, E
 
 @dataclasses.dataclass(frozen=True)
 class Archive:
-    """What is published.
+    """A published archive.
 
     Attributes:
-      name: of the file, a .zip or .tar.gz.
-      num_bytes: its size, if it is published.
-      md5: its checksum, if it is published; the archives' own host gives no other.
+      name: File name, a .zip or .tar.gz.
+      num_bytes: Size, if published.
+      md5: Checksum, if published.
     """
 
     name: str
@@ -42,11 +42,11 @@ class Archive:
 
 @dataclasses.dataclass(frozen=True)
 class Unpacked:
-    """What an archive held.
+    """The content of an archive.
 
     Attributes:
-      folder: the set's own, the first one that is not all there is in its parent.
-      md5: of the archive, whether or not one is published.
+      folder: The dataset's folder: the outermost one with more than a single folder in it.
+      md5: Checksum of the archive.
     """
 
     folder: Path
@@ -54,16 +54,16 @@ class Unpacked:
 
 
 def unpack(path: Path, archive: Archive, target: Path) -> Unpacked:
-    """Checks and unpacks an archive, or finds that an earlier call has.
+    """Checks and unpacks an archive, unless an earlier call has.
 
     Args:
-      path: the file.
-      archive: what it should be.
-      target: a folder to be made, which appears when all is in it.
+      path: The file.
+      archive: The expected archive.
+      target: Folder to create; it appears when it is complete.
 
     Raises:
-      InputError: it is another file than was published, is damaged, or has no room.
-      OSError: `target` cannot be written.
+      InputError: If the file differs from the published one, is damaged, or needs more space.
+      OSError: If `target` cannot be written.
     """
     stamp, content = target / "archive.json", target / "content"
     if not target.is_dir():
@@ -96,11 +96,11 @@ def _check_size(path: Path, archive: Archive) -> None:
 
 
 def _check_room(path: Path, folder: Path) -> None:
-    # It holds audio, which packs badly: what comes out is as large at least.
+    # Audio hardly compresses: the content is at least as large as the archive.
     needed, free = path.stat().st_size, shutil.disk_usage(folder).free
     if free < needed:
         raise InputError(
-            f"{path}: to unpack it takes {needed / 1e9:.1f} GB at least and {free / 1e9:.1f} GB "
+            f"{path}: unpacking takes at least {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB "
             "are free; free some space, or choose another folder."
         )
 
@@ -127,7 +127,7 @@ def _extract(path: Path, folder: Path) -> None:
 
 
 def _from_zip(path: Path, folder: Path) -> Iterator[int]:
-    """Unpacks file by file; yields how much of the archive is behind."""
+    """Unpacks file by file; yields the position in the archive."""
     position = 0
     with zipfile.ZipFile(path) as archive:
         for member in archive.infolist():
@@ -137,13 +137,13 @@ def _from_zip(path: Path, folder: Path) -> Iterator[int]:
 
 
 def _from_tar(path: Path, folder: Path) -> Iterator[int]:
-    """As `_from_zip`."""
+    """Unpacks file by file; yields the position in the archive."""
     with path.open("rb") as file, gzip.open(file) as content:
         with tarfile.open(fileobj=content, mode="r|") as archive:
             for member in archive:
                 archive.extract(member, folder, filter="data")
                 yield file.tell()
-        # What was unpacked is compared with its checksum at the very end.
+        # gzip verifies its checksum at the end of the stream.
         while content.read(_BLOCK_BYTES):
             pass
 

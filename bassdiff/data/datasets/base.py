@@ -1,10 +1,9 @@
-"""The base of the builders: from tracks to shards, by TFDS's shard-based builder.
+"""Base class of the builders, on TFDS's shard-based builder.
 
-Neither building nor reading needs TensorFlow. `tfds.core.GeneratorBasedBuilder` would: beyond
-1 GB in a split, which every set here has, its shuffler writes its buckets through
-`tf.io.gfile`. `tfds.core.ShardBasedBuilder` has no shuffler and keeps the songs' order, and on
-Apache Beam it writes the shards in parallel. What is left that insists on TensorFlow, and is
-not used here: `features.Audio`, the command `tfds build` and `tfds.testing`.
+Neither building nor reading needs TensorFlow. `tfds.core.GeneratorBasedBuilder` would need it: for
+splits above 1 GB its shuffler writes through `tf.io.gfile`. `tfds.core.ShardBasedBuilder` does not
+shuffle, keeps the order of songs, and writes shards in parallel on Apache Beam. `features.Audio`,
+the command `tfds build` and `tfds.testing` need TensorFlow and are not used.
 """
 
 from __future__ import annotations
@@ -33,11 +32,11 @@ SHARD_BYTES = 256 << 20
 
 @dataclasses.dataclass(frozen=True)
 class Means:
-    """With what a dataset is made; decides nothing of what is in it.
+    """How a dataset is built, without influence on its content.
 
     Attributes:
-      workers: processes on this machine.
-      beam_options: if given, Apache Beam's, which then runs the work.
+      workers: Processes on this machine.
+      beam_options: Options of Apache Beam, which runs the work if they are given.
     """
 
     workers: int = 1
@@ -46,16 +45,16 @@ class Means:
 
 @dataclasses.dataclass
 class SourceConfig(tfds.core.BuilderConfig):
-    """A collection of the user's own: its `name`, and where its songs come from.
+    """A collection of the user: its `name`, and the origin of its songs.
 
     Attributes:
-      folder: of stems, recordings, tracker modules or MIDI files.
-      soundfonts: .sf2 files to render with; the one inside `pretty_midi` when empty.
-      num_songs: to compose for the train split; a tenth as many are held out.
-      variants: renderings of every song.
-      seed: with a song's name, decides its renderings.
-      max_seconds: songs are cut there; whole when `None`.
-      separator: the ONNX file of what takes recordings apart.
+      folder: Folder of stems, recordings, tracker modules or MIDI files.
+      soundfonts: .sf2 files to render with; the one in `pretty_midi` if empty.
+      num_songs: Songs to compose for the training split; a tenth as many for validation.
+      variants: Renderings per song.
+      seed: Decides the renderings together with a song's name.
+      max_seconds: Longest song; None for whole songs.
+      separator: ONNX file of the network that separates recordings.
     """
 
     folder: str | None = None
@@ -67,7 +66,7 @@ class SourceConfig(tfds.core.BuilderConfig):
     separator: str | None = None
 
     def recipe(self) -> dict[str, Any]:
-        """What the dataset is made from, as JSON."""
+        """Everything that decides the dataset's content, as JSON values."""
         return {
             "folder": self.folder,
             "soundfonts": [_name_and_size(font) for font in self.soundfonts],
@@ -78,17 +77,17 @@ class SourceConfig(tfds.core.BuilderConfig):
 
 
 class SongBuilder(tfds.core.ShardBasedBuilder, abc.ABC):
-    """A set of multitrack songs; a subclass says what it is and finds its tracks.
+    """A dataset of multitrack songs; a subclass describes it and finds its tracks.
 
     Attributes:
-      DESCRIPTION: one sentence.
-      HOMEPAGE: of the set.
-      LICENSE: of the set.
+      DESCRIPTION: One sentence.
+      HOMEPAGE: URL.
+      LICENSE: Licence of the dataset.
       CITATION: BibTeX.
-      ARCHIVE: the file that the set is published as, if it is one.
-      BITS: of the FLAC files; 24 keeps the mean of two 16-bit channels exactly.
-      OPTIONS: which of `SourceConfig`'s attributes it obeys, beside its name and folder.
-      means: with what the songs are made.
+      ARCHIVE: The published archive, if there is one.
+      BITS: Bits of the FLAC files; 24 keep the mean of two 16-bit channels exactly.
+      OPTIONS: Attributes of `SourceConfig` that apply, besides name and folder.
+      means: How the dataset is built.
     """
 
     VERSION: ClassVar[tfds.core.Version] = tfds.core.Version("1.0.0")
@@ -102,19 +101,19 @@ class SongBuilder(tfds.core.ShardBasedBuilder, abc.ABC):
     OPTIONS: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, *, file_format: str = "array_record", **options: Any):
-        """Takes TFDS's options: `data_dir`, `config` and `version`."""
+        """Passes TFDS's options on: `data_dir`, `config` and `version`."""
         super().__init__(file_format=file_format, **options)
         self.means = Means()
 
     @abc.abstractmethod
     def _tracks(self, folder: Path | None) -> list[Track]:
-        """Finds the songs, in an order that stays.
+        """Finds the songs, in a stable order.
 
         Args:
-          folder: where the set lies unpacked; `None` for one that needs no folder.
+          folder: The unpacked dataset; None for one without a folder.
 
         Raises:
-          InputError: the folder is laid out otherwise.
+          InputError: If the folder has another layout.
         """
 
     def _info(self) -> tfds.core.DatasetInfo:
@@ -173,7 +172,7 @@ class SongBuilder(tfds.core.ShardBasedBuilder, abc.ABC):
         }
 
     def _report(self, made_from: dict[str, Any], outcomes: Sequence[parts.Outcome]) -> None:
-        """Tells what it was made from and what became of bad input, and warns of that."""
+        """Writes the report on the recipe and on bad input, and warns of the latter."""
         left_out = {o.name: o.left_out for o in outcomes if o.left_out}
         changed = {o.name: o.changes for o in outcomes if o.changes}
         for reason in left_out.values():
@@ -181,12 +180,12 @@ class SongBuilder(tfds.core.ShardBasedBuilder, abc.ABC):
         if changed:
             warnings.warn(f"{len(changed)} songs were changed; see {REPORT}.", stacklevel=2)
         report = {**made_from, "left_out": left_out, "changed": changed}
-        # Into the folder that takes its name when all is written.
+        # This folder gets its final name when everything is written.
         (Path(self.data_dir) / REPORT).write_text(json.dumps(report, indent=1))
 
     @property
     def parts_dir(self) -> Path:
-        """Where finished songs wait until all are."""
+        """Folder of finished songs, until the dataset is complete."""
         folder = Path(self.data_dir_root) / self.name
         if self.builder_config is not None:
             folder /= self.builder_config.name
@@ -197,7 +196,7 @@ class SongBuilder(tfds.core.ShardBasedBuilder, abc.ABC):
 
 
 def recipe_of(config: Any, folder: Path | None) -> dict[str, Any]:
-    """What a dataset is made from, as it stands in its report."""
+    """The recipe of a dataset as recorded in its report."""
     if isinstance(config, SourceConfig):
         return json.loads(json.dumps(config.recipe()))
     return {"folder": str(folder)}
@@ -235,5 +234,5 @@ def _check_space(songs: Sequence[parts.Outcome], folder: Path) -> None:
 
 
 def free_bytes(folder: Path) -> int:
-    """Room on the folder's disk."""
+    """Free space on the folder's disk, in bytes."""
     return shutil.disk_usage(folder).free

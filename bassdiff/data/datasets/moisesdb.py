@@ -16,7 +16,7 @@ METADATA = "data.json"
 
 
 class MoisesDb(SongBuilder):
-    """Songs by their UUIDs; files of one stem folder are added up; a tenth held out by hash."""
+    """MoisesDB: songs by UUID, files of a stem folder summed, a tenth held out by hash."""
 
     name = "moisesdb"
     DESCRIPTION = "240 songs of twelve genres in up to eleven stems, each of one or more sources."
@@ -33,7 +33,7 @@ class MoisesDb(SongBuilder):
         "Ask for moisesdb.zip at https://music.ai/research/, which is unpacked; or unpack it: the "
         "folder holds moisesdb_v0.1/UUID/data.json and a folder of wav files for every stem."
     )
-    # Neither its size nor a checksum is published.
+    # Neither size nor checksum is published.
     ARCHIVE = Archive("moisesdb.zip")
 
     def _tracks(self, folder: Path | None) -> list[Track]:
@@ -56,5 +56,7 @@ def _read(song: Path) -> Reading:
                 path = song / stem["stemName"] / f"{track['id']}.{track['extension']}"
                 files[stem["stemName"]].append(path)
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise InputError(f"{song / METADATA}: is no metadata of MoisesDB; unpack again.") from error
+        raise InputError(
+            f"{song / METADATA}: is not valid MoisesDB metadata; unpack it again."
+        ) from error
     return assemble(song.name, files)

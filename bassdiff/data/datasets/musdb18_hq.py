@@ -69,5 +69,5 @@ class Musdb18Hq(SongBuilder):
 
 
 def _read(song: Path) -> Reading:
-    # The mixture is the sum of the stems, and not read.
+    # The mixture is the sum of the stems and is not read.
     return assemble(song.name, {stem: [song / f"{stem}.wav"] for stem in STEMS})

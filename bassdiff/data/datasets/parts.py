@@ -1,7 +1,7 @@
-"""Songs on their way into a dataset: each a file of its own, so that no work is done twice.
+"""Finished songs of a dataset under construction, one file each, so that work can resume.
 
-A song is finished when its outcome, a JSON file, is there; that is written last, whole or not
-at all. Both files are named by a digest of what the song is made from.
+A song is finished when its outcome, a JSON file, exists; it is written last and atomically. Both
+files are named by a digest of the song's sources and settings.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ from bassdiff.runtime.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What became of a song.
+    """The outcome of preparing a song.
 
     Attributes:
-      name: the song's.
-      split: the song's.
-      changes: what had to be changed, see `rules`.
-      left_out: why it was, or empty.
-      num_samples: its length, 0 if it was left out.
-      path: where its example lies.
+      name: The song's name.
+      split: The song's split.
+      changes: Repairs, see `rules`.
+      left_out: Reason for leaving it out, or empty.
+      num_samples: Length; 0 if it was left out.
+      path: File of its example.
     """
 
     name: str
@@ -60,19 +60,22 @@ def make_all(
     workers: int = 1,
     beam_options: str | None = None,
 ) -> list[Outcome]:
-    """Makes whatever is not finished, and returns the outcomes in the order of `tracks`.
+    """Prepares all unfinished songs.
 
     Args:
-      tracks: the songs.
-      folder: where their files lie; created.
-      recipe: whatever else decides what is made from a track's files, as JSON.
-      bits: of the FLAC files.
-      workers: processes on this machine.
-      beam_options: runs on Apache Beam instead, for instance "--runner=DirectRunner"; every
-        worker must see `folder` and the sources under the same paths.
+      tracks: The songs.
+      folder: Folder of finished songs; created.
+      recipe: Settings that decide the result, as JSON values.
+      bits: Bits of the FLAC files.
+      workers: Processes on this machine.
+      beam_options: Runs on Apache Beam instead, for instance "--runner=DirectRunner"; every worker
+        must see `folder` and the sources under the same paths.
+
+    Returns:
+      The outcomes, in the order of `tracks`.
 
     Raises:
-      InputError: the disk is full, or Beam is asked for and missing.
+      InputError: If the disk is full, or Beam is requested but not installed.
     """
     make_folder(folder)
     stems = [folder / _digest(track, recipe, bits) for track in tracks]
@@ -92,15 +95,15 @@ def make_all(
 
 
 def read_part(path: Path) -> dict[str, Any]:
-    """The example of a finished song."""
+    """Reads the example of a finished song."""
     return FEATURES.deserialize_example_np(path.read_bytes())
 
 
 def pipeline_options(options: str) -> Any:
-    """Apache Beam's options from a command line.
+    """Parses options of Apache Beam.
 
     Raises:
-      InputError: Beam is not installed.
+      InputError: If Beam is not installed.
     """
     try:
         from apache_beam.options.pipeline_options import PipelineOptions
@@ -147,7 +150,7 @@ def _outcome(stem: Path) -> Outcome:
 def _digest(track: Track, recipe: Any, bits: int) -> str:
     files = []
     for path in track.files:
-        # A missing file is the song's fault, which reading it will tell.
+        # Reading the song will report a missing file.
         facts = path.stat() if path.exists() else None
         files.append((str(path), facts and (facts.st_size, facts.st_mtime_ns)))
     content = repr((json.dumps(recipe, sort_keys=True), bits, track.name, track.split, files))
@@ -155,7 +158,7 @@ def _digest(track: Track, recipe: Any, bits: int) -> str:
 
 
 def _in_processes(make: Any, jobs: Sequence[tuple[Track, Path]], workers: int, bar: Any) -> None:
-    # Not forked: whoever calls may have threads, of JAX for instance.
+    # Not forked: the caller may have threads, for instance of JAX.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, context, initializer=_begin_worker) as pool:
         futures = [pool.submit(make, job) for job in jobs]
@@ -164,7 +167,7 @@ def _in_processes(make: Any, jobs: Sequence[tuple[Track, Path]], workers: int, b
                 future.result()
         except BrokenProcessPool as error:
             raise InputError(
-                "a worker was ended, perhaps for want of memory; run the same command with fewer "
+                "a worker was killed, perhaps for lack of memory; run the same command with fewer "
                 "workers, finished songs are kept."
             ) from error
         except BaseException:
@@ -173,7 +176,7 @@ def _in_processes(make: Any, jobs: Sequence[tuple[Track, Path]], workers: int, b
 
 
 def _begin_worker() -> None:
-    # The parent decides when to end; if it is killed, so is its worker.
+    # The parent decides when to stop; a worker ends with its parent.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None

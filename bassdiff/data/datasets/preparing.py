@@ -1,4 +1,4 @@
-"""Prepares a dataset: from a set as it was downloaded to shards that are read by song."""
+"""Prepares a dataset: from downloaded files to shards of songs."""
 
 from __future__ import annotations
 
@@ -44,28 +44,28 @@ def prepare(
     beam_options: str | None = None,
     **options: Any,
 ) -> Path:
-    """Prepares a dataset, or goes on where an earlier call was ended.
+    """Prepares a dataset, or resumes an interrupted preparation.
 
-    Every song becomes a file of its own first; what is finished is never done again, nor lost.
-    The dataset appears under its name when it is whole. The same arguments give the same
-    records in the same order, with any number of workers (equal examples, FLAC bytes and all;
-    protobuf serialises an example's fields in an order that varies between processes).
+    Finished songs are kept in files of their own and not prepared again. The dataset appears under
+    its name when it is complete. The same arguments give the same records in the same order, with
+    any number of workers (protobuf may order the fields of a serialised example differently).
 
     Args:
-      name: one of `BUILDERS`.
-      data_dir: of TFDS; the dataset goes to `DATA_DIR/NAME[/COLLECTION]/VERSION`.
-      folder: the set as its MANUAL_DOWNLOAD_INSTRUCTIONS say, unpacked or the folder that its
-        archive lies in, or that file; or the user's songs.
-      collection: what a user's own songs are called; the folder's name when `None`.
-      workers: processes on this machine.
-      beam_options: runs on Apache Beam instead, for instance "--runner=DirectRunner".
-      **options: `SourceConfig`'s other attributes, as far as the dataset's `OPTIONS` go.
+      name: One of `BUILDERS`.
+      data_dir: Root folder of TFDS; the dataset goes to `DATA_DIR/NAME[/COLLECTION]/VERSION`.
+      folder: The unpacked dataset, its archive, or the archive's folder, as described by
+        MANUAL_DOWNLOAD_INSTRUCTIONS; or the user's songs.
+      collection: Name of the user's songs; the folder's name if None.
+      workers: Processes on this machine.
+      beam_options: Runs on Apache Beam instead, for instance "--runner=DirectRunner".
+      **options: Other attributes of `SourceConfig` that are in the dataset's `OPTIONS`.
 
     Returns:
       The dataset's folder.
 
     Raises:
-      InputError: bad arguments, or what is fatal by `rules`; or another process prepares it.
+      InputError: If an argument is invalid, the input is fatally flawed by `rules`, or another
+        process prepares the dataset.
     """
     if folder is not None:
         folder = _of_archive(name, Path(folder))
@@ -90,7 +90,7 @@ def prepare(
 
 
 def _of_archive(name: str, path: Path) -> Path:
-    """The folder that an archive lies in, where TFDS looks for manual downloads; or the folder."""
+    """The folder of an archive, where TFDS looks for manual downloads; a folder as it is."""
     archive = BUILDERS[name].ARCHIVE if name in BUILDERS else None
     if not path.is_file():
         return path
@@ -108,10 +108,10 @@ def _builder(
     options: dict[str, Any],
 ) -> SongBuilder:
     if name not in BUILDERS:
-        raise InputError(f"{name!r} is no dataset; choose among {', '.join(BUILDERS)}.")
+        raise InputError(f"{name!r} is not a dataset; choose among {', '.join(BUILDERS)}.")
     kind = BUILDERS[name]
     if idle := options.keys() - kind.OPTIONS:
-        raise InputError(f"{name} has no use for {', '.join(sorted(idle))}; leave it out.")
+        raise InputError(f"{name} does not use {', '.join(sorted(idle))}; leave it out.")
     if (folder is None) != (kind is ComposedSongs):
         raise InputError(
             f"{name} needs no folder; leave it out."
@@ -146,14 +146,14 @@ def _build(
     if beam_options is not None:
         config.beam_runner, config.beam_options = _beam(beam_options)
     try:
-        # TFDS prints what it does, and standard output is the caller's.
+        # TFDS prints to standard output, which belongs to the caller.
         with contextlib.redirect_stdout(sys.stderr):
-            # Nothing is downloaded; the folder for it goes when the parts go.
+            # Nothing is downloaded; this folder is removed with the parts.
             builder.download_and_prepare(
                 download_dir=builder.parts_dir / "downloads", download_config=config
             )
     except (OSError, RuntimeError) as error:
-        # ArrayRecord tells of a disk's faults by RuntimeError, and of nothing else while writing.
+        # While writing, ArrayRecord raises RuntimeError for disk faults only.
         if isinstance(error, RuntimeError) and "; writing " not in str(error):
             raise
         reason = (getattr(error, "strerror", None) or str(error).partition(";")[0]).lower()

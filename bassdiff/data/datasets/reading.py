@@ -18,18 +18,18 @@ from bassdiff.synthesis.stems import Source, Stems
 class PreparedSongs(Source):
     """The songs of one split of a prepared dataset: a `Source` with random access.
 
-    Reading needs the dataset's folder alone, not the builder's code, and no TensorFlow.
+    Reading needs only the dataset's folder: neither the builder nor TensorFlow.
     """
 
     def __init__(self, folder: str | Path, split: str = "train"):
         """Opens `DATA_DIR/NAME[/COLLECTION]/VERSION`.
 
         Args:
-          folder: the dataset.
-          split: "train", "validation", "test", or "all" for those there are, in this order.
+          folder: The dataset's folder.
+          split: "train", "validation", "test", or "all" for all existing ones in this order.
 
         Raises:
-          InputError: it holds no songs of this split, or is no dataset of this package.
+          InputError: If the split has no songs, or the folder holds no dataset of this package.
         """
         self._folder = Path(folder)
         self._songs: dict[str, list[tuple[str, int]]] = _metadata(self._folder)
@@ -64,7 +64,7 @@ class PreparedSongs(Source):
             ) from error
 
     def __getstate__(self) -> dict[str, Any]:
-        # Whoever it is sent to opens the files anew.
+        # Another process opens the files itself.
         return {key: value for key, value in vars(self).items() if key != "_records"}
 
     @functools.cached_property
@@ -76,10 +76,10 @@ class PreparedSongs(Source):
 def open_prepared(spec: str, split: str = "train") -> PreparedSongs:
     """Opens `NAME@DATA_DIR`, or `NAME/COLLECTION@DATA_DIR` if there are several.
 
-    The newest version is taken.
+    The newest version is opened.
 
     Raises:
-      InputError: there is no such dataset, with the command that prepares it.
+      InputError: If there is no such dataset; the message names the command that prepares it.
     """
     name, _, where = spec.partition("@")
     if not (name and where):
@@ -104,10 +104,10 @@ def open_prepared(spec: str, split: str = "train") -> PreparedSongs:
 
 
 def read_report(folder: Path) -> dict[str, Any]:
-    """What a dataset was made from, and what became of bad input; see `rules`.
+    """Reads the report on a dataset's recipe and on bad input; see `rules`.
 
     Raises:
-      InputError: there is none.
+      InputError: If there is none.
     """
     return _json(folder / REPORT)
 

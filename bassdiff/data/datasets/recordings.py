@@ -1,4 +1,4 @@
-"""Recordings without stems, taken apart by a separator that the user brings."""
+"""Recordings without stems, separated by a network that the user provides."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from bassdiff.data.separation import STEMS, Separator
 from bassdiff.runtime.errors import InputError
 
 MIN_SECONDS = 20.0
-# Of the song: how long a bass plays at the least, and of that, how long one pitch is heard.
+# Least share of the song in which the bass plays, and of that with a single pitch.
 LEAST_BASS, LEAST_PITCHED = 0.25, 0.7
-# Below the song: a stem as quiet is what the separator left over of the others, the bass among
-# them, and no mix is to be made of that alone.
+# A stem this far below the song holds only leakage of the others, bass included, and must not make
+# up a mix.
 LEFT_OVER_DB = -30.0
 
 
 class Recordings(SongBuilder):
-    """A folder of recorded songs, with or without sub-folders; held out as tracker modules are."""
+    """A folder of recorded songs, with or without sub-folders; see `tracks_by_album`."""
 
     name = "recordings"
-    DESCRIPTION = "Recordings of the user's own, taken apart by a separator."
+    DESCRIPTION = "Recordings of the user, separated into stems."
     BUILDER_CONFIGS: ClassVar[list[SourceConfig]] = []
     BITS = 16
     OPTIONS = frozenset({"separator", "max_seconds"})
@@ -38,9 +38,9 @@ class Recordings(SongBuilder):
         config = self.builder_config
         if config.separator is None:
             raise InputError(
-                f"{self.name}: say what takes the songs apart, by --separator FILE.onnx."
+                f"{self.name}: name the network that separates the songs by --separator FILE.onnx."
             )
-        # What cannot take apart any song is told before the first.
+        # Reports an unusable network before the first song.
         _opened(config.separator)
         return tracks_by_album(
             folder,
@@ -52,16 +52,16 @@ class Recordings(SongBuilder):
 
 
 def read_recording(path: Path, name: str, separator: str, max_seconds: float | None) -> Reading:
-    """Takes a recording apart.
+    """Separates a recording.
 
     Args:
-      path: of the recording.
-      name: what the song is called.
-      separator: the ONNX file of a `Separator`.
-      max_seconds: longer songs are cut there.
+      path: The recording.
+      name: The song's name.
+      separator: ONNX file of a `Separator`.
+      max_seconds: Longest song; longer ones are cut.
 
     Raises:
-      InputError: it cannot be read, is too short, or has no bass or nothing beside it.
+      InputError: If it cannot be read, is too short, or has no bass or nothing else.
     """
     channels = read_channels(path, max_seconds)
     # The first two, or the only one twice.
@@ -73,7 +73,7 @@ def read_recording(path: Path, name: str, separator: str, max_seconds: float | N
     stems = {stem: audio for stem, audio in stems.items() if float(audio.std()) > floor}
     sound = roles.heard(stems["bass"]) if "bass" in stems else roles.SILENCE
     if sound.sounds < LEAST_BASS or sound.pitched < LEAST_PITCHED:
-        raise InputError(f"{name}: no bass of one voice plays for a quarter of the song.")
+        raise InputError(f"{name}: no monophonic bass plays for a quarter of the song.")
     if stems.keys() <= {"bass", "drums"}:
         raise InputError(f"{name}: has nothing but a bass and drums.")
     missing = [stem for stem in STEMS if stem not in stems]

@@ -1,4 +1,4 @@
-"""Songs that are rendered: a user's own MIDI files, and composed ones."""
+"""Rendered songs: the user's MIDI files, and composed ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _Opening: TypeAlias = tuple[str, str, tuple[str, ...], int, int, float | None]
 
 
 class _Rendered(SongBuilder):
-    """Songs of `rendered_sources`: the same splits, and every song as it would be rendered anew."""
+    """Songs of `rendered_sources`, with the same splits and renderings."""
 
     BUILDER_CONFIGS: ClassVar[list[SourceConfig]] = []
     BITS = 16
@@ -32,7 +32,7 @@ class MidiFolder(_Rendered):
     """A folder of MIDI files, rendered through SoundFonts; every fifth is held out."""
 
     name = "midi_folder"
-    DESCRIPTION = "MIDI files of the user's own, rendered through SoundFonts."
+    DESCRIPTION = "MIDI files of the user, rendered through SoundFonts."
 
     def _tracks(self, folder: Path | None) -> list[Track]:
         assert folder is not None
@@ -51,17 +51,17 @@ class MidiFolder(_Rendered):
 
 
 class ComposedSongs(_Rendered):
-    """Songs made up by `songs.compose`; a tenth as many others are held out."""
+    """Songs by `songs.compose`; a tenth as many others are held out."""
 
     name = "composed_songs"
-    DESCRIPTION = "Songs made up by rules, rendered through SoundFonts, with beats and chords."
-    LICENSE = "The songs are nobody's; a SoundFont's own licence covers its samples."
+    DESCRIPTION = "Songs composed by rules, rendered through SoundFonts, with beats and chords."
+    LICENSE = "The songs are free of rights; a SoundFont's licence covers its samples."
     OPTIONS = _Rendered.OPTIONS | {"num_songs"}
 
     def _tracks(self, folder: Path | None) -> list[Track]:
         count = self.builder_config.num_songs
         if count < 1:
-            raise InputError(f"{self.name}: {count} songs are none; say how many to compose.")
+            raise InputError(f"{self.name}: {count} songs; choose 1 or more to compose.")
         openings = [
             self._opening(f"composed:{count}", "train"),
             self._opening(f"composed:{max(count // 10, 1)}", "validation"),

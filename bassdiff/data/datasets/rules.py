@@ -1,24 +1,23 @@
-"""What becomes of bad input: the rule for every builder, and the only place that decides it.
+"""The rules for bad input that all builders follow.
 
-Fatal, before or instead of a dataset (`InputError`; nothing becomes readable, what is finished
-is kept for the next run):
+Fatal (`InputError`; no dataset appears, finished songs are kept for the next run):
 
-- the source folder is missing, empty or laid out otherwise; two songs have one name;
-- the disk is full or cannot be written; not one song can be used.
+- the source folder is missing, empty or has another layout; two songs have one name;
+- the disk is full or cannot be written; no song can be used.
 
 A song is left out, with a warning and a line under `left_out` of the dataset's `report.json`:
 
-- a file that its set promises is missing, or one is unreadable, truncated, empty or holds
-  values that are not finite; its metadata or MIDI cannot be read;
+- an expected file is missing, unreadable, truncated, empty or holds values that are not finite;
+  its metadata or MIDI cannot be read;
 - it has no bass, or nothing else; either peaks below -60 dBFS from beginning to end.
 
 A song is kept, with a line under `changed` of `report.json`:
 
-- files that end more than a second before the longest one are padded with silence (all that
-  end earlier are; the files of a song begin together);
+- files that end more than a second before the longest one are padded with silence (shorter gaps
+  are padded without mention);
 - files at another rate than 44100 Hz are resampled;
 - a song of which a stem's files add up to more than full scale is attenuated as a whole;
-- beats that cannot be read are left unknown.
+- beats that cannot be read are treated as unknown.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ UNMENTIONED_PADDING_SAMPLES = SAMPLE_RATE_HZ
 
 @dataclasses.dataclass(frozen=True)
 class Reading:
-    """A song as it was read, and what had to be changed: one clause each."""
+    """A song as it was read, and its repairs in words."""
 
     stems: Stems
     changes: tuple[str, ...] = ()
@@ -55,11 +54,10 @@ class Track:
     """A song to be prepared.
 
     Attributes:
-      name: unique within its set.
+      name: Unique within its dataset.
       split: "train", "validation" or "test".
-      read: reads or renders it; raises `InputError` if it has to be left out. Goes to other
-        processes, so it can be pickled.
-      files: all that is read, so that a changed file is noticed.
+      read: Reads or renders the song; raises `InputError` if it must be left out. Picklable.
+      files: All files that are read, so that changes are noticed.
     """
 
     name: str
@@ -74,7 +72,7 @@ def assemble(
     """Reads the files of a song and adds up those of each stem, as mono at 44100 Hz.
 
     Raises:
-      InputError: by the rule above.
+      InputError: By the rules above.
     """
     if not files.get("bass"):
         raise InputError(f"{name}: has no bass.")
@@ -110,7 +108,7 @@ def within_full_scale(
     changes: Sequence[str] = (),
     annotation: Annotation | None = None,
 ) -> Reading:
-    """A song of stems by name, "bass" among them, attenuated as a whole if one exceeds ±1."""
+    """A song from its stems by name, including "bass", attenuated if a stem exceeds ±1."""
     loudest = max(_peak(total) for total in audio.values())
     if loudest > 1.0:
         audio = {stem: total / np.float32(loudest) for stem, total in audio.items()}
@@ -126,12 +124,12 @@ def tracks_by_hash(
     read: Callable[[Path], Reading],
     files: Callable[[Path], tuple[Path, ...]],
 ) -> list[Track]:
-    """Tracks of song folders, of which `splits.hashed` holds out a tenth.
+    """Tracks of song folders, a tenth of which `splits.hashed` holds out.
 
     Args:
-      songs: their folders.
-      read: a song from its folder.
-      files: all that is read of a folder.
+      songs: The folders.
+      read: Reads a song from its folder.
+      files: Lists the files that are read of a folder.
     """
     held_out = splits.hashed([song.name for song in songs])
     return [
@@ -148,15 +146,15 @@ def tracks_by_hash(
 def tracks_by_album(
     folder: Path, suffixes: frozenset[str], read: Callable[[Path, str], Reading]
 ) -> list[Track]:
-    """Tracks of the files in a folder, of which whole sub-folders are held out.
+    """Tracks of the files in a folder; whole sub-folders are held out.
 
-    Files of one sub-folder are often by one composer; `splits.hashed` holds out a tenth of them.
-    Without sub-folders, it does so of the songs. A file that is there twice is one song.
+    Files of a sub-folder are often by one composer, so `splits.hashed` holds out a tenth of the
+    sub-folders, or of the songs if there are none. Files with equal content count once.
 
     Args:
-      folder: with or without sub-folders.
-      suffixes: of the files, in small letters.
-      read: a song from its file and its name, which its path in the folder makes.
+      folder: Folder with or without sub-folders.
+      suffixes: Suffixes of the files, in lower case.
+      read: Reads a song from its file and its name, which is made from its path.
     """
     found = visible_files(folder, suffixes, deep=True)
     paths = sorted({_content(path): path for path in reversed(found)}.values())
@@ -178,10 +176,10 @@ def tracks_by_album(
 
 
 def check(stems: Stems) -> None:
-    """Refuses a song in which there is nothing to learn.
+    """Checks that a song is not silent.
 
     Raises:
-      UnusableSong: the bass, or everything else, is silent.
+      UnusableSong: If the bass, or everything else, is silent.
     """
     if _peak(stems.bass) < SILENT_PEAK:
         raise UnusableSong(f"{stems.name}: the bass is silent.")
@@ -190,10 +188,10 @@ def check(stems: Stems) -> None:
 
 
 def check_names(tracks: Sequence[Track], source: str) -> None:
-    """Refuses a set without songs, or with two of one name.
+    """Checks that there are songs, with unique names.
 
     Raises:
-      InputError: naming them.
+      InputError: If there are none, or two have the same name.
     """
     if not tracks:
         raise InputError(f"{source}: there are no songs; check the folder and its layout.")
@@ -206,7 +204,7 @@ def check_names(tracks: Sequence[Track], source: str) -> None:
 
 
 def _content(path: Path) -> bytes | Path:
-    """A digest of a file; where it cannot be read, its path, for whoever reads it to tell."""
+    """A digest of a file, or its path if it cannot be read; reading it will report that."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").digest()

@@ -19,15 +19,14 @@ from bassdiff.synthesis.annotation import Annotation
 
 METADATA = "metadata.yaml"
 SPLITS = ("train", "validation", "test")
-# Where a class has another name here: pitch shifting leaves these as they are.
+# Classes with another name here; these are not transposed.
 CLASSES = {"percussive": "percussion"}
 
 
 class Slakh2100(SongBuilder):
-    """The set's own three splits; its stems are added up by instrument class, bass is `Bass`.
+    """Slakh2100 with its own splits; stems are summed by instrument class.
 
-    `omitted/`, where the set's authors put songs that are twice in it, is left alone. Beats
-    come from the MIDI file that was rendered.
+    `omitted/`, which holds duplicates, is ignored. Beats come from the MIDI file that was rendered.
     """
 
     name = "slakh2100"
@@ -68,13 +67,15 @@ def _read(song: Path) -> Reading:
     try:
         metadata = yaml.safe_load((song / METADATA).read_text())
         for stem, facts in metadata["stems"].items():
-            # A few stems could not be rendered; they have no file, and are not in the mix.
+            # Stems that could not be rendered have no file and are not in the mix.
             if facts["audio_rendered"]:
                 name = facts["inst_class"].lower().replace(" ", "_")
                 path = song / metadata["audio_dir"] / f"{stem}.flac"
                 files[CLASSES.get(name, name)].append(path)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError) as error:
-        raise InputError(f"{song / METADATA}: is no metadata of Slakh; unpack it again.") from error
+        raise InputError(
+            f"{song / METADATA}: is not valid Slakh metadata; unpack it again."
+        ) from error
     changes: tuple[str, ...] = ()
     try:
         beats = midi.parse_midi(song / "all_src.mid").get_beats()

@@ -1,4 +1,4 @@
-"""One song as a TFDS example: what every builder writes, and what reading makes of it."""
+"""Converts a song to a TFDS example and back."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from bassdiff.audio.io import SAMPLE_RATE_HZ
 from bassdiff.synthesis.annotation import parse_annotation
 from bassdiff.synthesis.stems import Stems
 
-# What was made of which input, beside the records.
+# The report on a dataset's recipe and bad input.
 REPORT = "report.json"
-# `features.Audio` would do, but decodes by TensorFlow; bytes need nothing.
+# `features.Audio` decodes with TensorFlow, so FLAC files are stored as bytes.
 FEATURES = tfds.features.FeaturesDict(
     {
         "name": tfds.features.Text(doc="unique within the set"),
@@ -34,10 +34,10 @@ FEATURES = tfds.features.FeaturesDict(
 
 
 def to_example(stems: Stems, bits: int) -> dict[str, Any]:
-    """The example of a song whose stems stay within ±1.
+    """Encodes a song whose stems stay within ±1.
 
     Args:
-      stems: mono at 44100 Hz; samples that are whole multiples of 2^(1 - bits) are kept exactly.
+      stems: Mono at 44100 Hz; multiples of 2^(1 - bits) are kept exactly.
       bits: 16 or 24.
     """
     audio = {"bass": stems.bass, **stems.others}
@@ -50,7 +50,7 @@ def to_example(stems: Stems, bits: int) -> dict[str, Any]:
 
 
 def to_stems(example: dict[str, Any]) -> Stems:
-    """The song of an example, as a data source of TFDS gives it."""
+    """Decodes an example as read by a TFDS data source."""
     name = example["name"].decode()
     audio = {
         stem.decode(): soundfile.read(io.BytesIO(flac), dtype="float32")[0]
@@ -61,7 +61,7 @@ def to_stems(example: dict[str, Any]) -> Stems:
 
 
 def _flac(samples: np.ndarray, bits: int) -> bytes:
-    # As integers: libsndfile scales floats by 2^(bits - 1) - 1, and reads them by 2^(bits - 1).
+    # libsndfile writes floats scaled by 2^(bits - 1) - 1 but reads them by 2^(bits - 1).
     full_scale = 2.0 ** (bits - 1)
     scaled = np.round(samples.astype(np.float64) * full_scale)
     whole = np.clip(scaled, -full_scale, full_scale - 1).astype(np.int32) << (32 - bits)

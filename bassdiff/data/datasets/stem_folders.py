@@ -1,4 +1,4 @@
-"""A user's own recordings."""
+"""Multitrack recordings of the user."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class StemFolders(SongBuilder):
     """
 
     name = "stem_folders"
-    DESCRIPTION = "Multitrack songs of the user's own."
+    DESCRIPTION = "Multitrack songs of the user."
     BUILDER_CONFIGS: ClassVar[list[SourceConfig]] = []
 
     def _tracks(self, folder: Path | None) -> list[Track]:

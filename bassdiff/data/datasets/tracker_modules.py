@@ -1,4 +1,4 @@
-"""Tracker modules, which come apart into their instruments exactly."""
+"""Tracker modules, which can be separated exactly into instruments."""
 
 from __future__ import annotations
 
@@ -16,22 +16,21 @@ from bassdiff.runtime.errors import InputError
 
 SUFFIXES = frozenset(".mod .xm .it .s3m .mptm .mo3 .stm .669 .med .okt .umx".split())
 MIN_SECONDS, MAX_SECONDS = 20.0, 300.0
-# Of the song: how long a bass plays at the least, and what is pitched beside it.
+# Least share of the song in which the bass, and a pitched instrument, play.
 LEAST_BASS, LEAST_PITCHED = 0.25, 0.15
-# Of several low instruments that sound at once no pitch is heard.
+# Share with a single pitch; several low instruments at once have none.
 LEAST_ONE_PITCH = 0.7
 
 
 class TrackerModules(SongBuilder):
     """A folder of tracker modules, with or without sub-folders, played by libopenmpt.
 
-    What is the bass, and what are drums, is heard (`roles`): a module only numbers its
-    instruments. Whole sub-folders are held out, since they are often by one composer, a tenth by
-    their hash; without sub-folders, songs.
+    Modules only number their instruments, so `roles` finds bass and drums by their sound. See
+    `tracks_by_album` for the splits.
     """
 
     name = "tracker_modules"
-    DESCRIPTION = "Tracker modules of the user's own, played instrument by instrument."
+    DESCRIPTION = "Tracker modules of the user, rendered instrument by instrument."
     BUILDER_CONFIGS: ClassVar[list[SourceConfig]] = []
     BITS = 16
 
@@ -41,14 +40,14 @@ class TrackerModules(SongBuilder):
 
 
 def read_module(path: Path, name: str) -> Reading:
-    """Plays a module as bass, drums and one stem for every other instrument.
+    """Renders a module as bass, drums and one stem for every other instrument.
 
     Args:
-      path: of the module.
-      name: what the song is called.
+      path: The module.
+      name: The song's name.
 
     Raises:
-      InputError: it is no module, too short, or has no bass or nothing pitched beside it.
+      InputError: If it is not a module, is too short, or has no bass or nothing else with a pitch.
     """
     module = Module(path)
     parts, sounds = {}, {}
@@ -64,7 +63,7 @@ def read_module(path: Path, name: str) -> Reading:
     drums = [n for n in others if roles.is_drum(sounds[n], module.names[n])]
     pitched = [number for number in others if number not in drums]
     if max((sounds[number].sounds for number in pitched), default=0.0) < LEAST_PITCHED:
-        raise InputError(f"{name}: has hardly anything pitched beside its bass.")
+        raise InputError(f"{name}: has hardly anything pitched besides its bass.")
     stems = {"bass": _sum(parts, basses)}
     if drums:
         stems["drums"] = _sum(parts, drums)

@@ -1,1 +1,1 @@
-"""What a set of songs holds, before anything is trained on it."""
+"""Inspects songs and stores before training."""

@@ -23,14 +23,14 @@ def histogram(
     limits: tuple[float, float] | None = None,
     counted: str = "songs",
 ) -> Markup | None:
-    """How many songs have which value; None where no value is known.
+    """A histogram; None if no value is known.
 
     Args:
-      title: above the chart.
-      unit: along its axis.
-      series: values by name, drawn over one another; what is not finite is left out.
-      limits: of the axis; by default from the least to the greatest value.
-      counted: what is counted.
+      title: Title of the chart.
+      unit: Label of the horizontal axis.
+      series: Values by name, overlaid; values that are not finite are left out.
+      limits: Limits of the axis; by default the range of the values.
+      counted: Label of the vertical axis.
     """
     known = {
         name: np.array([value for value in values if math.isfinite(value)])
@@ -60,15 +60,15 @@ def histogram(
 
 
 def key_circle(keys: Sequence[str | None]) -> Markup | None:
-    """How many songs are in each of the 24 keys, around the circle of fifths.
+    """Number of songs in each of the 24 keys, around the circle of fifths.
 
-    A major key and its relative minor, which share their notes, stand side by side.
+    A major key and its relative minor, which share their notes, are next to each other.
     """
     counts = np.array([keys.count(key) for key in KEYS]).reshape(2, 12)
     if not counts.any():
         return None
     tonics = np.arange(12) * _FIFTH % 12
-    # A minor's is three semitones below.
+    # The relative minor is three semitones lower.
     rings = {"major": counts[0][tonics], "relative minor": counts[1][(tonics + 9) % 12]}
     labels = [f"{NOTES[tonic]}\n{NOTES[(tonic + 9) % 12]}m" for tonic in tonics]
     angles = np.arange(12) * 2 * np.pi / 12
@@ -77,7 +77,7 @@ def key_circle(keys: Sequence[str | None]) -> Markup | None:
         sides = ((-0.5, ACCENT), (0.5, SECOND))
         for (name, ring), (side, colour) in zip(rings.items(), sides, strict=True):
             axes.bar(angles + side * width, ring, width, color=colour, label=name)
-        # C on top, fifths clockwise, as musicians draw it.
+        # C at the top, fifths clockwise.
         axes.set(theta_offset=np.pi / 2, theta_direction=-1)
         axes.set_xticks(angles, labels)
         axes.set_ylim(0, int(counts.max()))

@@ -1,4 +1,4 @@
-"""Songs that stand in two splits at once: what is learnt of one is then no proof on the other."""
+"""Finds songs that occur in two splits, which would invalidate validation scores."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _SHOWN_PAIRS = 40
 
 @dataclass(frozen=True)
 class Pair:
-    """Two songs that are taken for one.
+    """Two songs that are considered the same.
 
     Attributes:
-      first: name of a song of the first set.
-      second: name of a song of the second.
-      match: how alike they are, and where.
+      first: Name of a song of the first set.
+      second: Name of a song of the second set.
+      match: Their similarity and alignment.
     """
 
     first: str
@@ -41,16 +41,16 @@ class Pair:
 
 @dataclass(frozen=True)
 class Report:
-    """What was found.
+    """Result of a comparison.
 
     Attributes:
-      sets: what was compared, by name.
-      num_songs: how many songs of each could be compared.
-      threshold: least similarity of a pair.
-      pairs: the most alike first.
-      nearest: every song of the second set beside the most alike one of the first.
-      quantiles: similarity of all pairs, by quantile.
-      unreadable: (song, reason) of what could not be compared.
+      sets: Names of the two sets.
+      num_songs: Number of comparable songs in each.
+      threshold: Least similarity of a pair.
+      pairs: Pairs above the threshold, the most similar first.
+      nearest: For every song of the second set, the most similar one of the first.
+      quantiles: Similarity of all pairs, by quantile.
+      unreadable: (song, reason) for songs that could not be compared.
     """
 
     sets: tuple[str, str]
@@ -62,7 +62,7 @@ class Report:
     unreadable: tuple[tuple[str, str], ...]
 
     def to_json(self) -> str:
-        """The report for a file."""
+        """The report as JSON."""
         values = dataclasses.asdict(self)
         for name in ("pairs", "nearest"):
             values[name] = [
@@ -72,11 +72,11 @@ class Report:
         return json.dumps(values, indent=1) + "\n"
 
     def to_text(self) -> str:
-        """The pairs for a terminal."""
+        """The pairs as text for a terminal."""
         first, second = self.num_songs
         lines = [
-            f"{len(self.pairs)} pairs of songs are alike by {self.threshold} or more, among "
-            f"{first} of {self.sets[0]} and {second} of {self.sets[1]}"
+            f"{len(self.pairs)} pairs of songs have a similarity of {self.threshold} or more, "
+            f"among {first} of {self.sets[0]} and {second} of {self.sets[1]}"
         ]
         if self.pairs:
             shown = self.pairs[:_SHOWN_PAIRS]
@@ -103,15 +103,15 @@ def find_duplicates(
     """Compares every song of one set with every song of another.
 
     Args:
-      first: songs, usually those to train on.
-      second: others; every two songs of `first` are compared when None.
-      sets: what the two are called.
-      progress: wraps what takes long.
-      roots: folders that are left out of the paths of what cannot be read.
-      threshold: least similarity of a pair.
+      first: Songs, usually the training split.
+      second: Other songs; None to compare all pairs within `first`.
+      sets: Names of the two sets.
+      progress: Wraps long loops.
+      roots: Folders to remove from paths in messages.
+      threshold: Least similarity of a pair.
 
     Raises:
-      InputError: one of the sets has no song that can be compared.
+      InputError: If one of the sets has no comparable song.
     """
     unreadable: list[tuple[str, str]] = []
     names, songs = _fingerprints(first, sets[0], unreadable, progress, roots)

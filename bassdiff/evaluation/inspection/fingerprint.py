@@ -1,9 +1,9 @@
-"""Recognising a song in another key, sound, tempo or excerpt by the course of its harmony.
+"""Harmonic fingerprints, which recognise a song in another key, sound, tempo or excerpt.
 
-A fingerprint is a chroma, two frames a second, of what is left when the song's own mean is taken
-away: not which notes it has, which all songs of a key share, but when. Two of them are compared
-at every lag and in all twelve keys at once by one Fourier transform over time and pitch class,
-so that all pairs of thousands of songs can be compared without an index that could miss some.
+A fingerprint is a chromagram with two frames a second, minus the song's mean: it describes when
+notes sound, not which ones, which all songs of a key share. Two fingerprints are compared at every
+lag and in all twelve keys by one Fourier transform over time and pitch class. This is fast enough
+for all pairs of thousands of songs, without an index.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ import scipy.ndimage
 from bassdiff.evaluation.inspection.measures import CHROMA_HOP, CHROMA_RATE_HZ, chroma
 
 FRAMES_PER_SECOND = 2.0
-# Ratios of tempo that are tried; between them the songs drift apart by less than a frame in 50 s.
+# Tested tempo ratios; at values between them songs drift by less than a frame in 50 s.
 TEMPO_RATIOS = (0.98, 1.0, 1.02)
-# Less common music says nothing: chance finds some few bars of every song in another.
+# Shorter overlaps match by chance.
 LEAST_OVERLAP_SECONDS, LEAST_OVERLAP_SHARE = 15.0, 0.5
 _SMOOTHING_SECONDS = 0.3
-# Quieter frames are silence, not harmony.
+# Quieter frames count as silence.
 _SILENT_SHARE = 0.05
 _COMPRESSION = 100.0
 _BLOCK = 128
 
 
 class Match(NamedTuple):
-    """How alike two songs are, where they are most alike.
+    """The best alignment of two songs.
 
     Attributes:
-      similarity: mean cosine of their frames, -1…1.
-      semitones: how much higher the second one is, -6…5.
-      lag_seconds: how much later the same music comes in the second one.
-      tempo_ratio: how much slower the second one is, one of `TEMPO_RATIOS`.
+      similarity: Mean cosine of their frames, -1…1.
+      semitones: Transposition of the second one, -6…5.
+      lag_seconds: Delay of the same music in the second one.
+      tempo_ratio: Slowdown of the second one, one of `TEMPO_RATIOS`.
     """
 
     similarity: float
@@ -49,11 +49,11 @@ def fingerprint(samples: np.ndarray, sample_rate_hz: int) -> np.ndarray:
     """The fingerprint of a song.
 
     Args:
-      samples: `[N]` float, all that has a key, drums left out.
-      sample_rate_hz: samples per second.
+      samples: `[N]` float, the song without drums.
+      sample_rate_hz: Sample rate.
 
     Returns:
-      `[T, 12]` float32, two frames a second, each of unit length or, where it is silent, zero.
+      `[T, 12]` float32, two frames a second, each of unit length, or zero where silent.
     """
     values = chroma(samples, sample_rate_hz)
     values = np.log1p(_COMPRESSION * values / max(float(values.max(initial=0.0)), 1e-9))
@@ -75,16 +75,16 @@ def best_matches(
 ) -> Iterator[list[Match]]:
     """Compares every song with every other one.
 
-    Takes about 0.06 ms of one core a pair of songs of a minute, 0.24 ms of four minutes; 12 kB a
-    song and minute.
+    Takes about 0.06 ms of one core per pair of one-minute songs, 0.24 ms for four minutes, and 12
+    kB per song and minute.
 
     Args:
-      songs: fingerprints `[T, 12]`, at least one.
-      others: likewise.
+      songs: One or more fingerprints `[T, 12]`.
+      others: One or more fingerprints.
 
     Yields:
-      For each of `songs` its match with each of `others`; -1 where they have too little music
-      in common at any lag.
+      For each of `songs`, its matches with all of `others`; similarity -1 if no lag has enough
+      overlap.
     """
     longest = max(map(len, others)) + round(max(map(len, songs)) / min(TEMPO_RATIOS))
     size = scipy.fft.next_fast_len(longest, real=True)
@@ -110,7 +110,7 @@ def best_matches(
 
 
 def _spectra(songs: Sequence[np.ndarray], size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Transforms of the songs `[n, 12, size / 2 + 1]` and of where they sound."""
+    """Transforms `[n, 12, size / 2 + 1]` of the songs and of their activity."""
     padded = np.zeros((len(songs), 12, size), np.float32)
     for place, song in enumerate(songs):
         padded[place, :, : len(song)] = song.T
@@ -121,13 +121,13 @@ def _spectra(songs: Sequence[np.ndarray], size: int) -> tuple[np.ndarray, np.nda
 def _matched(
     products: tuple[np.ndarray, np.ndarray], size: int, length: int, lengths: np.ndarray
 ) -> list[tuple[float, int, int]]:
-    """(similarity, semitones, lag in frames) of a song's best place in each other one."""
+    """(similarity, semitones, lag in frames) of a song's best alignment with each other one."""
     dots = scipy.fft.irfftn(products[0], (12, size), axes=(1, 2))
     overlap = np.rint(scipy.fft.irfft(products[1], size))
     shorter = np.minimum(length, lengths)
     least = np.minimum(
         np.maximum(LEAST_OVERLAP_SECONDS * FRAMES_PER_SECOND, LEAST_OVERLAP_SHARE * shorter),
-        # Of songs that are shorter themselves, nearly all.
+        # Short songs must overlap almost completely.
         0.9 * shorter,
     )
     key = dots.argmax(axis=1)
@@ -143,7 +143,7 @@ def _matched(
 
 
 def _stretched(song: np.ndarray, ratio: float) -> np.ndarray:
-    """The song as it would be if it were played slower by `ratio`: `[T * ratio, 12]`."""
+    """The fingerprint of the song slowed down by `ratio`, `[T * ratio, 12]`."""
     places = np.arange(round((len(song) - 1) * ratio) + 1) / ratio
     below = np.minimum(places.astype(int), len(song) - 1)
     above = np.minimum(below + 1, len(song) - 1)

@@ -1,4 +1,4 @@
-"""What can be said of one song by looking at its samples: levels, key, tempo, faults."""
+"""Measures one song: levels, key, tempo and faults."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bassdiff.data.latents import active_frames
 from bassdiff.synthesis.stems import UNPITCHED, Stems
 
 NOTES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
-# How well each pitch class fits a major and a minor key, tonic first, as listeners judged:
+# Key profiles, tonic first, from listeners' ratings:
 # Krumhansl, Cognitive Foundations of Musical Pitch, 1990, table 2.1.
 _PROFILES = {
     "major": (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88),
@@ -23,32 +23,32 @@ _PROFILES = {
 }
 KEYS = tuple(f"{note} {mode}" for mode in _PROFILES for note in NOTES)
 CHROMA_RATE_HZ, CHROMA_HOP = 11025, 1024
-# C2: the octave of a bass's low E smears over its neighbours.
+# C2: below it, pitch classes smear into each other.
 _LOWEST_HZ, _NUM_OCTAVES = 65.41, 5
 _TEMPO_RATE_HZ = 22050
-# Three neighbours at full scale are no lone peak that just touches it.
+# Three samples in a row at full scale indicate clipping.
 _FULL_SCALE, _CLIPPED_RUN = 0.999, 3
 _LEAST_ACTIVE = 0.05
 
 
 @dataclass(frozen=True)
 class SongMeasures:
-    """One song in numbers.
+    """Measures of one song.
 
     Attributes:
-      name: of the song.
-      seconds: its length.
-      stem_lufs: integrated loudness of every stem, the bass among them; -inf for silence.
-      others_lufs: that of everything but the bass together.
-      active_share: share of the 46 ms frames in which the bass sounds, 0…1.
-      key: one of `KEYS`, an estimate; None where nothing pitched sounds.
-      tempo_bpm: beats a minute; NaN where no beat is found.
-      tempo_is_known: it comes from annotated beats and is no estimate.
-      peak: highest absolute sample of a stem.
-      mix_peak: that of the sum of all stems; may exceed 1, since nothing limits it.
-      clipped_runs: places where three or more neighbouring samples of a stem stand at full
-        scale. Averaging channels hides those that clip on one side only.
-      problems: in words, what makes the song a doubtful one to train on.
+      name: The song's name.
+      seconds: Length.
+      stem_lufs: Integrated loudness of every stem including the bass; -inf for silence.
+      others_lufs: Loudness of everything but the bass.
+      active_share: Share of the 46 ms frames in which the bass sounds, 0…1.
+      key: Estimated key, one of `KEYS`; None without pitch.
+      tempo_bpm: Beats per minute; NaN if no beat is found.
+      tempo_is_known: Whether the tempo comes from annotated beats.
+      peak: Highest absolute sample of a stem.
+      mix_peak: Highest absolute sample of the sum of all stems; may exceed 1.
+      clipped_runs: Number of runs of three or more samples of a stem at full scale. Clipping of one
+        channel only is hidden by averaging.
+      problems: Problems of the song, in words.
     """
 
     name: str
@@ -66,7 +66,7 @@ class SongMeasures:
 
 
 def measure(stems: Stems) -> SongMeasures:
-    """Measures one song; about 0.5 s of one core for a minute of it."""
+    """Measures one song; takes about 0.5 s of one core per minute."""
     rate = stems.sample_rate_hz
     audio = {"bass": stems.bass, **stems.others}
     mix = stems.mix()
@@ -95,19 +95,19 @@ def measure(stems: Stems) -> SongMeasures:
 
 
 def pitched_sum(stems: Stems) -> np.ndarray:
-    """All that has a key, bass and others, `[N]` float32."""
+    """The sum of the bass and all pitched stems, `[N]` float32."""
     return stems.bass + stems.mix([name for name in stems.others if name not in UNPITCHED])
 
 
 def chroma(samples: np.ndarray, sample_rate_hz: int) -> np.ndarray:
-    """How strong each pitch class sounds, by a constant-Q transform, tuned to the recording.
+    """Chromagram by a constant-Q transform, tuned to the recording.
 
     Args:
       samples: `[N]` float.
-      sample_rate_hz: samples per second.
+      sample_rate_hz: Sample rate.
 
     Returns:
-      `[F, 12]` float32, C first, a frame every 93 ms; zeros where it is silent.
+      `[F, 12]` float32, C first, a frame every 93 ms; zeros for silence.
     """
     low = soxr.resample(np.asarray(samples, np.float32), sample_rate_hz, CHROMA_RATE_HZ)
     if not low.any():
@@ -115,7 +115,7 @@ def chroma(samples: np.ndarray, sample_rate_hz: int) -> np.ndarray:
     # The transform's lowest octaves need whole hops and a least length.
     low = np.pad(low, (0, max(0, CHROMA_RATE_HZ - len(low))))
     with warnings.catch_warnings():
-        # Of noise it says that there is no pitch to tune by.
+        # librosa warns if there is no pitch to estimate the tuning from.
         warnings.simplefilter("ignore", UserWarning)
         values = librosa.feature.chroma_cqt(
             y=low,
@@ -129,7 +129,7 @@ def chroma(samples: np.ndarray, sample_rate_hz: int) -> np.ndarray:
 
 
 def estimate_key(values: np.ndarray) -> str | None:
-    """The key whose profile correlates best with a chroma `[F, 12]`; None if it is all zero."""
+    """The key whose profile correlates best with a chromagram `[F, 12]`; None if it is zero."""
     mean = values.mean(axis=0)
     if not mean.max(initial=0.0) > 0.0:
         return None
@@ -140,7 +140,7 @@ def estimate_key(values: np.ndarray) -> str | None:
 
 
 def estimate_tempo(samples: np.ndarray, sample_rate_hz: int) -> float:
-    """Beats a minute by librosa; may be half or double; NaN for silence."""
+    """Librosa's estimate in beats per minute, may be half or double; NaN for silence."""
     low = soxr.resample(np.asarray(samples, np.float32), sample_rate_hz, _TEMPO_RATE_HZ)
     if not low.any():
         return math.nan
@@ -148,7 +148,7 @@ def estimate_tempo(samples: np.ndarray, sample_rate_hz: int) -> float:
 
 
 def clipped_runs(samples: np.ndarray) -> int:
-    """Number of places in `[N]` where three or more neighbours stand at full scale."""
+    """Number of runs of three or more samples at full scale in `[N]`."""
     full = np.abs(samples) >= _FULL_SCALE
     edges = np.diff(np.concatenate([[0], full.view(np.int8), [0]]))
     lengths = np.flatnonzero(edges == -1) - np.flatnonzero(edges == 1)

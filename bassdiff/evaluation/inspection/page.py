@@ -1,4 +1,4 @@
-"""A page about data and the figures behind it, written together or not at all."""
+"""Writes a page about data, and its figures as JSON, together or not at all."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Section:
     """A part of the page: charts, or a table.
 
     Attributes:
-      title: what it is about; unique.
-      note: a sentence on how it was found.
-      charts: drawn ones; None stands for one of which nothing is known.
-      columns: heads of the table; the first names the rows.
-      rows: cells of the table as people read them.
+      title: Unique title.
+      note: A sentence on the method.
+      charts: Charts; None for one without data.
+      columns: Heads of the table; the first column names the rows.
+      rows: Cells of the table as text.
     """
 
     title: str
@@ -38,16 +38,16 @@ class Section:
 
 @dataclass(frozen=True)
 class Inspection:
-    """What was found.
+    """The content of a page.
 
     Attributes:
-      name: of what was looked at.
-      facts: it in a line.
-      cards: (label, value, note) of the few numbers that matter.
-      sections: in order; those without charts and rows are not shown.
-      examples: clips to listen to, as `templates/clip.html` takes them.
-      about: what was asked for, by name.
-      figures: all of it for machines; what is not finite is written as null.
+      name: Name of the data.
+      facts: Summary in one line.
+      cards: (label, value, note) for the most important numbers.
+      sections: Sections; those without charts and rows are not shown.
+      examples: Clips to listen to, as values for `templates/clip.html`.
+      about: The request, by name.
+      figures: All numbers for machines; values that are not finite become null.
     """
 
     name: str
@@ -60,13 +60,13 @@ class Inspection:
 
 
 def write_inspection(out: Path, inspection: Inspection) -> Path:
-    """Writes `index.html`, which loads nothing from anywhere, and `inspection.json` beside it.
+    """Writes a self-contained `index.html` and `inspection.json`.
 
     Returns:
       The page's path.
 
     Raises:
-      InputError: they cannot be written; what was there before stays then.
+      InputError: If they cannot be written; existing files stay.
     """
     sections = [
         {

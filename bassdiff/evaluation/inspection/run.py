@@ -1,4 +1,4 @@
-"""From a specification of songs to the page or the report about them."""
+"""Runs inspection and duplicate detection: from a specification to a page or report."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ def inspect(
     num_examples: int,
     progress: Progress,
 ) -> Path:
-    """Writes a page about songs or a finished store.
+    """Writes a page about songs or a complete store.
 
     Args:
-      spec: songs as `open_source` takes them, or a store's folder.
-      out: the folder of the page.
-      options: of `open_source`.
-      num_songs: how many to look at, drawn evenly; all when None.
-      num_examples: how many to play on the page.
-      progress: wraps what takes long.
+      spec: Songs, as for `open_source`, or a store's folder.
+      out: Folder of the page.
+      options: Options of `open_source`.
+      num_songs: Number of songs to inspect, evenly spaced; None for all.
+      num_examples: Number of songs to play on the page.
+      progress: Wraps long loops.
 
     Returns:
       The page's path.
 
     Raises:
-      InputError: the songs cannot be opened, none can be read, or the page cannot be written.
+      InputError: If the songs cannot be opened, none can be read, or the page cannot be written.
     """
     check_folder(out)
     about = {"data": unplaced(spec)}
@@ -65,18 +65,18 @@ def inspect(
 def duplicates(
     spec: str, against: str | None, out: Path, options: dict[str, Any], progress: Progress
 ) -> Report:
-    """Writes a report on songs that are in two sets.
+    """Writes a report on songs that occur in two sets.
 
     Args:
-      spec: songs as `open_source` takes them.
-      against: others; the same to compare them with one another. When None, the training
-        split of `spec` is compared with its validation split.
-      out: the file to write.
-      options: of `open_source`, without a split.
-      progress: wraps what takes long.
+      spec: Songs, as for `open_source`.
+      against: Other songs; equal to `spec` to compare all pairs within it; None to compare the
+        training split of `spec` with its validation split.
+      out: File to write.
+      options: Options of `open_source`, without a split.
+      progress: Wraps long loops.
 
     Raises:
-      InputError: songs cannot be opened or compared, or the file cannot be written.
+      InputError: If songs cannot be opened or compared, or the file cannot be written.
     """
     check_writable(out)
     if against is None:

@@ -1,4 +1,4 @@
-"""Looks at the songs of a source, one at a time: what they hold, and which ones are in doubt."""
+"""Inspects the songs of a source, one at a time: content and doubtful songs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EXAMPLE_SECONDS = 20.0
 
 
 def drawn_evenly(count: int, wanted: int | None) -> list[int]:
-    """`wanted` of the indices below `count`, spread from the first to the last; or all.
+    """`wanted` evenly spaced indices below `count`, or all.
 
     >>> drawn_evenly(10, 4), drawn_evenly(3, 9), drawn_evenly(9, 1)
     ([0, 3, 6, 9], [0, 1, 2], [0])
@@ -42,19 +42,19 @@ def inspect_songs(
     num_examples: int = 4,
     roots: Sequence[str] = (),
 ) -> Inspection:
-    """Looks at songs; holds one of them in memory at a time.
+    """Inspects songs, with one of them in memory at a time.
 
     Args:
-      source: the songs.
-      name: what they are called on the page.
-      about: what was asked for, as the page tells it.
-      progress: wraps what takes long.
-      num_songs: how many to look at, drawn evenly; all when None.
-      num_examples: how many to play on the page.
-      roots: folders that are left out of the paths of what cannot be read.
+      source: The songs.
+      name: Their name on the page.
+      about: The request, for the page.
+      progress: Wraps long loops.
+      num_songs: Number of songs to inspect, evenly spaced; None for all.
+      num_examples: Number of songs to play on the page.
+      roots: Folders to remove from paths in messages.
 
     Raises:
-      InputError: no song can be read.
+      InputError: If no song can be read.
     """
     chosen = drawn_evenly(len(source), num_songs)
     names = source.names
@@ -98,7 +98,7 @@ def inspect_songs(
 
 
 def without(roots: Sequence[str], text: str) -> str:
-    """A message without the folders that songs lie in: a page may go further than they do.
+    """Removes private folders from a message, since pages are shared.
 
     >>> without(["/data/songs"], "/data/songs/a/bass.wav: is empty")
     'a/bass.wav: is empty'
@@ -179,7 +179,7 @@ def _sections(songs: list[SongMeasures], unreadable: Mapping[str, str]) -> list[
 
 
 def _stems(songs: list[SongMeasures]) -> list[tuple[str, int, str]]:
-    """(name, songs that have it, median loudness), the bass and then the commonest first."""
+    """(name, number of songs, median loudness) per stem, bass first, then by frequency."""
     counts = Counter(stem for song in songs for stem in song.stem_lufs)
     ordered = sorted(counts, key=lambda stem: (stem != "bass", -counts[stem], stem))
     rows = []
@@ -191,7 +191,7 @@ def _stems(songs: list[SongMeasures]) -> list[tuple[str, int, str]]:
 
 
 def _example(stems: Stems, song: SongMeasures) -> dict[str, Any]:
-    """The 20 s in which the bass sounds most, as the page plays and draws them."""
+    """The 20 s in which the bass is most active, as values for `clip.html`."""
     frames = np.concatenate([[0], np.cumsum(active_frames(stems.bass))])
     span = min(round(EXAMPLE_SECONDS * stems.sample_rate_hz / HOP), len(frames) - 1)
     start = int(np.argmax(frames[span:] - frames[:-span])) * HOP

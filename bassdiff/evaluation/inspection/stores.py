@@ -1,4 +1,4 @@
-"""Looks at a finished store of latents: what training will read."""
+"""Inspects a complete store of latents."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ def inspect_store(
     progress: Progress,
     num_songs: int | None = None,
 ) -> Inspection:
-    """Looks at the latents of every song: lengths, activity, and whether they are normalised.
+    """Inspects the latents of every song: lengths, activity and normalisation.
 
     Args:
-      store: made by `bassdiff encode`.
-      name: what it is called on the page.
-      about: what was asked for, as the page tells it.
-      progress: wraps what takes long.
-      num_songs: how many to look at, drawn evenly; all when None.
+      store: Store made by `bassdiff encode`.
+      name: Its name on the page.
+      about: The request, for the page.
+      progress: Wraps long loops.
+      num_songs: Number of songs to inspect, evenly spaced; None for all.
 
     Raises:
-      InputError: no song has latents.
+      InputError: If no song has latents.
     """
     names, num_frames = store.manifest["names"], store.manifest["num_frames"]
     reasons = store.manifest["left_out"]

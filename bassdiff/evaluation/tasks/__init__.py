@@ -1,1 +1,1 @@
-"""Evaluation at work: a generator, a judge and songs become tables, one file per question."""
+"""The evaluation tasks, one file per question: from a generator and songs to a table."""

@@ -1,4 +1,4 @@
-"""What does each setting do, and what happens when the mix is taken away?"""
+"""Ablation: the effect of each setting, and of other mixes or none."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CONTEXTS = {
     "no_mix": "played to silence",
     "other_key": "played to the mix in another key",
 }
-# Without harmony a steady root is right; without drums nothing should change much.
+# Without drums little should change; over drums alone a steady root is right.
 PARTS = {
     "no_drums": "played to the mix without drums",
     "drums_alone": "played to the drums alone",
@@ -58,10 +58,10 @@ MUSIC_COLUMNS = (
 
 
 def ablation(context: EvaluationContext) -> Table:
-    """Changes one thing at a time: the mix that is heard, and the settings of sampling.
+    """Varies one thing at a time: the mix, or a setting of sampling.
 
     Args:
-      context: clips and players. The rows of `PARTS` are there if every clip has drums.
+      context: The evaluation. The rows of `PARTS` need drums in every clip.
     """
     mixes = context.heard_mixes()
     own = _heard(context, "bassdiff", lambda number: context.variation(number, MODEL))
@@ -123,8 +123,8 @@ def ablation(context: EvaluationContext) -> Table:
 
 
 def context_wins(row: Row, true: Row, songs: list[str]) -> Score:
-    """How often the bass played to the true mix fits it better than a row's of `CONTEXTS`."""
-    # The mix in another key has the same rhythm: to that it is right to play the same.
+    """Share of comparisons in which the bass for the true mix beats a row of `CONTEXTS`."""
+    # The mix in another key has the same rhythm, so rhythm cannot tell them apart.
     names = ["harmony_z", "fit", *([] if row.name == "other_key" else ["rhythm_correlation"])]
     won = [
         wins(*(np.array(r.scores[name].per_clip) for r in (true, row)))
@@ -135,10 +135,10 @@ def context_wins(row: Row, true: Row, songs: list[str]) -> Score:
 
 
 def context_gap(table: Table) -> float:
-    """How clearly the mix is used, -0.5 to 0.5: the smallest share won by the true mix, less 0.5.
+    """The smallest share won by the true mix, minus 0.5: how clearly the mix is used.
 
     Args:
-      table: from `ablation`.
+      table: Result of `ablation`.
     """
     wins = [table.row(name).scores["context_wins"].value for name in CONTEXTS]
     return min(wins) - 0.5
@@ -148,7 +148,7 @@ def check_gap(table: Table, least: float) -> None:
     """Checks that the mix is used.
 
     Raises:
-      GateFailed: `context_gap` is smaller than `least`.
+      GateFailed: If `context_gap` is smaller than `least`.
     """
     gap = context_gap(table)
     if not gap >= least:
@@ -175,7 +175,7 @@ def _played_to(
     context: EvaluationContext, name: str, mix_of: Callable[[int], np.ndarray], number: int
 ) -> np.ndarray:
     with warnings.catch_warnings():
-        # Of a silent mix, which is one of the questions here.
+        # The silent mix is intended.
         warnings.simplefilter("ignore", UserWarning)
         return context.variation(number, name, mix_of)
 

@@ -1,4 +1,4 @@
-"""What is left of a bass, and of a mix, after the codecs, beside other things of the same size."""
+"""Codec task: the loss of the codecs compared with Opus and mel spectra of the same size."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class _System:
-    """A way to make sounds small: how it is called, and what is left of clips' sounds."""
+    """A codec under test: its label, and its round trips of basses and mixes."""
 
     label: str
     bass: Callable[[int], np.ndarray]
@@ -53,13 +53,13 @@ class _System:
 
 
 def codec(context: EvaluationContext) -> Table:
-    """Sends every true bass through the codec and through what is commonly used instead.
+    """Measures round trips of every true bass and mix through the codecs and alternatives.
 
     Args:
-      context: clips whose true basses are known.
+      context: The evaluation; true basses must be known.
 
     Raises:
-      InputError: one is not.
+      InputError: If a true bass is unknown.
     """
     context.require_true()
     mix_codec = context.generator.mix_codec
@@ -88,7 +88,7 @@ def codec(context: EvaluationContext) -> Table:
             lambda mix: through_mel(mix, mix_values),
         ),
     }
-    # The mix's codec may have been released without its decoder.
+    # The mix codec may be released without its decoder.
     is_mix_heard = "decoder" in mix_codec.weights.params
     columns = COLUMNS if is_mix_heard else COLUMNS[:-1]
     rows = []

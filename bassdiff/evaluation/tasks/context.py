@@ -1,4 +1,4 @@
-"""What every question shares: the clips, who plays to them, and the folder that keeps it all."""
+"""The context shared by all tasks: clips, systems and the cache of basses."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ MODEL = "model"
 
 @dataclass(frozen=True)
 class EvaluationContext:
-    """A generator before an audience.
+    """The state of an evaluation, with a method for each system.
 
     Attributes:
-      generator: who plays.
-      source: the songs, for other keys and whole lengths.
-      clips: what is played to.
-      takes: where everything is kept.
-      seed: the first clip's; the others count up.
-      overrides: settings of the generator that differ from its weights' defaults.
-      spare: other clips, to make a reference set of.
-      num_skipped: songs in which no clip was found.
-      judge: the matching models, if there are any.
-      progress: wraps what takes long, as `tqdm(items, description)` does.
+      generator: The generator under test.
+      source: The songs, for other keys and whole lengths.
+      clips: The clips.
+      takes: Cache of basses.
+      seed: Seed of the first clip; the others count up.
+      overrides: Settings that differ from the weights' defaults.
+      spare: Further clips, as a reference set.
+      num_skipped: Songs without a clip.
+      judge: The matching models, if there are any.
+      progress: Wraps long loops, as `tqdm(items, description)` does.
     """
 
     generator: BassGenerator
@@ -64,14 +64,14 @@ class EvaluationContext:
 
     @property
     def other_songs(self) -> list[str]:
-        """For every clip the song that `shuffled` takes instead."""
+        """The song of each clip's `shuffled` bass."""
         return [self.songs[number] for number in derangement(self.songs)]
 
     def first(self, num_clips: int) -> EvaluationContext:
-        """The same with fewer clips, for questions that take many basses of each.
+        """A copy with the first clips only, for tasks that need many basses per clip.
 
         Raises:
-          InputError: they are of one song, with nothing to compare it with.
+          InputError: If all of them come from one song.
         """
         clips = self.clips[:num_clips]
         if len({clip.song for clip in clips}) < 2:
@@ -79,30 +79,30 @@ class EvaluationContext:
         return dataclasses.replace(self, clips=clips)
 
     def require_true(self) -> None:
-        """Checks, before anything is played, that every clip's true bass is known.
+        """Checks that every clip's true bass is known.
 
         Raises:
-          InputError: one is not.
+          InputError: If one is not.
         """
         for clip in self.clips:
             _ = clip.true_bass
 
     def heard_mixes(self) -> list[HeardMix]:
-        """What the measures need of every clip's mix."""
+        """Analyses every clip's mix for the measures."""
         return [
             hear_mix(clip.mix, clip.annotation, clip.drums, clip.bass, self.judge)
             for clip in self.progress(self.clips, "mixes")
         ]
 
     def model(self, number: int) -> np.ndarray:
-        """The bass under test of clip `number`: a finished one, or this generator's own."""
+        """The bass under test for clip `number`: a finished or a generated one."""
         clip = self.clips[number]
         if (finished := clip.finished) is not None:
             return self.takes.take(clip, MODEL, lambda: finished)
         return self.variation(number, MODEL)
 
     def true(self, number: int) -> np.ndarray:
-        """The true bass of clip `number`; InputError where it is not known."""
+        """The true bass of clip `number`; InputError if it is unknown."""
         clip = self.clips[number]
         return self.takes.take(clip, "true", lambda: clip.true_bass)
 
@@ -115,7 +115,7 @@ class EvaluationContext:
     def transposed(self, number: int) -> np.ndarray:
         """The true bass of clip `number`, 1 to 6 semitones higher or lower.
 
-        It is played from the score where there is one; finished pairs are recordings.
+        Rendered songs are rendered in the other key; finished pairs are pitch-shifted.
         """
         clip = self.clips[number]
         semitones = baselines.other_key(clip.index)
@@ -123,7 +123,7 @@ class EvaluationContext:
         def play() -> np.ndarray:
             if clip.finished is not None:
                 return baselines.pitch_shifted(clip.true_bass, semitones)
-            # Rendering a song takes longer than all its clips: they share one.
+            # Rendering is slow, so all clips of a song share one rendering.
             bass = self.source.transposed(clip.index, semitones).bass
             for other in self.clips:
                 if other.index == clip.index:
@@ -140,16 +140,16 @@ class EvaluationContext:
         )
 
     def follower(self, number: int) -> np.ndarray:
-        """What a rule plays to clip `number`."""
+        """The rule-based bass for clip `number`; see `baselines.follower`."""
         clip = self.clips[number]
         return self.takes.take(clip, "follower", lambda: baselines.follower(clip))
 
     def shuffled(self, number: int) -> np.ndarray:
-        """The true bass of another song than clip `number`'s."""
+        """The true bass of another song."""
         return self.true(derangement(self.songs)[number])
 
     def silence(self, number: int) -> np.ndarray:
-        """No bass to clip `number`."""
+        """Silence as long as clip `number`."""
         return np.zeros_like(self.clips[number].mix)
 
     def variation(
@@ -160,16 +160,16 @@ class EvaluationContext:
         style_of: Callable[[int], np.ndarray] | None = None,
         **changes: Any,
     ) -> np.ndarray:
-        """What the generator plays to clip `number`, kept as `name`.
+        """Generates a bass for clip `number` and caches it as `name`.
 
-        The clips that follow are played in the same batch, since they will be asked for next.
+        Following clips without a cached bass are generated in the same batch.
 
         Args:
-          number: of the clip.
-          name: of the system.
-          mix_of: gives the mix `[N]` to listen to instead of a clip's own.
-          style_of: gives the recording `[N]` whose sound a clip's bass is to have.
-          **changes: settings that differ.
+          number: Index of the clip.
+          name: Name of the system.
+          mix_of: Returns the mix `[N]` to condition on; by default a clip's own.
+          style_of: Returns the recording `[N]` whose sound a clip's bass should have.
+          **changes: Settings that differ.
         """
 
         def play() -> np.ndarray:
@@ -206,7 +206,7 @@ class EvaluationContext:
         return back * np.float32(10.0 ** ((loudness - BASS_LUFS) / 20.0))
 
     def about(self, **more: Any) -> dict[str, Any]:
-        """What a table says of its origin."""
+        """The description of a table's origin."""
         seeds = [self.seed, self.seed + len(self.clips) - 1]
         return {
             "num_clips": len(self.clips),

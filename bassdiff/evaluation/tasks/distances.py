@@ -1,4 +1,4 @@
-"""How far is what a system plays from what people play, as sets rather than clip by clip?"""
+"""Distances task: compares sets of basses with a reference set of true ones."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ COLUMNS = (
 )  # fmt: skip
 
 
-# Enough for five neighbours of each.
+# Enough for five neighbours each.
 MIN_WINDOWS = 8
-# The interval takes halves of the songs, which may have less than half of the windows.
+# The interval uses halves of the songs, which may have less than half of the windows.
 MIN_INTERVAL_WINDOWS = 4 * MIN_WINDOWS
-# The spread of so many is known within a tenth.
+# Determines the spread to within a tenth.
 NUM_HALVES = 60
 
 Group = tuple[np.ndarray, list[str]]
@@ -53,14 +53,14 @@ Group = tuple[np.ndarray, list[str]]
 def distances(context: EvaluationContext, embedder: Embedder) -> Table:
     """Compares sets of basses with a reference set of true ones.
 
-    Another song's bass is scored as a pair only: alone, they are the true basses again.
+    Another song's bass is scored as a pair only, since as a set these are the true basses.
 
     Args:
-      context: clips, players, and spare clips, whose true basses are the reference set.
-      embedder: what the sets are compared by.
+      context: The evaluation; the true basses of its spare clips are the reference set.
+      embedder: Embeds basses and pairs.
 
     Raises:
-      InputError: a true bass is not known, or the reference is too small.
+      InputError: If a true bass is unknown, or the reference set is too small.
     """
     reference = context.spare
     context.require_true()
@@ -78,7 +78,7 @@ def distances(context: EvaluationContext, embedder: Embedder) -> Table:
         "follower": context.follower,
         "silence": context.silence,
     }
-    # All clips are of one length.
+    # All clips have the same length.
     num_windows = len(embedder.sound(reference[0].true_bass))
     if num_windows * min(len(reference), len(context.clips)) < MIN_WINDOWS:
         raise InputError(
@@ -145,10 +145,10 @@ def _sound_scores(reference: Group, sound: Group) -> dict[str, Score]:
 def interval_score(
     function: Callable[..., float], sets: list[Group], bottom: float = 0.0, top: float = np.inf
 ) -> Score:
-    """A function of sets, with an interval that ends where the function's values do."""
+    """A function of sets with its interval, clipped to the function's range."""
     rows, groups = [rows for rows, _ in sets], [songs for _, songs in sets]
     low = high = np.nan
-    # So few songs say nothing of others, and halves of so few windows nothing at all.
+    # Too few songs do not generalise, and halves of too few windows are meaningless.
     if (
         min(len(set(names)) for names in groups) >= MIN_GROUPS
         and min(map(len, rows)) >= MIN_INTERVAL_WINDOWS

@@ -1,4 +1,4 @@
-"""A page of examples: what is generated to mixes, by itself and in the sound of a reference."""
+"""Writes a page of examples: generated basses, with and without a style reference."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def gallery(
     overrides: dict[str, Any] | None = None,
     progress: Progress = lambda items, _: items,
 ) -> Path:
-    """Plays to every clip, and once more in the sound of another song's bass, and writes a page.
+    """Generates two basses per clip, one in the sound of another song's bass, and writes a page.
 
     Args:
-      generator: Who plays.
-      clips: Of two songs or more, with their true basses; see `clips.choose`.
-      out: The folder to put `index.html` into, made if it is missing.
-      facts: What the page says of its making.
-      seed: Of the first clip; the others count up.
+      generator: The generator.
+      clips: Clips of two or more songs with true basses; see `clips.choose`.
+      out: Folder of `index.html`; created if missing.
+      facts: Text about the origin of the examples.
+      seed: Seed of the first clip; the others count up.
       overrides: Settings that differ from the weights' defaults.
       progress: Wraps the clips, as `tqdm(items, description)` does.
 
@@ -43,8 +43,7 @@ def gallery(
       The page's path.
 
     Raises:
-      InputError: A true bass is not known, a setting cannot be used, or the page cannot be
-        written.
+      InputError: If a true bass is unknown, a setting is invalid, or the page cannot be written.
     """
     check_folder(out)
     references = [clips[number] for number in derangement([clip.song for clip in clips])]
@@ -62,7 +61,7 @@ def gallery(
 def _example(
     clip: Clip, reference: str, bass: np.ndarray, styled: np.ndarray, sound: np.ndarray
 ) -> dict[str, Any]:
-    """One clip as `clip.html` shows it: its own mixdowns equally loud, parts as loud as in them."""
+    """Values for `clip.html`: mixdowns equally loud, parts as loud as in them."""
     together = mixdown(clip.mix, bass), mixdown(clip.mix, styled)
     plain, in_style = matching_gains(together)
     (alone,) = matching_gains([sound])

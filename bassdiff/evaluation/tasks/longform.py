@@ -1,4 +1,4 @@
-"""Does a long bass stay itself? Level and timbre by minute, over whole songs."""
+"""Longform task: level and timbre by minute, over whole songs."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ COLUMNS = (
 
 
 def longform(context: EvaluationContext, segment_seconds: float = 60.0) -> Table:
-    """Plays to whole songs.
+    """Measures drift of level and timbre over whole songs.
 
     Args:
-      context: the players, and songs of `longest` as clips.
-      segment_seconds: what is called a minute.
+      context: The evaluation, with songs from `longest` as clips.
+      segment_seconds: Length of a "minute".
     """
     rows = []
     players = {MODEL: context.model, "true": context.true, "follower": context.follower}
@@ -70,7 +70,7 @@ def longform(context: EvaluationContext, segment_seconds: float = 60.0) -> Table
 
 
 def _borders_seconds(context: EvaluationContext, num_samples: int) -> np.ndarray:
-    """Where the generator's windows begin and end; nothing if it hears a song at once."""
+    """Times at which the generator's windows begin or end; empty for a single window."""
     frames = -(-num_samples // LATENT_HOP)
     settings = dataclasses.replace(context.generator.defaults, **context.overrides)
     window = make_window(settings, frames, LATENT_HOP / SAMPLE_RATE_HZ)
@@ -82,10 +82,10 @@ def _borders_seconds(context: EvaluationContext, num_samples: int) -> np.ndarray
 def longest(
     source: Source, num_songs: int, segment_seconds: float, progress: Progress
 ) -> list[Clip]:
-    """The longest songs of a source as clips, none longer than a generator plays at once.
+    """The longest songs of a source as clips, cut to the longest length of the generator.
 
     Raises:
-      InputError: there are not that many of two segments.
+      InputError: If fewer songs than requested have two segments.
     """
     songs: list[Clip] = []
     for index in progress(range(len(source)), "songs"):
@@ -96,7 +96,7 @@ def longest(
         length = min(len(stems.bass), round(MAX_SECONDS * SAMPLE_RATE_HZ))
         mix = stems.mix()[:length]
         songs.append(Clip("", stems.name, index, 0, mix, stems.bass[:length]))
-        # No more than needed stay in memory.
+        # Keeps only the needed songs in memory.
         songs = sorted(songs, key=lambda clip: -len(clip.mix))[:num_songs]
     if len(songs) < num_songs or _seconds(songs[-1]) < MIN_SEGMENTS * segment_seconds:
         raise InputError(
@@ -120,13 +120,13 @@ def _scores(drifts: list[Drift], across: list[Seams], songs: list[str]) -> dict[
 
 
 def by_minute(songs: Sequence[np.ndarray]) -> Score:
-    """The mean over the songs that sound in a minute, for as many minutes as all songs have.
+    """Averages each minute over the songs that sound in it, for the minutes that all songs have.
 
     Args:
-      songs: `[minutes]` each, NaN where a minute is silent.
+      songs: `[minutes]` each, NaN for silent minutes.
 
     Returns:
-      The mean over minutes, and the minutes' own values as `per_clip`.
+      The mean over minutes, with the values of the minutes as `per_clip`.
     """
     values = np.array([song[: min(map(len, songs))] for song in songs])
     known = np.isfinite(values)

@@ -1,4 +1,4 @@
-"""Can the matching model be trusted? What it picks among mixes, and which errors it hears."""
+"""Matching task: how reliably the matching models recognise true pairs."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Vectors = Sequence[np.ndarray]
 
 
 def matching(context: EvaluationContext) -> Table:
-    """Asks the matching model to recognise true pairs among clips of unseen songs.
+    """Tests the matching models on pairs of unseen songs.
 
     Raises:
-      InputError: without a matching model, or if a true bass is not known.
+      InputError: If there is no matching model, or a true bass is unknown.
     """
     panel = context.judge
     if panel is None:
@@ -44,11 +44,11 @@ def recognition(
     """How well a judge's vectors recognise true pairs; ties count half, NaN never wins.
 
     Args:
-      mixes: `[windows, E]` of each of N mixes.
-      basses: of their own basses.
-      other_keys: of the same in another key.
-      lates: of the same half a beat late.
-      songs: the song of each.
+      mixes: `[windows, E]` for each of N mixes.
+      basses: Vectors of their own basses.
+      other_keys: Vectors of these basses in another key.
+      lates: Vectors of these basses half a beat late.
+      songs: The song of each.
     """
     fit = np.array([[fit_of(mix, bass) for bass in basses] for mix in mixes])
     own = np.diagonal(fit)
@@ -76,14 +76,14 @@ def recognition(
 
 
 def _retrieved(won: np.ndarray, k: int) -> np.ndarray:
-    """Chance that each mix's own bass is among its best k when equals are drawn by lot.
+    """Probability that each mix's own bass is among its best k, with ties broken at random.
 
     Args:
-      won: `[N, N]` comparisons of the own bass with every one, itself on the diagonal: 0, 1/2, 1.
-      k: how many are retrieved.
+      won: `[N, N]` comparisons of the own bass with every bass: 0, 1/2 or 1.
+      k: Number of retrieved basses.
     """
     better, equal = (won == 0).sum(axis=1), (won == 0.5).sum(axis=1)
-    # A bass whose fit is not known does not even equal itself.
+    # A bass with unknown fit does not equal itself.
     return np.clip((k - better) / np.maximum(equal, 1), 0.0, 1.0) * (equal > 0)
 
 

@@ -1,4 +1,4 @@
-"""Does it play what it was trained on? Nearest training phrases, beside those of unseen basses."""
+"""Memorisation task: distances to the nearest training phrases, with baselines."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ COLUMNS = (
 )  # fmt: skip
 PHRASE_SECONDS = PHRASE_FRAMES * LATENT_HOP / SAMPLE_RATE_HZ
 SHIFTS = (0, LATENT_HOP // 2)
-# Planted copies begin this much after a frame of the original: a copy need not keep the grid.
+# Offset of planted copies from the frames of the original: real copies would be off the grid too.
 PLANTED_LATE_SAMPLES = 777
 NUM_LIKEST = 5
 
@@ -60,7 +60,7 @@ def open_training(folder: str, codec: CodecWeights) -> Store:
     """Opens the store that weights were trained on.
 
     Raises:
-      InputError: none is named, or it is of another codec or one without a pitch.
+      InputError: If none is named, or it belongs to another codec or to one without a pitch.
     """
     if not folder:
         raise InputError("memorisation needs --training, the folder of latents that was trained on")
@@ -70,8 +70,8 @@ def open_training(folder: str, codec: CodecWeights) -> Store:
     origin = store.manifest.get("codecs")
     if not isinstance(origin, dict) or origin.get("bass") != codec.fingerprint:
         raise InputError(
-            f"{folder}: its latents are not of these weights' bass codec; name the store that they "
-            "were trained on, or encode it with --weights"
+            f"{folder}: its latents come from another bass codec than these weights; name the "
+            "store that they were trained on, or encode it with --weights"
         )
     if not isinstance(codec.model, BassCodec):
         raise InputError("the bass codec of these weights has no pitch, so no melodies to compare")
@@ -79,29 +79,29 @@ def open_training(folder: str, codec: CodecWeights) -> Store:
 
 
 def memorisation(context: EvaluationContext, training: Store, training_name: str) -> Table:
-    """Compares how near basses are to training with how near unseen true ones are.
+    """Compares the distances of basses to the training set with those of unseen true basses.
 
-    What was memorised is nearer. Two rows of planted copies show that a copy would be found: a
+    Memorised phrases are nearer. Two rows of planted copies show that a copy would be found: a
     training bass through the codec, off the grid of frames, and the same in another key. The
-    codec's round trip of the true bass shows how much nearer the codec alone brings a bass.
+    codec's round trip of the true bass shows the effect of the codec alone.
 
     With 24 clips of 24 s, 480 phrases, it takes about 0.3 s of one core for every two minutes of
-    training bass in each of its keys: 20 minutes for 2,000 songs in two keys. One training bass
-    is in memory at a time, and 0.5 GB for the phrases.
+    training bass per key: 20 minutes for 2,000 songs in two keys. One training bass is in memory
+    at a time, and 0.5 GB for the phrases.
 
     Args:
-      context: clips and players; its songs must not have been trained on.
-      training: what was.
-      training_name: what it is called.
+      context: The evaluation; its songs must not be in the training set.
+      training: The training set.
+      training_name: Its name in the table.
 
     Raises:
-      InputError: a true bass is not known, a song was trained on, or no phrase has a bass.
+      InputError: If a true bass is unknown, a song was trained on, or no phrase has a bass.
     """
     context.require_true()
     trained = {name.partition("~")[0] for name in training.manifest["names"]}
     if seen := sorted(trained & {song.partition("~")[0] for song in context.songs}):
         raise InputError(
-            f"{seen[0]} is in {training_name} too, so its true bass is no unseen one; play to "
+            f"{seen[0]} is in {training_name} too, so its true bass was seen in training; use "
             "songs that were not trained on"
         )
     codec = context.generator.bass_codec
@@ -123,7 +123,7 @@ def memorisation(context: EvaluationContext, training: Store, training_name: str
         ),
     }
     heard: dict[str, Heard] = {}
-    # First what the others are compared with: without it nothing needs to be played.
+    # The true basses first: without them no other system needs to play.
     for name in sorted(systems, key=lambda name: name != "true"):
         label, songs, play = systems[name]
         heard[name] = [
@@ -172,21 +172,21 @@ def memorisation(context: EvaluationContext, training: Store, training_name: str
 
 
 def heard_phrases(codec: Codec, bass: np.ndarray) -> Phrases:
-    """The phrases of a bass `[N]` at 44.1 kHz, at the level at which basses are trained on."""
+    """The phrases of a bass `[N]` at 44.1 kHz, normalised as in training."""
     level = match_loudness(bass, SAMPLE_RATE_HZ, BASS_LUFS)
     latents = [codec.encode(np.pad(level, (shift, 0))[: len(level)]) for shift in SHIFTS]
     return phrases(np.stack(latents), notes_of(codec, latents[0]))
 
 
 def notes_of(codec: Codec, latents: np.ndarray) -> np.ndarray:
-    """`[T, C]` to the nearest note of every frame, `[T]` int16 semitones; `SILENT` without one."""
+    """The nearest note of every frame of latents `[T, C]`: `[T]` int16 semitones, or `SILENT`."""
     frequency_hz, sounds = (values[::PITCHES_PER_FRAME] for values in codec.pitch(latents))
     semitones = np.rint(12 * np.log2(frequency_hz / LOWEST_HZ)).astype(np.int16)
     return np.where(sounds, semitones, np.int16(SILENT))
 
 
 def _planted(context: EvaluationContext, training: Store) -> list[tuple[str, np.ndarray]]:
-    """(song, bass) of as many training songs as there are clips, where they sound most."""
+    """(song, bass) for up to as many training songs as clips, from their busiest part."""
     codec = context.generator.bass_codec
     length = len(context.clips[0].mix)
     frames = -(-(length + PLANTED_LATE_SAMPLES) // LATENT_HOP)
@@ -241,7 +241,7 @@ def _row(name: str, label: str, found: list[Nearest], songs: list[str], unseen: 
 def _likest(
     context: EvaluationContext, heard: Heard, found: list[Nearest], names: list[str]
 ) -> list[str]:
-    """Where the system is nearest to training in latents, for ears to judge."""
+    """The places where the system is nearest to training in latents, for listening."""
     places = [
         (clip.distance[at], context.clips[number].name, heard[number][1].starts[at], clip.song[at])
         for number, clip in enumerate(found)

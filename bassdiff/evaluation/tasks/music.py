@@ -1,4 +1,4 @@
-"""Does the bass follow the mix? The system beside true, broken and rule-made basses."""
+"""Music task: scores the system and its baselines with all musical measures."""
 
 from __future__ import annotations
 
@@ -43,13 +43,12 @@ Bank = list[tuple[np.ndarray, np.ndarray]]
 
 
 def music(context: EvaluationContext, bank: Source | None = None, bank_name: str = "") -> Table:
-    """Scores the system and its anchors with every measure of `evaluation/music.py`.
+    """Scores the system and its baselines with every measure of `metrics/music.py`.
 
     Args:
-      context: clips and players.
-      bank: songs whose basses the nearest is looked for among; no such row when None, nor
-        without a matching model.
-      bank_name: what the bank is called.
+      context: The evaluation.
+      bank: Songs to retrieve the nearest bass from; that row needs a matching model too.
+      bank_name: Name of the bank.
     """
     judge = context.judge
     labels = {
@@ -68,7 +67,7 @@ def music(context: EvaluationContext, bank: Source | None = None, bank_name: str
         }
     systems["follower"] = context.follower
     if bank is not None and judge is not None:
-        # Not where all that was found in it is there already.
+        # Embedded only if a nearest bass is not cached yet.
         basses = functools.cache(lambda: _embedded(bank, judge, context))
         systems["nearest"] = functools.partial(_nearest, context, mixes, basses, judge.hop_samples)
     systems["silence"] = context.silence

@@ -1,4 +1,4 @@
-"""One evaluation from what was asked to its table on disk."""
+"""Runs one evaluation task: from a request to a table on disk."""
 
 from __future__ import annotations
 
@@ -32,35 +32,35 @@ from bassdiff.pretrained.release import Weights, load_weights
 from bassdiff.runtime.errors import InputError
 from bassdiff.synthesis.stems import Source
 
-# What plays clips anew, as finished pairs cannot be.
+# Tasks that generate basses, which finished pairs do not allow.
 REPLAYED = ("style", "longform", "ablation", "sweep")
 BANK_SECONDS = 60.0
 
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What to evaluate.
+    """A request for an evaluation.
 
     Attributes:
-      out: the folder for clips, takes and tables; an evaluation that is there goes on.
-      data: the songs, as `data/sources.py` names them, none of them trained on; or, where
-        `finished`, "pairs:" and a folder for `evaluation/pairs.py`.
-      finished: `data` holds another system's finished pairs, not songs to play to.
-      source: options of `open_source`: split, soundfonts, variants, cache_dir, max_seconds.
-      num_clips: how many clips.
-      clip_seconds: their length.
-      seed: of the first clip.
-      weights: name or folder of the generator's weights.
-      overrides: settings that differ from the weights' defaults.
-      adapter: file of an adapter of those weights.
-      judge: name or folder of the matching models that judge; or "none".
-      embedder: what distances compare: "matching", or as in `evaluation/embedders.py`.
-      bank: training songs whose nearest bass is an anchor; none when empty.
-      training: store of the latents that the weights were trained on, for `memorisation`.
-      sweep_clips: how many of the clips `style` and `ablation` play many times.
-      num_songs: whole songs for `longform`.
-      segment_seconds: a minute of `longform`.
-      grid: values by setting, for `sweep`.
+      out: Folder for clips, basses and tables; an existing evaluation is resumed.
+      data: Specification of unseen songs, see `data/sources.py`; with `finished`, "pairs:" and a
+        folder for `evaluation/pairs.py`.
+      finished: Whether `data` holds finished pairs of another system.
+      source: Options of `open_source`: split, soundfonts, variants, cache_dir, max_seconds.
+      num_clips: Number of clips.
+      clip_seconds: Length of a clip.
+      seed: Seed of the first clip.
+      weights: Name or folder of the generator's weights.
+      overrides: Settings that differ from the weights' defaults.
+      adapter: File of an adapter of those weights.
+      judge: Name or folder of weights whose matching models judge, or "none".
+      embedder: Embedder of `distances`: "matching", or as in `metrics/embedders.py`.
+      bank: Songs to retrieve the nearest bass from; none if empty.
+      training: Store of latents that the weights were trained on, for `memorisation`.
+      sweep_clips: Number of clips for `style` and `ablation`.
+      num_songs: Number of whole songs for `longform`.
+      segment_seconds: Length of a "minute" of `longform`.
+      grid: Values by setting, for `sweep`.
     """
 
     out: Path
@@ -84,18 +84,18 @@ class Request:
 
 
 def run(task: str, request: Request, progress: Progress) -> Table:
-    """Evaluates and saves one task's table.
+    """Runs one task and saves its table.
 
     Args:
-      task: one of `evaluation.folder.TASKS`.
-      request: what to evaluate.
-      progress: wraps what takes long, as `tqdm(items, description)` does.
+      task: One of `result_folder.TASKS`.
+      request: The request.
+      progress: Wraps long loops, as `tqdm(items, description)` does.
 
     Raises:
-      InputError: something that was named cannot be used; nothing was written then.
+      InputError: If something in the request is invalid; nothing is written.
     """
     if request.finished and task in REPLAYED:
-        raise InputError(f"finished pairs cannot be played again; {task} needs --data")
+        raise InputError(f"{task} generates basses, which finished pairs do not allow; use --data")
     weights = load_weights(request.weights, request.adapter)
     judge = None if request.judge == "none" else load_judges(request.judge)
     question = _question(task, request, judge, weights)
@@ -103,7 +103,7 @@ def run(task: str, request: Request, progress: Progress) -> Table:
     chosen = _chosen(task, source, request, progress)
     about = {
         "bassdiff": importlib.metadata.version("bassdiff"),
-        # Where songs lie on this machine is nobody's business.
+        # Without paths, which are private.
         "data": unplaced(request.data),
         "split": request.source["split"],
         "soundfonts": [Path(font).name for font in request.source["soundfonts"]],
@@ -122,7 +122,7 @@ def run(task: str, request: Request, progress: Progress) -> Table:
         "sampling": {**weights.unet.bindings["sampling"], **request.overrides},
         "judge": judge.name if judge else None,
         "bank": unplaced(request.bank),
-        # Last, since what is above may explain why it differs.
+        # Last: the entries above may explain a difference.
         "clips_sha256": digest(chosen.clips),
     }
     context = EvaluationContext(
@@ -145,7 +145,7 @@ def run(task: str, request: Request, progress: Progress) -> Table:
 def _question(
     task: str, request: Request, judge: Panel | None, weights: Weights
 ) -> Callable[[EvaluationContext], Table]:
-    """What to ask of a context, with everything opened that this takes."""
+    """The task as a function of its context, with everything it needs opened."""
     if task == "music":
         name = unplaced(request.bank)
         bank = _bank(request) if name else None

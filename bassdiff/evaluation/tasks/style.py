@@ -1,4 +1,4 @@
-"""Does a style reference give its sound, and what does that cost in fitting the mix?"""
+"""Style task: how well a reference's sound is matched, and its effect on following the mix."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ COLUMNS = (
 
 
 def style(context: EvaluationContext) -> Table:
-    """Plays every clip in the sound of another song's bass, at several strengths.
+    """Generates every clip in the sound of another song's bass, at several strengths.
 
     Args:
-      context: clips and players; the references are true basses of its first ten songs.
+      context: The evaluation; the true basses of its first ten songs are the references.
 
     Raises:
-      InputError: the true basses of ten songs are not known.
+      InputError: If fewer than ten songs have a known true bass.
     """
     firsts = {clip.song: clip for clip in reversed(context.clips) if clip.bass is not None}
     references = [clip for clip in context.clips if firsts.get(clip.song) is clip][:NUM_REFERENCES]
@@ -46,7 +46,7 @@ def style(context: EvaluationContext) -> Table:
             f"{len(references)}; ask for more clips or name more songs"
         )
     sounds = [timbre(clip.true_bass) for clip in references]
-    # Its own song's bass would be the wrong answer to a question about sound alone.
+    # A reference from the same song would mix up sound and notes.
     wanted = [(number + 3) % NUM_REFERENCES for number in range(len(context.clips))]
     for number, clip in enumerate(context.clips):
         if references[wanted[number]].song == clip.song:
@@ -100,7 +100,7 @@ def style(context: EvaluationContext) -> Table:
         _revoiced(context, number, references[wanted[number]])
         for number in context.progress(numbers, LABEL_REVOICED)
     ]
-    # What the measure makes of a player who has that very sound: it hears notes too.
+    # The true line in the reference's own sound: the best that the measure allows.
     if all(len(bass) for bass in same_line):
         anchors = {"reference": anchors.pop("reference"), "revoiced": same_line, **anchors}
     labels = {**LABELS, "reference": "the reference itself", "revoiced": LABEL_REVOICED}

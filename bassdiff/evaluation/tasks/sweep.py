@@ -1,4 +1,4 @@
-"""What does every combination of settings play: weights, solver, steps, guidance, style?"""
+"""Sweep task: scores every combination of settings in a grid."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def parse_grid(words: Sequence[str]) -> dict[str, tuple[Any, ...]]:
     """Reads `setting=value,value` words.
 
     Raises:
-      InputError: A setting is unknown, has no values, or one that is no number.
+      InputError: If a setting is unknown or has no values, or a value is invalid.
 
     >>> parse_grid(["solver=euler,unipc", "steps=4,8"])
     {'solver': ('euler', 'unipc'), 'steps': (4, 8)}
@@ -62,7 +62,7 @@ def parse_grid(words: Sequence[str]) -> dict[str, tuple[Any, ...]]:
         name, _, values = word.partition("=")
         if name not in known or not values:
             raise InputError(
-                f"{word!r} is no line of a grid; write setting=value,value with a setting among "
+                f"{word!r} is not a line of a grid; write setting=value,value with a setting among "
                 f"{', '.join(known)}"
             )
         try:
@@ -75,14 +75,14 @@ def parse_grid(words: Sequence[str]) -> dict[str, tuple[Any, ...]]:
 
 
 def combinations(grid: Grid, defaults: Sampling) -> list[dict[str, Any]]:
-    """Every choice of one value per setting; those that are programs of their own outermost.
+    """All combinations of a grid, ordered so that recompilation is rare.
 
     Args:
-      grid: Values by setting; `weights` may be one.
-      defaults: What the others are.
+      grid: Values by setting, optionally including `weights`.
+      defaults: The other settings.
 
     Raises:
-      InputError: One of them cannot be sampled with.
+      InputError: If a combination is invalid.
     """
     programs = (WEIGHTS, "solver", "guidance_kind", "grounding")
     names = sorted(grid, key=lambda name: name not in programs)
@@ -96,21 +96,21 @@ def combinations(grid: Grid, defaults: Sampling) -> list[dict[str, Any]]:
 
 
 def sweep(context: EvaluationContext, grid: Grid, adapter: str | None = None) -> Table:
-    """Plays every clip with every combination, and with the defaults.
+    """Generates every clip with every combination, and with the defaults.
 
-    With `style_strength` in the grid, clips are played in the sound of another song's true bass.
+    With `style_strength` in the grid, clips take the sound of another song's true bass.
 
     Args:
-      context: Clips and players.
-      grid: Values by setting, as `parse_grid` reads them.
-      adapter: File of an adapter of all weights in the grid.
+      context: The evaluation.
+      grid: Values by setting, from `parse_grid`.
+      adapter: File of an adapter for all weights in the grid.
 
     Raises:
-      InputError: A combination cannot be sampled with, or a reference is not known.
+      InputError: If a combination is invalid, or a reference is unknown.
     """
     defaults = dataclasses.replace(context.generator.defaults, **context.overrides)
     chosen = combinations(grid, defaults)
-    # The weights that are compared, each opened once.
+    # Opens each of the compared weights once.
     stages = {
         name: dataclasses.replace(context, generator=BassGenerator(load_weights(name, adapter)))
         for name in grid.get(WEIGHTS, ())
@@ -144,7 +144,7 @@ def sweep(context: EvaluationContext, grid: Grid, adapter: str | None = None) ->
     default_name = f"{MODEL}-styled" if styled else MODEL
     rows = [row(default_name, "defaults", {})]
     for settings in chosen:
-        # Weights may be a folder, and the words become a file's name.
+        # Weights may be a folder, and the words become a file name.
         words = [f"{name}={value}".replace("/", "_") for name, value in settings.items()]
         label = ", ".join(f"{_words(name)} {value}" for name, value in settings.items())
         rows.append(row("-".join(["sweep", *words]), label, settings))
@@ -165,7 +165,7 @@ def sweep(context: EvaluationContext, grid: Grid, adapter: str | None = None) ->
 
 
 def num_evaluations(sampling: Sampling) -> int:
-    """Rows that the network computes for one bass; both branches of guidance count."""
+    """Number of network evaluations per bass; both branches of guidance count."""
     per_step = 2 if sampling.solver in ("heun", "churn") else 1
     calls = per_step * sampling.steps
     if sampling.guidance == 1.0:
@@ -177,7 +177,7 @@ def num_evaluations(sampling: Sampling) -> int:
 
 
 def _sampling(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that are of sampling."""
+    """The settings without `weights`."""
     return {name: value for name, value in settings.items() if name != WEIGHTS}
 
 

@@ -1,1 +1,1 @@
-"""How songs are made up: metre, harmony, drums, bass lines and the rest of the band."""
+"""Composition of songs: metre, harmony, drums, bass lines and the rest of the band."""

@@ -1,4 +1,4 @@
-"""Puts players on bars: rhythm sections and bands become parts of a song."""
+"""Arranges sections: rhythm section and band become parts of a song."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bassdiff.synthesis.composing.fretboard import Fretboard
 from bassdiff.synthesis.composing.meter import Bar, Event
 from bassdiff.synthesis.composing.styles import Style
 
-# The share of sections whose bass comes from another style.
+# Share of sections with a bass from another style.
 STRANGER = 0.2
 
 PROGRAMS: dict[str, tuple[int, ...]] = {
@@ -30,12 +30,12 @@ PROGRAMS: dict[str, tuple[int, ...]] = {
 
 @dataclasses.dataclass(frozen=True)
 class Section:
-    """Bars that belong together, and who plays in them.
+    """A section of a song.
 
     Attributes:
-      label: sections of one label share their players' patterns.
-      bars: its bars.
-      stems: the stems that sound.
+      label: Sections with the same label share their patterns.
+      bars: The bars.
+      stems: The stems that play.
     """
 
     label: str
@@ -46,13 +46,13 @@ class Section:
 def rhythm_section(
     sections: Sequence[Section], style: Style, rng: np.random.Generator, idioms: Sequence[str] = ()
 ) -> dict[str, list[Event]]:
-    """Drums and bass for a song, the bass with the kick.
+    """Composes the drums and a matching bass of a song.
 
     Args:
-      sections: the song; a bar without harmony is silent but for its drums.
-      style: the groove.
-      rng: draws the players.
-      idioms: the bass idioms to choose from; those of the style when empty.
+      sections: The song; bars without harmony have drums only.
+      style: The groove.
+      rng: Draws the players.
+      idioms: Bass idioms to choose from; those of the style if empty.
 
     Returns:
       Events of "drums" and "bass".
@@ -85,7 +85,7 @@ def rhythm_section(
 def band_events(
     sections: Sequence[Section], stem: str, style: Style, rng: np.random.Generator
 ) -> list[Event]:
-    """What one stem other than drums and bass plays through the song."""
+    """Composes one stem other than drums and bass."""
     makers = {
         "keys": band.comping,
         "guitar": lambda rng, meter: band.comping(rng, meter, band.GUITAR_LOW),
@@ -109,7 +109,7 @@ def band_events(
 
 
 def _one_after_another(events: list[Event]) -> list[Event]:
-    """A bass plays one note at a time: the last one written wins at each step."""
+    """Makes a bass monophonic: the last event at each step wins."""
     by_step = {event.step: event for event in events}
     line = [by_step[step] for step in sorted(by_step)]
     ends = [*(event.step for event in line[1:]), float("inf")]

@@ -1,7 +1,7 @@
-"""Everyone but drummer and generator: chords, pads, arpeggios and melodies.
+"""The band besides drums and bass: chords, pads, arpeggios and melodies.
 
-Each function draws what a player keeps through a section and returns the player, which
-turns one bar into events.
+Each function draws a player's pattern for a section and returns the player, which turns one bar
+into events.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def comping(rng: np.random.Generator, meter: Meter, low: int = KEYS_LOW) -> Band
 
 
 def pads(rng: np.random.Generator, meter: Meter) -> BandPlayer:
-    """Held chords that melt into each other."""
+    """Held chords with smooth voice leading."""
     previous: tuple[int, ...] = ()
     low = PADS_LOW + int(rng.integers(0, 8))
 
@@ -69,7 +69,7 @@ def pads(rng: np.random.Generator, meter: Meter) -> BandPlayer:
 
 
 def arpeggios(rng: np.random.Generator, meter: Meter, low: int = ARPEGGIO_LOW) -> BandPlayer:
-    """The chord's notes one after the other, in an order that stays."""
+    """Arpeggiated chords in a fixed order."""
     unit = int(rng.choice([1, 2, 2] if meter.division == 4 else [1]))
     order = [int(i) for i in rng.permutation(4)]
     if rng.random() < 0.5:

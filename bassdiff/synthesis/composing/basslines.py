@@ -1,7 +1,7 @@
 """All bass idioms by name.
 
-An idiom is a function `(rng, meter) -> player`; it draws what stays the same through a
-section, and the player it returns writes one bar at a time onto a `Fretboard`.
+An idiom is a function `(rng, meter) -> player`. It draws the pattern of a section, and the player
+it returns writes one bar at a time onto a `Fretboard`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a generator has at hand: the bar, its chords and kicks, and the notes played so far."""
+"""The fretboard, on which a bass player writes one bar: chords, kicks and notes so far."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ HIGHEST_PITCH = 60
 
 
 class Fretboard:
-    """One bar in the making: where to find the chord's notes, and what was played so far.
+    """A bar under construction, with access to the notes of its chords.
 
     Attributes:
-      bar: the bar.
-      kicks: steps of the bar on which the bass drum falls.
-      last: the pitch played last.
-      rng: for what changes from bar to bar.
-      events: the notes written so far.
+      bar: The bar.
+      kicks: Steps of the bar with a bass drum.
+      last: The previous pitch.
+      rng: Source of variation between bars.
+      events: Notes written so far.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ def fifth_interval(harmony: Harmony) -> int:
 
 
 def rhythm(rng: np.random.Generator, meter: Meter, density: float) -> list[int]:
-    """Onsets for a bar: the first beat and a draw of others, off the beat gladly."""
+    """Draws onsets of a bar: the first beat and others, preferably off the beat."""
     half = max(meter.division // 2, 1)
     chance = [
         0.6 if s % meter.division == 0 else 0.9 if s % half == 0 else 0.35

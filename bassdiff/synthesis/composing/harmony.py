@@ -1,4 +1,4 @@
-"""Chord progressions in any key, and how their chords are laid out on an instrument."""
+"""Chord progressions in any key, and voicings of their chords."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bass idioms that live from their rhythm, most of them locked to the kick."""
+"""Rhythmic bass idioms, most of them locked to the kick."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def syncopated(rng: np.random.Generator, meter: Meter) -> Player:
 
 
 def funk(rng: np.random.Generator, meter: Meter) -> Player:
-    """A hard one, sixteenths with ghost notes, octave and seventh pops."""
+    """Slap: sixteenths with ghost notes, octave and seventh pops."""
     onsets = rhythm(rng, meter, float(rng.uniform(0.4, 0.75)))
     intervals = [int(rng.choice([0, 0, 0, 12, 12, 10, 7])) for _ in range(meter.steps)]
 

@@ -51,14 +51,14 @@ class Harmony(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Bar:
-    """One bar of a song, as its players see it.
+    """One bar of a song.
 
     Attributes:
       start: its first step, counted from the start of the song.
       meter: its length; the last bar of a lead sheet may be a shorter one.
       changes: (step within the bar, harmony) in order, the first at step 0; empty for
         silence.
-      following: the harmony that comes next, `None` at the end.
+      following: The harmony of the next bar; None at the end.
       place: its index within its section.
       section_bars: bars in that section.
       energy: 0..1.
@@ -104,14 +104,14 @@ class Event(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Grid:
-    """Where steps fall.
+    """The times of steps.
 
     Attributes:
       beat_seconds: `[num_beats]` increasing; extrapolated beyond its ends.
-      division: steps a beat.
+      division: Steps per beat.
       swing: 0 is even; 1 delays every second eighth (`swing_sixteenths`: every second
         sixteenth) to where a triplet would put it.
-      swing_sixteenths: what is swung.
+      swing_sixteenths: Whether sixteenths swing instead of eighths.
     """
 
     beat_seconds: np.ndarray
@@ -141,7 +141,7 @@ def to_part(
     rng: np.random.Generator,
     looseness_seconds: float = 0.004,
 ) -> Part:
-    """Plays events as a person would, a little early or late, a little louder or softer."""
+    """Converts events to notes, with small random deviations of time and velocity."""
     notes, bends = [], []
     for event in sorted(events):
         late = float(rng.normal(0.0, looseness_seconds))

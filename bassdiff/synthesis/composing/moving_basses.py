@@ -1,4 +1,4 @@
-"""Bass idioms that move through chord and scale."""
+"""Bass idioms that move through chords and scales."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def walking(rng: np.random.Generator, meter: Meter) -> Player:
 
 
 def boogie(rng: np.random.Generator, meter: Meter) -> Player:
-    """Root, third, fifth, sixth and back, the blues bassist's figure."""
+    """Root, third, fifth, sixth and back, as in blues."""
     doubled = rng.random() < 0.5
 
     def player(board: Fretboard) -> None:

@@ -85,7 +85,7 @@ def disco(rng: np.random.Generator, meter: Meter) -> Player:
 
 
 def pedal(rng: np.random.Generator, meter: Meter) -> Player:
-    """The tonic whatever the chord, left for the bass note on the section's last bars."""
+    """A pedal on the tonic, with the chord's bass note in the last bars of a section."""
     unit = int(rng.choice([max(meter.division // 2, 1), meter.division]))
 
     def player(board: Fretboard) -> None:
@@ -139,7 +139,7 @@ def offbeat(rng: np.random.Generator, meter: Meter) -> Player:
 
 
 def rolling(rng: np.random.Generator, meter: Meter) -> Player:
-    """Sixteenths that leave the kick its place."""
+    """Sixteenths with rests on the kicks."""
     rests = rng.random() < 0.6
 
     def player(board: Fretboard) -> None:

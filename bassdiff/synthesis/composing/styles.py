@@ -1,4 +1,4 @@
-"""Styles: drum patterns with the metre, tempo and basses that go with them."""
+"""Styles: drum patterns with their metres, tempi and bass idioms."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TOMS = (50, 47, 45, 43)
 
 @dataclasses.dataclass(frozen=True)
 class Style:
-    """A groove: patterns have a character a step, `x` struck, `o` soft, `O` an open hat.
+    """A groove; patterns have one character per step: `x` loud, `o` soft, `O` an open hat.
 
     Attributes:
       meter: steps of the patterns.
@@ -23,9 +23,9 @@ class Style:
       kicks: patterns of the bass drum.
       snares: patterns of the snare.
       hats: patterns of the cymbals.
-      idioms: bass idioms at home in it.
-      snare_key: what plays the snare's pattern.
-      hat_key: what plays the cymbals' pattern.
+      idioms: Bass idioms of the style.
+      snare_key: Percussion key of the snare's pattern.
+      hat_key: Percussion key of the cymbals' pattern.
       swing: probability that the song swings.
     """
 

@@ -1,4 +1,4 @@
-"""From a config to a run: the only place where config keys meet the library's arguments."""
+"""Recipes: from a config to a run. Only recipes read config keys."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from bassdiff.training.state import TrainState
 
 
 def run(config: ConfigDict, workdir: Path, profile: tuple[int, int] | None = None) -> TrainState:
-    """Trains what the config describes; resumes if `workdir` holds a checkpoint.
+    """Trains the model of a config; resumes if `workdir` holds a checkpoint.
 
     Args:
       config: The configuration.
-      workdir: Receives everything.
+      workdir: Receives checkpoints, logs and weights.
       profile: First and last step of a profiler trace.
 
     Raises:
       InputError: If the config or its data cannot be used, or the run diverges.
-      Preempted: If the job was asked to end, after saving.
+      Preempted: After saving, if the job was asked to stop.
     """
     agree("configuration", config.to_json_best_effort(sort_keys=True))
     for key in ("num_steps", "batch_size", "checkpoint_every", "validate_every", "log_every"):
@@ -60,7 +60,7 @@ def run(config: ConfigDict, workdir: Path, profile: tuple[int, int] | None = Non
         "distillation": distillation.build,
         "matching": matching.build,
     }
-    # Before the songs are read, and on all that will train.
+    # Checked before songs are read, on all devices that will train.
     num_devices = sharding.make_mesh(config.mesh.data, config.mesh.fsdp).size
     num_parts = config.get("num_parts", 1)
     if num_parts < 1 or config.batch_size % (num_parts * num_devices):
@@ -70,7 +70,7 @@ def run(config: ConfigDict, workdir: Path, profile: tuple[int, int] | None = Non
         )
     check_folder(workdir)
     objective, dataset = builders[config.objective](config, workdir)
-    # Not before: a configuration that cannot be used leaves nothing behind.
+    # Only now, so that an invalid configuration leaves nothing behind.
     make_folder(workdir)
     if isinstance(objective, AutoencoderObjective | DiffusionObjective):
         initialization.remember(workdir, objective.origin)
@@ -97,14 +97,14 @@ def run(config: ConfigDict, workdir: Path, profile: tuple[int, int] | None = Non
 
 
 def _online_evaluation(config: ConfigDict, objective: Objective) -> OnlineEvaluation | None:
-    """Scores what a diffusion model plays, if that is wanted and its codecs can be heard."""
+    """Scores a diffusion model's basses, if configured and possible with its codecs."""
     if not isinstance(objective, DiffusionObjective) or not config.evaluate_every:
         return None
     mix_codec, _ = load_codecs(config.data.codecs)
     if "decoder" not in mix_codec.params:
         warnings.warn(
-            f"the mix codec of {config.data.codecs} has no decoder, so what is played while "
-            "training is not scored; score the weights with `bassdiff evaluate music`",
+            f"the mix codec of {config.data.codecs} has no decoder, so basses are not scored "
+            "during training; score the weights with `bassdiff evaluate music`",
             stacklevel=2,
         )
         return None

@@ -35,9 +35,9 @@ def build(config: ConfigDict, workdir: Path) -> tuple[AutoencoderObjective, grai
     if config.kind not in ("bass", "mix"):
         raise InputError(f"config.kind={config.kind!r} is not a codec; use bass or mix")
     if not 0.0 <= config.varied_share <= 1.0:
-        raise InputError(f"config.varied_share={config.varied_share} is no share; use 0 to 1")
+        raise InputError(f"config.varied_share={config.varied_share} is not a share; use 0 to 1")
     if not 0.0 <= config.sampled_share <= 1.0:
-        raise InputError(f"config.sampled_share={config.sampled_share} is no share; use 0 to 1")
+        raise InputError(f"config.sampled_share={config.sampled_share} is not a share; use 0 to 1")
     if config.fresh_decoder and config.train_encoder:
         raise InputError(
             "config.fresh_decoder is for an encoder that stays; set train_encoder=False"
@@ -103,7 +103,7 @@ def build(config: ConfigDict, workdir: Path) -> tuple[AutoencoderObjective, grai
 
 
 def _sampled_latents(config: ConfigDict, codec: CodecWeights | None) -> SampledLatents | None:
-    """What shows the decoder latents as `config.denoiser` samples them, if that is wanted."""
+    """Shows the decoder latents sampled by `config.denoiser`, if configured."""
     if not config.denoiser:
         return None
     weights = load_weights(config.denoiser)
@@ -129,7 +129,7 @@ def _network(unet: UNetWeights, x: Array, sigma: Array, cond: Cond) -> Array:
 
 
 def _codec(config: ConfigDict, name: str) -> CodecWeights:
-    """The codec to start from, checked to be of the config's model."""
+    """Loads the codec to start from and checks its sizes."""
     codec = load_codec(find(name) / f"{config.kind}_codec.safetensors")
     check_model(name, codec.model, config.model)
     if config.fresh_decoder:

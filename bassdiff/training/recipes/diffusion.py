@@ -95,10 +95,10 @@ def new_objective(
 
     Args:
       config: The configuration.
-      model: What it trains.
-      codec: Of the basses.
+      model: The model to train.
+      codec: Codec of the basses.
       validation: See `DiffusionObjective`.
-      of_weights: What the run starts from and what its weights are bound to.
+      of_weights: Initial weights and bindings.
     """
     return DiffusionObjective(
         model=model,
@@ -118,7 +118,7 @@ def new_objective(
 
 
 def _unet(config: ConfigDict, codecs: tuple[CodecWeights, CodecWeights], name: str) -> UNetWeights:
-    """The U-Net to start from, checked to be of the config's model and codecs."""
+    """Loads the U-Net to start from and checks its sizes and codecs."""
     folder = find(name)
     if has_adapter_only(folder):
         raise InputError(

@@ -1,4 +1,4 @@
-"""From a config to the training of few steps."""
+"""From a config to the distillation of a model."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bassdiff.training.recipes.stores import check_codecs, latent_crops, open_st
 
 
 def build(config: ConfigDict, workdir: Path) -> tuple[DistillationObjective, grain.MapDataset]:
-    """The objective of few steps and its crops of pre-encoded latents."""
+    """The distillation objective and its crops of pre-encoded latents."""
     del workdir
     mixtures = open_stores(config)
     weights = load_weights(config.teacher)

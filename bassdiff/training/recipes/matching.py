@@ -44,7 +44,7 @@ def build(config: ConfigDict, workdir: Path) -> tuple[MatchingObjective, grain.M
         ema_decay=config.ema_decay,
         noise=config.noise,
         mean={side: values.mean(axis=0) for side, values in rows.items()},
-        # A channel that hardly moves says nothing, and must not be made to shout.
+        # Avoids amplifying channels that are almost constant.
         std={side: np.maximum(values.std(axis=0), 0.02) for side, values in rows.items()},
         validation={side: np.stack([song[side] for song in unseen]) for side in ("mix", "bass")},
         bindings={"features": origin(mixtures["train"])},

@@ -1,4 +1,4 @@
-"""What every config says of its optimiser: its rates, and the type to compute in."""
+"""The optimiser and the compute type of a config."""
 
 from __future__ import annotations
 
@@ -13,18 +13,17 @@ from bassdiff.runtime.errors import InputError
 
 
 def compute_dtype(config: ConfigDict) -> jnp.dtype:
-    """The type that networks compute in; parameters are float32."""
+    """The type in which networks compute; parameters are float32."""
     return jnp.bfloat16 if config.bfloat16 else jnp.float32
 
 
 def adam(config: ConfigDict, b1: float, b2: float) -> optax.GradientTransformation:
-    """AdamW on clipped gradients, warmed up and cooled down as the config says.
+    """AdamW on clipped gradients with warm-up and cosine decay.
 
-    Kernels alone decay: gains and biases have no reason to be small, and what is known in closed
-    form must stay as it is.
+    Weight decay applies to kernels only, not to gains, biases and closed-form parameters.
 
     Raises:
-      InputError: A number of the config cannot train anything.
+      InputError: If a number of the config is out of range.
     """
     for key, is_right, remedy in (
         ("learning_rate", 0.0 < config.learning_rate < 1.0, "between 0 and 1"),

@@ -1,4 +1,4 @@
-"""The latents that a config names, of seen and of unseen songs."""
+"""Opens the stores of latents of a config, for training and validation."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Mixtures: TypeAlias = dict[str, list[Part]]
 
 
 def open_stores(config: ConfigDict) -> Mixtures:
-    """The stores of both splits, which share their codecs and no song."""
+    """Opens the stores of both splits and checks that they share codecs but no songs."""
     mixtures = {}
     for split, key in (("train", "latents"), ("validation", "validation_latents")):
         if not config.data[key]:
@@ -45,7 +45,7 @@ def open_stores(config: ConfigDict) -> Mixtures:
 
 
 def origin(parts: Sequence[Part]) -> dict[str, str]:
-    """The codecs, or other features, that made the latents of a mixture."""
+    """The codecs, or other features, of a mixture's latents."""
     return parts[0].store.manifest["codecs"]
 
 
@@ -56,10 +56,10 @@ def check_codecs(
     mix_codec: CodecWeights,
     bass_codec: CodecWeights,
 ) -> None:
-    """Checks that latents are of these codecs, which `weights` names.
+    """Checks that latents come from the codecs of `weights`.
 
     Raises:
-      InputError: If they are of others.
+      InputError: If they come from other codecs.
     """
     fingerprints = {"mix": mix_codec.fingerprint, "bass": bass_codec.fingerprint}
     if origin(mixtures["train"]) != fingerprints:
@@ -72,15 +72,15 @@ def check_codecs(
 def mixed(
     parts: Sequence[Part], examples: Callable[[Store, int], grain.MapDataset], seed: int
 ) -> grain.MapDataset:
-    """The examples of a mixture's stores, of each with a seed of its own.
+    """Interleaves the examples of a mixture's stores, each with its own seed.
 
     Args:
       parts: The mixture.
       examples: Makes the endless examples of a store, given a seed.
-      seed: Of the first store; counts up.
+      seed: Seed of the first store; the others count up.
 
     Raises:
-      InputError: A store has no examples; the sentence names it.
+      InputError: If a store has no examples.
     """
     datasets = []
     for number, part in enumerate(parts):
@@ -102,7 +102,7 @@ def latent_crops(config: ConfigDict, parts: Sequence[Part]) -> grain.MapDataset:
 
 
 def unseen_clips(config: ConfigDict, mixtures: Mixtures) -> dict[str, np.ndarray]:
-    """The crops that a run is validated on; fields as `LatentCrop` has, `[n, T, C]` each."""
+    """The crops for validation, with the fields of `LatentCrop`, `[n, T, C]` each."""
     crops = latent_crops(config, mixtures["validation"])
     rows = [crops[i] for i in range(NUM_VALIDATION_CLIPS)]
     return {name: np.stack([row[name] for row in rows]) for name in rows[0]}

@@ -1,4 +1,4 @@
-"""Whether weights are of the model that a config describes."""
+"""Checks that weights fit the model of a config."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from bassdiff.runtime.errors import InputError
 
 
 def check_model(name: str, model: BassCodec | MixCodec | UNet, wanted: ConfigDict) -> None:
-    """Checks that weights are of the model that a config describes; what it leaves out fits."""
+    """Checks that weights have the sizes that a config gives; missing keys match anything."""
     for key, value in wanted.items():
-        # How its memory is used is no part of a model.
+        # Settings of memory are not part of the model.
         if key not in ("remat", "keep_products") and getattr(model, key) != value:
             raise InputError(
                 f"config.model.{key} is {value} and {name} has {getattr(model, key)}; describe "
