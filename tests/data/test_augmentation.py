@@ -130,14 +130,14 @@ def test_one_of_two_changes_is_enough():
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ({"copies": -1}, "copies=-1: there cannot be fewer"),
-        ({"tempos": (1.1, 0.9)}, "tempos 1.1 to 0.9 are no range; name the slower one first"),
+        ({"copies": -1}, "copies=-1: choose 0 or more"),
+        ({"tempos": (1.1, 0.9)}, "tempos 1.1 to 0.9 are not a range; name the slower one first"),
         ({"tempos": (0.4, 1.0)}, "both from 0.5 to 2.0"),
         ({"tempos": (0.9, 2.1)}, "both from 0.5 to 2.0"),
-        ({"tempos": (float("nan"), 1.0)}, "are no range"),
+        ({"tempos": (float("nan"), 1.0)}, "are not a range"),
         ({"max_semitones": -1}, "max_semitones=-1: copies are 0 to 12 semitones away"),
         ({"max_semitones": 13}, "max_semitones=13"),
-        ({"tempos": (1.0, 1.0), "max_semitones": 0}, "would be their originals; widen a range"),
+        ({"tempos": (1.0, 1.0), "max_semitones": 0}, "equal their originals; widen a range"),
     ],
 )
 def test_ranges_that_are_none_are_refused(options, complaint):

@@ -64,7 +64,7 @@ def test_a_mix_codec_learns_from_them(recordings, rng):
 
 
 def test_whoever_needs_a_bass_is_told(recordings):
-    with pytest.raises(InputError, match=r"music: finished recordings have no bass apart"):
+    with pytest.raises(InputError, match=r"music: finished recordings have no separate bass"):
         open_source(recordings)
 
 

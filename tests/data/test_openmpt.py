@@ -46,7 +46,7 @@ def test_nothing_is_played_after_the_longest_duration(path):
 @pytest.mark.openmpt
 def test_what_is_no_module_is_refused(tmp_path):
     (tmp_path / "a.mod").write_bytes(b"nothing")
-    with pytest.raises(InputError, match="no tracker module"):
+    with pytest.raises(InputError, match="not a tracker module"):
         Module(tmp_path / "a.mod")
 
 

@@ -198,7 +198,7 @@ def test_groups_are_parsed_in_one_order():
     assert Realism.parse("all").groups == realism.GROUPS
     assert Realism.parse("none").groups == ()
     assert Realism.parse("mastering,tuning").groups == ("tuning", "mastering")
-    with pytest.raises(InputError, match="'vocals' is no group of realism; choose among tuning"):
+    with pytest.raises(InputError, match="'vocals' is not a realism group; choose among tuning"):
         Realism.parse("leads,vocals")
 
 

@@ -87,7 +87,7 @@ def test_bad_specifications_are_named(tmp_path, spec, complaint):
 
 
 def test_bad_split_and_soundfont_are_named(tmp_path):
-    with pytest.raises(InputError, match="'test' is no split"):
+    with pytest.raises(InputError, match="'test' is not a split"):
         open_source("composed:1", "test")
     with pytest.raises(InputError, match=r"gone\.sf2"):
         open_source("composed:1", soundfonts=[tmp_path / "gone.sf2"])

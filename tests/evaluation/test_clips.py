@@ -110,7 +110,7 @@ def test_a_clip_is_the_stretch_it_says(taken):
 def test_too_few_clips_or_songs_are_refused():
     with pytest.raises(InputError, match=r"yield 5 clips of 2\.0 s .*, not 9"):
         choose(Songs(), 9, clip_seconds=2.0)
-    with pytest.raises(InputError, match="all clips are of one song"):
+    with pytest.raises(InputError, match="all clips come from one song"):
         choose(Songs(), 1, clip_seconds=2.0)
 
 
@@ -289,7 +289,7 @@ def test_a_folder_of_another_evaluation_is_refused(tmp_path, taken):
     Takes(tmp_path / "e", {"seed": 1, "data": "x"}).keep(taken[0], "model", np.zeros(9))
     with pytest.raises(InputError, match=r"made with another seed \(1, not 2\); choose another"):
         Takes(tmp_path / "e", {"seed": 2, "data": "x"})
-    for spoilt, message in (("[1]", "is no record of an evaluation"), ("{", "cannot be read")):
+    for spoilt, message in (("[1]", "is not a record of an evaluation"), ("{", "cannot be read")):
         (tmp_path / "e" / "about.json").write_text(spoilt)
         with pytest.raises(InputError, match=message):
             Takes(tmp_path / "e", {})

@@ -194,12 +194,12 @@ def test_preferences_are_shares(tmp_path):
 def test_results_that_do_not_belong_together_are_named(tmp_path):
     mine = answers(tmp_path, "a", [rated(x=1)])
     other = answers(tmp_path, "b", [rated(x=1)], page="q")
-    with pytest.raises(InputError, match=r"b\.json: is of page q"):
+    with pytest.raises(InputError, match=r"b\.json: belongs to page q"):
         listening.summarise([mine, other])
     with pytest.raises(InputError, match="same listener"):
         listening.summarise([mine, mine])
     pairwise = answers(tmp_path, "c", [preferred("x", "y", "x")], "ab")
-    with pytest.raises(InputError, match=r"c\.json: is of a test of kind ab"):
+    with pytest.raises(InputError, match=r"c\.json: belongs to a test of kind ab"):
         listening.summarise([mine, pairwise])
     with pytest.raises(InputError, match="no results"):
         listening.summarise([])
@@ -235,7 +235,7 @@ def test_results_that_do_not_belong_together_are_named(tmp_path):
 def test_what_no_page_downloaded_is_named(tmp_path, content):
     path = tmp_path / "a.json"
     path.write_text(content)
-    with pytest.raises(InputError, match=r"a\.json: is no result of a listening page"):
+    with pytest.raises(InputError, match=r"a\.json: is not a result of a listening page"):
         listening.summarise([path])
     with pytest.raises(InputError, match="cannot be read"):
         listening.summarise([tmp_path / "missing.json"])

@@ -321,11 +321,11 @@ def test_an_old_page_survives_a_failure(evaluation_folder, tmp_path, monkeypatch
     [
         ("about.json", None, "no about.json.*bassdiff evaluate music --out DIR"),
         ("about.json", "{", "is not JSON"),
-        ("about.json", "[]", "no JSON object"),
+        ("about.json", "[]", "not a JSON object"),
         ("about.json", "\udcff", "cannot be read"),
         ("music.json", "{}", "music.json"),
         ("music.json", "nonsense", "music.json"),
-        ("clips.json", '[{"name": 1}]', "no list of clips"),
+        ("clips.json", '[{"name": 1}]', "not a list of clips"),
         ("clips.json", "nonsense", "is not JSON"),
     ],
 )
@@ -357,5 +357,5 @@ def test_a_spoilt_training_log_is_named(evaluation_folder, tmp_path):
     with pytest.raises(InputError, match="cannot be read"):
         report.write_report(evaluation_folder, tmp_path / "out", log)
     log.write_text('{"loss": 1}\n{"step": 1, "loss": 1}\n')
-    with pytest.raises(InputError, match="line 1 is no record"):
+    with pytest.raises(InputError, match="line 1 is not a record"):
         report.write_report(evaluation_folder, tmp_path / "out", log)

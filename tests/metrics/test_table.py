@@ -48,7 +48,7 @@ def test_a_table_comes_back_from_json(table):
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"rows": [{}]}', '{"rows": 3}'])
 def test_what_is_no_table_is_named(text):
-    with pytest.raises(InputError, match=r"style\.json is no table"):
+    with pytest.raises(InputError, match=r"style\.json is not a table"):
         parse_table(text, "style.json")
 
 
@@ -77,7 +77,7 @@ def test_a_wrong_type_is_no_table(table, where, wrong):
     for key in where[:-1]:
         part = part[key]
     part[where[-1]] = wrong
-    with pytest.raises(InputError, match="is no table"):
+    with pytest.raises(InputError, match="is not a table"):
         parse_table(json.dumps(values), "x.json")
 
 

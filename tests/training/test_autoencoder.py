@@ -360,7 +360,7 @@ def test_a_codec_of_mixes_is_fitted_to_finished_recordings(get_config, tmp_path,
     assert dataset[0]["audio"].std() > 0.01
     of_bass = get_config("autoencoder", "tiny")
     of_bass.data.source, of_bass.crop_samples = config.data.source, CROP_SAMPLES
-    with pytest.raises(InputError, match="no bass apart"):
+    with pytest.raises(InputError, match="no separate bass"):
         recipes.autoencoder.build(of_bass, tmp_path / "other")
 
 
@@ -387,7 +387,7 @@ def test_a_config_makes_crops_and_a_model(config, recipe, tmp_path):
         ("kind", "drums", "config.kind='drums' is not a codec; use bass or mix"),
         ("crop_samples", 2**20, "no song of the store has"),
         ("fresh_decoder", True, "needs an encoder; name weights by config.init"),
-        ("varied_share", 1.5, "config.varied_share=1.5 is no share"),
+        ("varied_share", 1.5, "config.varied_share=1.5 is not a share"),
     ],
 )
 def test_configs_that_cannot_be_used_are_refused(config, tmp_path, key, value, message):

@@ -71,7 +71,7 @@ def test_codecs_that_cannot_be_heard_are_trained_on_without_scores(
     alone = {"encoder": codec.params["encoder"]}
     weights.save_codec(path, codec.model, alone, codec.mean, codec.std, codec.training)
     config.data.codecs = config.init = str(released)
-    with pytest.warns(UserWarning, match="released has no decoder, so what is played while"):
+    with pytest.warns(UserWarning, match="released has no decoder, so basses are not scored"):
         assert int(recipes.run(config, tmp_path / "run").step) == config.num_steps
     logged = (tmp_path / "run" / "logs" / "metrics.jsonl").read_text()
     assert "loss" in logged and "music/" not in logged
@@ -117,7 +117,7 @@ def test_what_a_run_began_with_is_known_from_its_first_checkpoint_on(tmp_path, t
     assert initialization.start(tmp_path, "other", load)[1] == origin
     assert asked == ["small", "other", "small"]
     Loaded.checksum = "later"
-    with pytest.raises(InputError, match=r"small is not any more what the run in .* began with"):
+    with pytest.raises(InputError, match=r"small has changed since the run in .* started from it"):
         initialization.start(tmp_path, "", load)
     initialization.remember(tmp_path, {})
     assert initialization.start(tmp_path, "small", load) == (None, {})

@@ -171,10 +171,10 @@ def test_a_defect_is_not_taken_for_a_full_disk(tmp_path, stem_folder, monkeypatc
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("musdb", {}, "is no dataset; choose among musdb18_hq, moisesdb, "),
+        ("musdb", {}, "is not a dataset; choose among musdb18_hq, moisesdb, "),
         ("moisesdb", {}, "moisesdb: say in which folder it lies. Ask for moisesdb.zip"),
         ("composed_songs", {"folder": "."}, "needs no folder"),
-        ("composed_songs", {}, "say how many to compose"),
+        ("composed_songs", {}, "choose 1 or more to compose"),
         ("slakh2100", {"folder": "nowhere"}, "nowhere: there is no such folder, or nothing in it"),
         ("slakh2100", {"folder": "empty"}, "empty: there is no such folder, or nothing in it"),
         ("slakh2100", {"folder": "other"}, "there is no train/ in it; name Slakh2100's folder"),
@@ -183,7 +183,7 @@ def test_a_defect_is_not_taken_for_a_full_disk(tmp_path, stem_folder, monkeypatc
         ("stem_folders", {"folder": "other"}, "there are no songs; check the folder"),
         ("midi_folder", {"folder": "other"}, "there are no songs in this split"),
         ("midi_folder", {"folder": "other", "soundfonts": ("a.sf2",)}, "no such SoundFont"),
-        ("stem_folders", {"folder": "other", "seed": 1}, "has no use for seed; leave it out"),
+        ("stem_folders", {"folder": "other", "seed": 1}, "does not use seed; leave it out"),
         ("slakh2100", {"folder": "other", "collection": "a"}, "leave out its name 'a'"),
         ("stem_folders", {"folder": "other", "collection": "a/b"}, "'a/b' names no collection"),
         ("stem_folders", {"folder": "other", "data_dir": "other/file"}, "is a file"),
@@ -212,7 +212,7 @@ def test_the_command_prepares_and_refuses(tmp_path, stem_folder, capsys):
     assert f"wrote {folder}" in capsys.readouterr().err
     assert read_report(folder)["recipe"]["folder"] == str(stem_folder)
     assert cli.main([*words, "--seed=1"]) == 2
-    assert "has no use for seed; leave it out" in capsys.readouterr().err
+    assert "does not use seed; leave it out" in capsys.readouterr().err
 
 
 def test_neither_building_nor_reading_imports_tensorflow(tmp_path, stem_folder):

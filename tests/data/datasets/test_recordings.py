@@ -77,10 +77,10 @@ def test_other_rates_one_channel_and_a_limit_of_length(song, separator_graph, tm
     ("left", "right", "sentence"),
     [
         (BASS[: 19 * RATE_HZ], LEAD[: 19 * RATE_HZ], "lasts less than 20 s"),
-        (0 * BASS, LEAD, "no bass of one voice"),
-        (0.005 * BASS, LEAD, "no bass of one voice"),
-        (np.where(np.arange(len(BASS)) < 4 * RATE_HZ, BASS, 0), LEAD, "no bass of one voice"),
-        (0.2 * np.random.default_rng(0).normal(size=len(BASS)), LEAD, "no bass of one voice"),
+        (0 * BASS, LEAD, "no monophonic bass"),
+        (0.005 * BASS, LEAD, "no monophonic bass"),
+        (np.where(np.arange(len(BASS)) < 4 * RATE_HZ, BASS, 0), LEAD, "no monophonic bass"),
+        (0.2 * np.random.default_rng(0).normal(size=len(BASS)), LEAD, "no monophonic bass"),
         (BASS, 0 * LEAD, "nothing but a bass and drums"),
     ],
 )
@@ -95,7 +95,7 @@ def test_a_folder_is_prepared_and_read_back(song, separator, tmp_path, capsys):
     words = ["data", "prepare", "recordings", f"--from={tmp_path / 'songs'}", "--workers=2"]
     words.append(f"--out={tmp_path / 'data'}")
     assert cli.main(words) == 2
-    assert "say what takes the songs apart, by --separator FILE.onnx" in capsys.readouterr().err
+    assert "name the network that separates the songs by --separator FILE.onnx" in capsys.readouterr().err
     assert cli.main([*words, "--separator=nowhere.onnx"]) == 2
     assert "nowhere.onnx: there is no such separator" in capsys.readouterr().err
     with pytest.warns(UserWarning) as told:

@@ -112,7 +112,7 @@ def test_sets_are_checked_for_what_they_promise(tmp_path, musdb, moises, slakh):
         folder = prepare("slakh2100", tmp_path / "data", slakh)
     report = read_report(folder)
     assert report["left_out"]["Track00001"] == "Track00001: has no bass."
-    assert "is no metadata of Slakh" in report["left_out"]["Track01876"]
+    assert "is not valid Slakh metadata" in report["left_out"]["Track01876"]
     assert report["changed"]["Track00002"][0].startswith("beats are unknown")
     assert PreparedSongs(folder).names == ["Track00002"]
     assert PreparedSongs(folder)[0].annotation.beat_seconds == ()

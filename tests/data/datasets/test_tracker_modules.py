@@ -74,7 +74,7 @@ def test_of_two_that_sound_at_once_the_busier_is_the_bass(played, tmp_path):
     ("instruments", "sentence"),
     [
         ([("lead", LEAD), ("drums", hits())], "no instrument plays a bass"),
-        ([("bass", BASS), ("drums", hits())], "hardly anything pitched beside its bass"),
+        ([("bass", BASS), ("drums", hits())], "hardly anything pitched besides its bass"),
         ([("bass", BASS[: 19 * RATE_HZ])], "less than 20 s"),
     ],
 )

@@ -119,7 +119,7 @@ def test_what_cannot_be_compared_is_said_before_anything_is_played(
     for folder, message in (
         ("", "needs --training"),
         (str(tmp_path / "none"), "there is no such folder"),
-        (spoilt("other", codecs={"bass": "other"}), "not of these weights' bass codec"),
+        (spoilt("other", codecs={"bass": "other"}), "another bass codec than these weights"),
         (spoilt("seen", names=["composed-1000001~3"]), "composed-1000001 is in seen too"),
     ):
         with pytest.raises(InputError, match=message):

@@ -66,10 +66,10 @@ def test_what_was_played_is_not_played_again(folder, music_table, request_of, mo
         ("distances", {"judge": "none"}, "no matching model to embed with"),
         ("matching", {"judge": "none"}, "no matching model to ask"),
         ("ablation", {"sweep_clips": 1}, "--sweep-clips 1 leaves clips of one song"),
-        ("ablation", {"finished": True, "data": "pairs:x"}, "cannot be played again"),
+        ("ablation", {"finished": True, "data": "pairs:x"}, "finished pairs do not allow"),
         ("style", {"sweep_clips": 2}, "true basses of 3 songs, and there are 2"),
         ("longform", {}, "no 3 songs of 120 s; raise --max-seconds"),
-        ("music", {"data": "composed:1"}, "yield 2 clips|of one song"),
+        ("music", {"data": "composed:1"}, "yield 2 clips|from one song"),
     ],
 )
 def test_what_cannot_be_asked_leaves_nothing_behind(tmp_path, request_of, task, change, message):

@@ -20,10 +20,10 @@ def test_every_combination_is_played_and_solvers_come_outermost():
     ("words", "expected"),
     [
         ([], "a sweep needs a grid"),
-        (["speed=1"], "'speed=1' is no line of a grid"),
-        (["steps"], "'steps' is no line of a grid"),
-        (["steps="], "'steps=' is no line of a grid"),
-        (["levels=1,2"], "'levels=1,2' is no line of a grid"),
+        (["speed=1"], "'speed=1' is not a line of a grid"),
+        (["steps"], "'steps' is not a line of a grid"),
+        (["steps="], "'steps=' is not a line of a grid"),
+        (["levels=1,2"], "'levels=1,2' is not a line of a grid"),
         (["steps=4,x"], "has a value that steps cannot take"),
     ],
 )
