@@ -45,6 +45,7 @@ TEST = [
     *DOCS,
     "pytest>=8",
     "pytest-xdist>=3.6",
+    "wheel",
     "ruff",
     "mypy",
     "stempeg",

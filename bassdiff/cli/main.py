@@ -355,6 +355,20 @@ def _config_path(name: str) -> Path | None:
     return next((path for path in _our_configs() if path.stem == name), None)
 
 
+# Keys of configs that had another name; the old one works, with a warning, until the next release.
+_RENAMED_KEYS = {"denoised_share": "sampled_share"}
+
+
+def _renamed(override: str) -> str:
+    """A `--config.key=value` word with the key's name of today."""
+    key, equals, value = override.removeprefix("--config.").partition("=")
+    if key not in _RENAMED_KEYS:
+        return override
+    name = _RENAMED_KEYS[key]
+    warnings.warn(f"config.{key} is called config.{name} now; change the command", stacklevel=3)
+    return f"--config.{name}{equals}{value}"
+
+
 def read_config(spec: str, overrides: Sequence[str]) -> ConfigDict:
     """Reads `FILE:SIZE`, or `NAME:SIZE` of a config that comes with the package.
 
@@ -378,7 +392,7 @@ def read_config(spec: str, overrides: Sequence[str]) -> ConfigDict:
     spec = f"{path}:{size}" if size else str(path)
     # Flags of their own, so that nothing is shared with other users of absl.
     values = flags.FlagValues()
-    words = ["bassdiff train", f"--config={spec}", *overrides]
+    words = ["bassdiff train", f"--config={spec}", *map(_renamed, overrides)]
     config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=words)
     try:
         left = values(words)

@@ -310,6 +310,14 @@ def test_training_does_not_start_from_a_correction(capsys, tmp_path):
     assert "mine only corrects a U-Net and has none to start from" in capsys.readouterr().err
 
 
+def test_an_old_name_of_a_key_works_with_a_warning():
+    with pytest.warns(
+        UserWarning, match=r"config\.denoised_share is called config\.sampled_share now"
+    ):
+        config = cli.read_config("autoencoder:tiny", ["--config.denoised_share=0.25"])
+    assert config.sampled_share == 0.25
+
+
 def test_our_configs_are_known_by_name():
     config = cli.read_config("diffusion:tiny", ["--config.num_steps=7"])
     assert config.objective == "diffusion" and config.num_steps == 7

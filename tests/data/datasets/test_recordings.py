@@ -95,7 +95,10 @@ def test_a_folder_is_prepared_and_read_back(song, separator, tmp_path, capsys):
     words = ["data", "prepare", "recordings", f"--from={tmp_path / 'songs'}", "--workers=2"]
     words.append(f"--out={tmp_path / 'data'}")
     assert cli.main(words) == 2
-    assert "name the network that separates the songs by --separator FILE.onnx" in capsys.readouterr().err
+    assert (
+        "name the network that separates the songs by --separator FILE.onnx"
+        in capsys.readouterr().err
+    )
     assert cli.main([*words, "--separator=nowhere.onnx"]) == 2
     assert "nowhere.onnx: there is no such separator" in capsys.readouterr().err
     with pytest.warns(UserWarning) as told:
