@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import warnings
 from collections.abc import Callable, Sequence
@@ -280,9 +279,10 @@ class BassGenerator:
         idle = (rows or len(requests)) - len(requests)
         bucket = frame_bucket(max(request.mix.shape[1] for request in requests))
         mesh = self._mesh if len(requests) + idle > 1 else None
+        params = self._params if mesh is None else self._shared_params
         return generate_latents(
             self._unet.model,
-            self._params if mesh is None else self._shared_params,
+            params,
             make_window(sampling, bucket, LATENT_HOP / SAMPLE_RATE_HZ),
             make_solver(sampling),
             self._layout,
@@ -294,6 +294,8 @@ class BassGenerator:
     # Copied to the other devices once, when a batch is first shared.
     @functools.cached_property
     def _shared_params(self) -> PyTree:
+        if self._mesh is None:
+            return self._params
         return jax.device_put(self._params, NamedSharding(self._mesh, PartitionSpec()))
 
     def round_trip(self, bass: np.ndarray) -> np.ndarray:

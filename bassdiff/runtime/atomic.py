@@ -50,7 +50,7 @@ def check_writable(path: str | os.PathLike[str]) -> None:
         pass
     except OSError as error:
         # Such as a name that is too long.
-        raise _write_fault(path, error) from error
+        raise write_fault(path, error) from error
     # Asking is not enough: root is told that it may write where nothing can be made.
     try:
         with tempfile.TemporaryFile(dir=path.parent):

@@ -74,8 +74,9 @@ def program_flops(program: jax.stages.Compiled) -> float:
 def program_bytes(program: jax.stages.Compiled) -> float:
     """Bytes that one call reads and writes on one device; NaN where the compiler does not say."""
     costs = program.cost_analysis()
-    known = isinstance(costs, Mapping) and "bytes accessed" in costs
-    return float(costs["bytes accessed"]) if known else np.nan
+    if not isinstance(costs, Mapping) or "bytes accessed" not in costs:
+        return np.nan
+    return float(costs["bytes accessed"])
 
 
 def program_collectives(program: jax.stages.Compiled) -> dict[str, tuple[int, int]]:

@@ -123,7 +123,7 @@ def test_killed_at_any_moment_it_ends_as_if_it_had_not_been(tmp_path, start, who
 
 
 def test_asked_to_end_it_leaves_nothing_half_done_and_goes_on(tmp_path, start, whole):
-    expected, seconds = whole
+    expected, _ = whole
     out = tmp_path / "out"
     process = start(out)
     while not list(out.glob("results-*")):

@@ -15,12 +15,9 @@ from bassdiff.evaluation import baselines
 from bassdiff.evaluation.clips import Clip
 from bassdiff.evaluation.progress import Progress
 from bassdiff.evaluation.result_cache import Takes
-<<<<<<< HEAD
-from bassdiff.inference.generator import ROWS_PER_DEVICE, SILENCE_LUFS, BassGenerator, Task
-=======
 from bassdiff.inference.conditioning import SILENCE_LUFS
-from bassdiff.inference.generator import BassGenerator
->>>>>>> 58bffd6 (Chords and key that a musician names: a prior over the notes of each frame, inside every step)
+from bassdiff.inference.generator import ROWS_PER_DEVICE, BassGenerator
+from bassdiff.inference.inputs import Task
 from bassdiff.metrics.music import HeardMix, derangement, hear_mix
 from bassdiff.pretrained.judge import Panel
 from bassdiff.runtime.errors import InputError
