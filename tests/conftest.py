@@ -163,6 +163,14 @@ def tiny_weights(tmp_path_factory, randomised):
     return folder
 
 
+@pytest.fixture(scope="session")
+def player(tiny_weights):
+    """A generator of tiny weights, whose programs all tests share."""
+    from bassdiff.inference import generator
+
+    return generator.load(tiny_weights)
+
+
 @pytest.fixture
 def track():
     """Makes a track that plays one pitch a beat at 120 beats a minute."""

@@ -10,7 +10,6 @@ import pytest
 import bassdiff
 from bassdiff.audio import io
 from bassdiff.cli import main as cli
-from bassdiff.inference import generator
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -58,14 +57,13 @@ def test_ci_runs_the_first_two_commands():
 
 # Untrained weights play at any level.
 @pytest.mark.filterwarnings("default:the bass came out")
-def test_python_runs(tmp_path, monkeypatch, tiny_weights):
+def test_python_runs(tmp_path, monkeypatch, player):
     (code,) = [text for kind, text in blocks(README) if kind == "python"]
     tone = 0.3 * np.sin(2 * np.pi * 110 * np.arange(2 * 22050) / 22050)
     io.write(tmp_path / "song.wav", np.stack([tone, tone], axis=1), 22050)
     io.write(tmp_path / "my_bass.wav", tone, 22050)
     monkeypatch.chdir(tmp_path)
-    tiny = generator.load(tiny_weights)
-    monkeypatch.setattr(bassdiff, "load", lambda: tiny, raising=False)
+    monkeypatch.setattr(bassdiff, "load", lambda: player, raising=False)
     names = {}
     exec(code, names)
     assert names["bass"].shape == tone.shape

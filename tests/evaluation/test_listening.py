@@ -114,7 +114,7 @@ def test_the_seed_chooses_the_clips_and_makes_the_same_page(evaluation_folder, t
         ([], {}, "two or more"),
         (["model", "true"], {"num_clips": 9}, "holds 8 clips.*ask for 1 to 8"),
         (["model", "true"], {"num_clips": 0}, "ask for 1 to 8"),
-        (["model", "true"], {"kind": "abx"}, "no kind of listening test; choose mushra or ab"),
+        (["model", "true"], {"kind": "abx"}, "not a kind of listening test; choose mushra or ab"),
     ],
 )
 def test_impossible_tests_are_explained(evaluation_folder, tmp_path, systems, options, message):

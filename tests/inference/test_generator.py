@@ -18,11 +18,6 @@ pytestmark = pytest.mark.filterwarnings("default:the bass came out")
 RATE = 44100
 
 
-@pytest.fixture(scope="module")
-def player(tiny_weights):
-    return generator.load(tiny_weights)
-
-
 def mix(seconds, rate=RATE):
     time = np.arange(round(seconds * rate)) / rate
     return (0.2 * np.sin(2 * np.pi * 220 * time) * (np.sin(2 * np.pi * 3 * time) > 0)).astype(

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from bassdiff.inference import generator
 from bassdiff.inference.chord_files import read_chords
 from bassdiff.inference.control import Control
 from bassdiff.inference.grid import steady_grid
@@ -53,11 +52,6 @@ def test_a_key_rules_where_no_chord_does_and_weighs_on_passing_notes():
     middle = costs[frame(1.5)]
     np.testing.assert_allclose(middle[out_of_key], 2 * cost(0.5))
     np.testing.assert_allclose(middle[CLASSES == 2], cost(0.5))
-
-
-@pytest.fixture(scope="module")
-def player(tiny_weights):
-    return generator.load(tiny_weights)
 
 
 def mix(seconds):

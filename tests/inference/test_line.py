@@ -5,7 +5,6 @@ import pretty_midi
 import pytest
 
 from bassdiff.audio.transcription import BassNote
-from bassdiff.inference import generator
 from bassdiff.inference.control import Control
 from bassdiff.inference.inputs import edit
 from bassdiff.inference.line import line_of, parse_pitch, read_notes
@@ -90,11 +89,6 @@ def test_names_of_notes(word, pitch):
 def test_what_makes_no_sense_is_refused(control, words):
     with pytest.raises(InputError, match=words):
         Control(**control)
-
-
-@pytest.fixture(scope="module")
-def player(tiny_weights):
-    return generator.load(tiny_weights)
 
 
 def mix(seconds):

@@ -255,7 +255,8 @@ def test_exported_latents_are_normalised(objective, prepared, tmp_path):
     objective.export(prepared, tmp_path)
     weights = load_codec(tmp_path / "bass_codec.safetensors")
     assert weights.training == {"kind": "bass", "steps": 0}
-    latents = np.concatenate([Codec(weights).encode(clip) for clip in objective.fit_clips])
+    codec = Codec(weights)
+    latents = np.concatenate([codec.encode(clip) for clip in objective.fit_clips])
     # The codec hears silence around a clip, where the statistics saw its cut ends.
     np.testing.assert_allclose(latents.mean(axis=0), 0.0, atol=0.1)
     np.testing.assert_allclose(latents.std(), 1.0, atol=0.05)
