@@ -244,36 +244,6 @@ class CFGZeroStar(Contrast):
         return skip * x + out * jnp.where(level > per_row(self.zero_above), 0.0, velocity)
 
 
-class Autoguidance(struct.PyTreeNode):
-    """Contrasts the model with a weaker one of the same task instead of with one without mix.
-
-        x0 = x0_weak + scale (x0 - x0_weak)
-
-    Attributes:
-      weak: The weaker model, as a pytree: `jax.tree_util.Partial(function, params)`.
-      scale: 1 (off) upwards.
-
-    Source: arXiv 2406.02507.
-
-    >>> weak = jax.tree_util.Partial(lambda x, sigma, cond: 0.0 * x)
-    >>> float(Autoguidance(weak, 3.0)(lambda x, sigma, cond: x)(jnp.asarray(2.0), None, None))
-    6.0
-    """
-
-    place: ClassVar[Place] = Place.CONTRAST
-    weak: Denoise
-    scale: Array | float = 2.0
-
-    def __call__(self, denoise: Denoise) -> Denoise:
-        """Wraps `denoise`."""
-
-        def guided(x: Array, sigma: Array, cond: Cond) -> Array:
-            weak = self.weak(x, sigma, cond)
-            return weak + per_row(self.scale) * (denoise(x, sigma, cond) - weak)
-
-        return guided
-
-
 class DynamicThresholding(struct.PyTreeNode):
     """Squashes an estimate's outliers: an ablation of latent rescaling.
 

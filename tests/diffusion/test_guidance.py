@@ -9,7 +9,6 @@ from bassdiff.diffusion.grounding import StyleGrounding, StyleReplacement
 from bassdiff.diffusion.guidance import (
     APG,
     CFG,
-    Autoguidance,
     CFGpp,
     CFGZeroStar,
     DynamicThresholding,
@@ -164,16 +163,6 @@ def test_cfg_zero_star_does_not_move_above_its_level(denoise, x, sigma, cond):
     np.testing.assert_allclose(guided[2], x[2] / (1.0 + 40.0**2), rtol=1e-5)
     free = CFGZeroStar(3.0)(denoise)(x, sigma, cond)
     np.testing.assert_allclose(guided[:2], free[:2], rtol=1e-6)
-
-
-def test_autoguidance_leads_away_from_the_weaker_model(denoise, x, sigma, cond):
-    weak = jax.tree_util.Partial(lambda share, x, sigma, cond: share * x, 0.5)
-    guided = Autoguidance(weak, 3.0)(denoise)(x, sigma, cond)
-    np.testing.assert_allclose(
-        guided, 0.5 * x + 3.0 * (denoise(x, sigma, cond) - 0.5 * x), rtol=1e-4, atol=1e-5
-    )
-    off = Autoguidance(weak, 1.0)(denoise)(x, sigma, cond)
-    np.testing.assert_allclose(off, denoise(x, sigma, cond), rtol=1e-4, atol=1e-5)
 
 
 def test_thresholding_clips_real_outliers_and_leaves_the_rest(x, sigma, cond):

@@ -12,7 +12,6 @@ from bassdiff.diffusion.grounding import MixAndStyle, StyleGrounding
 from bassdiff.diffusion.guidance import (
     APG,
     CFG,
-    Autoguidance,
     CFGpp,
     CFGZeroStar,
     DynamicThresholding,
@@ -53,13 +52,8 @@ def keys(rows, seed=0):
 STYLE = np.full((1, 4), 0.5, np.float32)
 
 
-def shrunk(share, x, sigma, cond):
-    return share * x
-
-
 def contrasts(scale):
     """Every guidance, with its numbers as arrays, as a jitted caller passes them."""
-    weak = jax.tree_util.Partial(shrunk, np.float32(0.1))
     return {
         "none": (),
         "cfg": (CFG(scale),),
@@ -67,7 +61,6 @@ def contrasts(scale):
         "interval": (Interval(CFG(scale), np.float32(0.5), np.float32(5.0)),),
         "apg": (APG(scale),),
         "cfg_zero_star": (CFGZeroStar(scale),),
-        "autoguidance": (Autoguidance(weak, scale),),
         "mix_and_style": (MixAndStyle(scale, scale / 2),),
         "threshold": (CFG(scale, np.float32(0.0)), DynamicThresholding()),
     }

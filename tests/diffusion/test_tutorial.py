@@ -16,7 +16,7 @@ PAGE = (Path(bassdiff.__file__).parent / "docs" / "sampler.md").read_text(encodi
 @pytest.mark.filterwarnings("default")
 def test_its_code_runs():
     blocks = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     names = {}
     for block in blocks:
         exec(block, names)
