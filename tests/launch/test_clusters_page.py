@@ -84,6 +84,11 @@ def check_links(text):
         assert (DOCS / target.partition("#")[0]).exists(), target
     for name in re.findall(r"launch/[\w/.-]+\w", " ".join(shell(text))):
         assert (ROOT / name).exists(), name
+    for row in rows(text, "file"):
+        for name in re.findall("`(.+?)`", row[0]):
+            assert list((ROOT / "launch").glob(name)), name
+    for name in re.findall(r"python -m launch\.(\w+)", text):
+        assert (ROOT / "launch" / f"{name}.py").exists(), name
 
 
 def read_config(size):
@@ -142,6 +147,8 @@ def test_readme(check):
         (check_variables, "| `MAX_RESTARTS` |", "| `MAX_RETRIES` |"),
         (check_variables, "looks | 60 |", "looks | 30 |"),
         (check_links, "](faults.md)", "](fault.md)"),
+        (check_links, "`roofline.py`", "`roof.py`"),
+        (check_links, "-m launch.bench", "-m launch.benches"),
         (check_links, "launch/gke/v5e-16.yaml", "launch/gke/v5e.yaml"),
         (check_estimates, "7.9–23.6", "7.9–14.5"),
         (check_estimates, "| 73–219 |", "| 61–219 |"),
