@@ -58,6 +58,8 @@ TEST = [
     "yamllint",
     "kubernetes-validate",
     "jsonschema",
+    "s3fs",
+    "moto[server]",
 ]
 
 setup(

@@ -23,6 +23,8 @@ from bassdiff.runtime.errors import InputError
 SAMPLE_RATE_HZ = 44100
 
 _BLOCK_SAMPLES = 1 << 16
+# Of libsndfile: SFC_SET_ADD_PEAK_CHUNK, which soundfile has no name for.
+_ADD_PEAK_CHUNK = 0x1050
 _WRITERS = {
     ".wav": ("WAV", "PCM_24"),
     ".flac": ("FLAC", "PCM_24"),
@@ -230,6 +232,8 @@ def _encode(
         with soundfile.SoundFile(
             file, "w", sample_rate_hz, channels, subtype, format=container
         ) as encoder:
+            # Files of floats would hold the time of day, so that no two were the same.
+            soundfile._snd.sf_command(encoder._file, _ADD_PEAK_CHUNK, soundfile._ffi.NULL, 0)
             # libsndfile's Vorbis encoder overflows its stack on long single writes.
             for start in range(0, len(samples), _BLOCK_SAMPLES):
                 encoder.write(samples[start : start + _BLOCK_SAMPLES])

@@ -37,6 +37,8 @@ class Job:
       format: Suffix of audio files.
       mixdown: Whether to write mixes with their basses.
       midi: Whether to write notes.
+      candidates: How many basses are played to a song; the one that fits best is kept.
+      judges: Weights whose matching models decide that.
       num_workers: Threads that read, and as many that write.
       item_seconds: A song that takes longer to read is given up.
       patience_seconds: How long a store may not answer.
@@ -53,6 +55,8 @@ class Job:
     format: str = "wav"
     mixdown: bool = False
     midi: bool = False
+    candidates: int = 1
+    judges: str = "small"
     num_workers: int = 2
     item_seconds: float = 900.0
     patience_seconds: float = 600.0
@@ -79,8 +83,8 @@ def run(job: Job, show: Callable[[int], Callable[[Tally], None]]) -> Tally:
         journal = Journal(storage, job.part)
         known = journal.known()
         weights = load_weights(job.weights, job.adapter)
-        players = [Player(weights, device) for device in jax.local_devices()]
         order = _order(job, weights)
+        players = [Player(weights, device, order.judges) for device in jax.local_devices()]
         generator = players[0].generator
         # What holds for all songs is refused at once, and not once for every song.
         dataclasses.replace(generator.defaults, **order.settings)
@@ -113,4 +117,6 @@ def _order(job: Job, weights: Weights) -> Order:
         job.format,
         job.mixdown,
         job.midi,
+        job.candidates,
+        job.judges if job.candidates > 1 else "",
     )

@@ -137,3 +137,20 @@ def read_rows(storage: Storage) -> Iterator[dict[str, Any]]:
                     "again"
                 ) from error
             yield row
+
+
+def last_rows(storage: Storage) -> Iterator[dict[str, Any]]:
+    """The row of every song that counts: its last one.
+
+    Raises:
+      InputError: A line is damaged, or there are none.
+    """
+    # Hashes, for a million ids would take more memory.
+    last = {hash(row["id"]): number for number, row in enumerate(read_rows(storage))}
+    if not last:
+        raise InputError(
+            f"{storage.url}: there are no results-*.jsonl; play some songs, or check --out"
+        )
+    for number, row in enumerate(read_rows(storage)):
+        if last.get(hash(row["id"])) == number:
+            yield row

@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bassdiff.batch.journal import read_rows
+from bassdiff.batch.journal import last_rows
 from bassdiff.batch.storage import Storage
-from bassdiff.runtime.errors import InputError
 
 # What rows have one value of; all else is JSON.
 _PLAIN = {
@@ -34,25 +33,21 @@ def merge(storage: Storage) -> tuple[str, int]:
     Raises:
       InputError: There are no rows, a row is damaged, or the table cannot be written.
     """
-    # Hashes, for a million ids would take more memory.
-    last = {hash(row["id"]): number for number, row in enumerate(read_rows(storage))}
-    if not last:
-        raise InputError(
-            f"{storage.url}: there are no results-*.jsonl; play some songs, or check --out"
-        )
+    count = 0
 
     def rows() -> Iterator[dict[str, Any]]:
-        for number, row in enumerate(read_rows(storage)):
-            if last.get(hash(row["id"])) == number:
-                yield {
-                    **{name: row.get(name) for name in _PLAIN},
-                    **{name: json.dumps(row.get(name)) for name in _NESTED},
-                }
+        nonlocal count
+        for row in last_rows(storage):
+            count += 1
+            yield {
+                **{name: row.get(name) for name in _PLAIN},
+                **{name: json.dumps(row.get(name)) for name in _NESTED},
+            }
 
     has_parquet = importlib.util.find_spec("pyarrow") is not None
     name = "results.parquet" if has_parquet else "results.csv"
     storage.publish(name, lambda path: (_parquet if has_parquet else _csv)(path, rows()))
-    return name, len(last)
+    return name, count
 
 
 def _parquet(path: Path, rows: Iterator[dict[str, Any]]) -> None:

@@ -10,8 +10,6 @@ from typing import Any
 
 from bassdiff.batch.manifest import Item
 
-FORMATS = ("wav", "flac", "ogg", "mp3")
-
 
 @dataclasses.dataclass(frozen=True)
 class Order:
@@ -25,6 +23,8 @@ class Order:
       format: The suffix of audio files.
       mixdown: Whether to write the mix with the bass, too.
       midi: Whether to write the notes, too.
+      candidates: How many basses are played to a song, of which the one that fits best is kept.
+      judges: What the weights are called whose matching models decide that; empty for one.
     """
 
     weights: str
@@ -34,6 +34,8 @@ class Order:
     format: str = "wav"
     mixdown: bool = False
     midi: bool = False
+    candidates: int = 1
+    judges: str = ""
 
     def seed_of(self, item: Item) -> int:
         """The seed of a song, whatever the songs around it."""
@@ -62,6 +64,6 @@ class Order:
         """
         asked = (
             *(item.mix, item.styles, self.seed_of(item), self.settings_of(item)),
-            *(self.files_of(item), self.checksum),
+            *(self.files_of(item), self.checksum, self.candidates, self.judges),
         )
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]

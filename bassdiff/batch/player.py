@@ -18,6 +18,7 @@ import numpy as np
 from bassdiff.batch.grouping import rows_of
 from bassdiff.diffusion.generation import frame_bucket
 from bassdiff.inference.generator import BassGenerator, Heard
+from bassdiff.pretrained.judge import load_judges
 from bassdiff.pretrained.release import Weights
 
 # What XLA says of a song that does not fit, which is no fault of the others.
@@ -31,10 +32,12 @@ class Encoded:
     Attributes:
       heard: The rest of what was heard.
       latents: `[T, C']` normalised.
+      vectors: `[windows, E]` what the judges hear in it; empty without judges.
     """
 
     heard: Heard
     latents: np.ndarray
+    vectors: np.ndarray
 
     @property
     def kind(self) -> tuple[Any, ...]:
@@ -50,11 +53,13 @@ class Player:
       busy_seconds: Time in which the device had something to do.
     """
 
-    def __init__(self, weights: Weights, device: jax.Device) -> None:
+    def __init__(self, weights: Weights, device: jax.Device, judges: str = "") -> None:
+        """Puts weights on a device, and those of judges if they are named."""
         self._device = device
         self.busy_seconds = 0.0
         with jax.default_device(device):
             self.generator = BassGenerator(weights, [device])
+            self._panel = load_judges(judges) if judges else None
 
     def rows_of(self, kind: tuple[Any, ...]) -> int:
         """How many songs of a kind are played at once."""
@@ -68,7 +73,10 @@ class Player:
         """
         with self._busy():
             latents = self.generator.mix_codec.encode(heard.wave * np.float32(heard.gain))
-        return Encoded(dataclasses.replace(heard, wave=np.zeros(0, np.float32)), latents)
+            vectors = np.zeros((0, 0), np.float32)
+            if self._panel is not None:
+                vectors = self._panel.mix_vectors(heard.wave)
+        return Encoded(dataclasses.replace(heard, wave=np.zeros(0, np.float32)), latents, vectors)
 
     def play(self, songs: Sequence[Encoded]) -> list[np.ndarray]:
         """Latents `[T, C]` of basses to songs of one kind, as many as are played at once or fewer.
@@ -101,6 +109,20 @@ class Player:
         """
         with self._busy():
             return self.generator.bass_codec.decode_all(latents)
+
+    def score(self, song: Encoded, wave: np.ndarray) -> float:
+        """How well a bass fits its mix: the mean cosine of what the judges hear, -1 to 1.
+
+        Args:
+          song: The mix.
+          wave: `[>= song.heard.length]` the bass at 44.1 kHz.
+        """
+        assert self._panel is not None, "a player without judges"
+        if not np.all(np.isfinite(wave)):
+            return float("nan")
+        with self._busy():
+            vectors = self._panel.bass_vectors(wave[: song.heard.length])
+        return float(np.mean(np.sum(song.vectors * vectors, axis=1)))
 
     @contextlib.contextmanager
     def _busy(self) -> Iterator[None]:

@@ -117,10 +117,10 @@ class Storage:
 
     def _send(self, name: str, upload: Callable[[], None]) -> None:
         try:
-            self._patience(self._full(name), upload)
+            self._patience(self.full(name), upload)
         except (OSError, NotImplementedError) as error:
             raise InputError(
-                f"{self._full(name)}: cannot be written ({type(error).__name__}: {error}); choose "
+                f"{self.full(name)}: cannot be written ({type(error).__name__}: {error}); choose "
                 "a place that you may write to"
             ) from error
 
@@ -145,7 +145,7 @@ class Storage:
                 return _sha256(iter(lambda: file.read(_BLOCK_BYTES), b""))
 
         try:
-            return self._patience(self._full(name), read)
+            return self._patience(self.full(name), read)
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             return None
 
@@ -183,9 +183,7 @@ class Storage:
 
     def lines(self, name: str) -> Iterator[bytes]:
         """The complete lines of a file; what a process that was killed left without end is none."""
-        with self._patience(
-            self._full(name), lambda: self._fs.open(self._path(name), "rb")
-        ) as file:
+        with self._patience(self.full(name), lambda: self._fs.open(self._path(name), "rb")) as file:
             for line in file:
                 if line.endswith(b"\n"):
                     yield line
@@ -193,7 +191,8 @@ class Storage:
     def _path(self, name: str) -> str:
         return posixpath.join(self._root, name)
 
-    def _full(self, name: str) -> str:
+    def full(self, name: str) -> str:
+        """The path or URL of a file."""
         return posixpath.join(self.url, name)
 
 

@@ -31,12 +31,14 @@ class Played:
       heard: Its mix, without the waveform.
       wave: `[>= heard.length]` the bass as decoded.
       share: Of the budget for waveforms; to be given back when the wave is let go.
+      measures: What is known of it already.
     """
 
     item: Item
     heard: Heard
     wave: np.ndarray
     share: Share
+    measures: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +102,7 @@ class Writer:
             for what, name in self._order.files_of(played.item).items()
         }
         loudness = loudness_lufs(bass, rate_hz)
-        measures = {"bass_peak": round(float(np.abs(bass).max()), 6)}
+        measures = {**played.measures, "bass_peak": round(float(np.abs(bass).max()), 6)}
         if math.isfinite(loudness):
             measures["bass_lufs"] = round(loudness, 3)
         return Published(digests, measures)

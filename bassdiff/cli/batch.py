@@ -47,6 +47,8 @@ def batch(arguments: argparse.Namespace) -> None:
         arguments.format,
         arguments.mixdown,
         arguments.midi,
+        arguments.candidates,
+        arguments.judge,
         arguments.workers,
         arguments.item_seconds,
         arguments.patience_seconds,
@@ -54,7 +56,7 @@ def batch(arguments: argparse.Namespace) -> None:
     )
     tally = run(job, _bar)
     print(summary(tally))
-    if tally.failed:
+    if tally.failed and not arguments.allow_failed:
         raise SomeFailed(
             f"{tally.failed} of {tally.played + tally.kept + tally.failed} songs were not played; "
             f"results-*.jsonl in {arguments.out} says why, and --retry-failed tries them again"
@@ -64,6 +66,7 @@ def batch(arguments: argparse.Namespace) -> None:
 def _merge(arguments: argparse.Namespace) -> None:
     from bassdiff.batch.merge import merge
     from bassdiff.batch.patience import Patience
+    from bassdiff.batch.report import write_report
     from bassdiff.batch.storage import Storage
 
     if arguments.songs:
@@ -71,7 +74,8 @@ def _merge(arguments: argparse.Namespace) -> None:
     patience = Patience(arguments.patience_seconds)
     with contextlib.closing(Storage(arguments.out, "the table", patience)) as storage:
         name, count = merge(storage)
-    print(f"wrote {name} of {count} songs", file=sys.stderr)
+        page = write_report(storage, patience)
+    print(f"wrote {name} of {count} songs, and {page}", file=sys.stderr)
 
 
 def summary(tally: Tally) -> str:
@@ -116,7 +120,9 @@ def batch_words(sub: argparse.ArgumentParser) -> None:
     )
     sub.add_argument("--out", required=True, metavar="DIR_OR_URL", help="where results go")
     sub.add_argument(
-        "--merge", action="store_true", help="make one table of all rows in --out, and play nothing"
+        "--merge",
+        action="store_true",
+        help="make one table of all rows in --out and a page to listen to; play nothing",
     )
     sub.add_argument(
         "--part",
@@ -126,13 +132,30 @@ def batch_words(sub: argparse.ArgumentParser) -> None:
         help="play the I-th of N parts; index/N takes the number of a Kubernetes Indexed Job",
     )
     sub.add_argument("--seed", type=natural, default=0, help="those of songs follow from it (0)")
+    # Not ogg, whose streams have a number that is drawn at random: no two files are the same.
     sub.add_argument(
-        "--format", default="wav", choices=("wav", "flac", "ogg", "mp3"), help="of audio (wav)"
+        "--format", default="wav", choices=("wav", "flac", "mp3"), help="of audio (wav)"
     )
     sub.add_argument("--mixdown", action="store_true", help="write mixes with basses, too")
     sub.add_argument("--midi", action="store_true", help="write the notes of basses, too")
     sub.add_argument(
+        "--candidates",
+        type=positive(int),
+        default=1,
+        metavar="N",
+        help="play N basses to a song, and keep the one that fits it best (1)",
+    )
+    sub.add_argument(
+        "--judge",
+        default="small",
+        metavar="NAME_OR_DIR",
+        help="weights whose matching models choose (small)",
+    )
+    sub.add_argument(
         "--retry-failed", action="store_true", help="try again what failed in an earlier run"
+    )
+    sub.add_argument(
+        "--allow-failed", action="store_true", help="exit with 0 and not 4 when some songs failed"
     )
     sub.add_argument(
         "--workers",

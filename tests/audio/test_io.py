@@ -3,6 +3,7 @@ import os
 import resource
 import stat
 import struct
+import time
 
 import av
 import numpy as np
@@ -239,6 +240,18 @@ def test_resampling_nothing_gives_nothing():
 def test_loudness_of_a_full_scale_sine(rate_hz):
     # BS.1770: a 997 Hz sine at 0 dBFS in one channel reads -3.01 LUFS.
     assert io.loudness_lufs(_sine(3 * rate_hz, rate_hz), rate_hz) == pytest.approx(-3.01, abs=0.1)
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".flac", ".mp3"])
+@pytest.mark.parametrize("peak", [0.5, 1.5])
+def test_the_same_samples_give_the_same_file_at_any_time(tmp_path, suffix, peak):
+    samples = peak * np.sin(np.arange(4410) / 20)
+    path = tmp_path / f"sine{suffix}"
+    io.write(path, samples, 44100)
+    first = path.read_bytes()
+    time.sleep(1.01)
+    io.write(path, samples, 44100)
+    assert path.read_bytes() == first
 
 
 def test_loudness_of_a_short_clip_is_near_that_of_a_long_one():

@@ -17,6 +17,7 @@ def test_a_job_says_what_became_of_its_songs(tmp_path, songs, tiny_weights, capf
     words += ["--weights", str(tiny_weights), "--steps", "3"]
     for _ in range(2):
         assert main(words) == 4
+    assert main([*words, "--allow-failed"]) == 0
     said = capfd.readouterr()
     assert "1 of 3 songs were not played; results-*.jsonl in" in said.err
     assert "3/3" in said.err
@@ -24,6 +25,11 @@ def test_a_job_says_what_became_of_its_songs(tmp_path, songs, tiny_weights, capf
     assert first.split()[:2] == ["played", "2"]
     assert second.split("played")[1].split()[:6] == ["0", "there", "already", "2", "failed", "1"]
     assert {row["settings"]["steps"] for row in rows(out)} == {3}
+    assert main(["batch", "--merge", "--out", str(out)]) == 0
+    assert "wrote results.parquet of 3 songs, and report.html" in capfd.readouterr().err
+    page = (out / "report.html").read_text()
+    assert "2 songs, 0.0 hours · 1 failed" in page and "short.wav is 0.091 s long" in page
+    assert page.count("<audio ") == 6 and page.count("data:image/webp") == 2
     (tmp_path / "songs.jsonl").write_text(json.dumps({"mix": f"{songs}/song0.wav"}))
     words[1:3] = [f"{tmp_path}/songs.jsonl"]
     assert main(words) == 0

@@ -44,7 +44,7 @@ def start(catalogue, tiny_weights, tmp_path_factory):
 
     def begin(out, *words, prefix=()):
         command = [sys.executable, "-m", "bassdiff", "batch", catalogue, "--out", out]
-        command += ["--weights", tiny_weights, "--steps", "4", "--mixdown", *words]
+        command += ["--weights", tiny_weights, "--steps", "4", "--mixdown", "--midi", *words]
         environment = {
             **os.environ,
             "PYTHONPATH": str(ROOT),
@@ -91,14 +91,15 @@ def rows(folder):
     return [json.loads(line) for line in lines if line.endswith(b"\n")]
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_killed_at_any_moment_it_ends_as_if_it_had_not_been(tmp_path, start, whole, seed):
+def test_killed_at_any_moment_it_ends_as_if_it_had_not_been(tmp_path, start, whole):
     expected, seconds = whole
-    chance, kills, torn = random.Random(seed), 0, None
-    for _ in range(5):
+    chance, kills, torn = random.Random(0), 0, None
+    for _ in range(6):
         process = start(tmp_path / "out")
+        while process.poll() is None and not (tmp_path / "out" / ".part-1-of-1").exists():
+            time.sleep(0.01)
         try:
-            process.communicate(timeout=chance.uniform(0.4, 1.0) * seconds)
+            process.communicate(timeout=chance.uniform(0.0, 0.5) * seconds)
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             process.communicate()
@@ -108,7 +109,7 @@ def test_killed_at_any_moment_it_ends_as_if_it_had_not_been(tmp_path, start, who
             # As a disk may leave a file when the machine goes down.
             torn = written[0]
             torn.write_bytes(torn.read_bytes()[:-100])
-    assert kills >= 3
+    assert kills >= 2
     finish(start(tmp_path / "out"))
     assert files(tmp_path / "out") == files(expected)
     assert [path.name for path in (tmp_path / "out").rglob(".*")] == []

@@ -1,5 +1,7 @@
 import gzip
 import json
+import subprocess
+import sys
 
 import fsspec
 import pytest
@@ -152,3 +154,25 @@ def test_parts_share_all_songs(tmp_path):
     assert sum(map(len, own)) == 200
     assert [open_manifest([table]).check(part) for part in parts] == [len(x) for x in own]
     assert min(map(len, own)) > 40
+
+
+def test_a_million_lines_are_checked_in_seconds_and_little_memory(tmp_path):
+    """A tenth of them, in a process of their own; 20 s and 500 MB are allowed for all."""
+    table = tmp_path / "songs.jsonl"
+    with table.open("w") as file:
+        for number in range(100_000):
+            line = {"id": f"album{number // 12}/song{number}", "mix": f"mixes/{number}.flac"}
+            file.write(json.dumps({**line, "style": "s.wav", "settings": {"steps": 30}}) + "\n")
+    code = (
+        "import resource, sys, time\n"
+        "from bassdiff.batch.manifest import Part, open_manifest\n"
+        "size = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024\n"
+        "before, begun = size(), time.process_time()\n"
+        "count = open_manifest(sys.argv[1:]).check(Part())\n"
+        "print(count, time.process_time() - begun, size() - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(table)], capture_output=True, text=True)
+    count, seconds, megabytes = map(float, done.stdout.split())
+    assert count == 100_000
+    assert seconds < 2.0
+    assert megabytes < 30.0
