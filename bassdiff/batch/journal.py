@@ -70,6 +70,7 @@ def row_of(
         "seconds": seconds,
         "seed": order.seed_of(item),
         "settings": order.settings_of(item),
+        "control": dict(item.control),
         "weights": {"name": order.weights, "checksum": order.checksum},
         "fingerprint": order.fingerprint(item),
         "version": __version__,

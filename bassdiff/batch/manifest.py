@@ -14,7 +14,7 @@ import json
 import os
 import posixpath
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import fsspec
@@ -27,7 +27,12 @@ from bassdiff.runtime.errors import InputError
 _JSON_SUFFIXES = (".jsonl", ".ndjson")
 _TABLE_SUFFIXES = (*_JSON_SUFFIXES, ".csv")
 _COMPRESSED = (".gz", ".bz2", ".xz")
-_FIELDS = ("id", "mix", "style", "seed", "settings")
+# What a musician decides, as `Control` has it, and what cells of a table are read as.
+_CONTROLS: dict[str, type] = {
+    **dict.fromkeys(("chords", "key", "meter", "avoid_below", "avoid_above"), str),
+    **dict.fromkeys(("bpm", "first_beat_seconds", "tuning_cents"), float),
+}
+_FIELDS = ("id", "mix", "style", "seed", "settings", *_CONTROLS)
 _SETTINGS = tuple(field.name for field in setting_fields())
 # An id is a part of file names, to which suffixes are added.
 _MAX_ID_BYTES = 200
@@ -43,6 +48,7 @@ class Item:
       styles: Paths or URLs of bass recordings whose sound to take; several are blended.
       seed: Of the noise; None for one that the id decides.
       settings: Fields of `Sampling` by name.
+      control: Fields of `Control` by name: chords, a key and the like.
     """
 
     id: str
@@ -50,6 +56,7 @@ class Item:
     styles: tuple[str, ...] = ()
     seed: int | None = None
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    control: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -179,6 +186,13 @@ def _json_lines(table: str, file: io.TextIOBase) -> Iterator[tuple[int, Mapping[
         yield number, fields
 
 
+# What cells are read as, where it is not text.
+_CELLS: tuple[tuple[str, Callable[[str], Any]], ...] = (
+    *(("seed", int), ("settings", json.loads)),
+    *((name, kind) for name, kind in _CONTROLS.items() if kind is float),
+)
+
+
 def _csv_lines(table: str, file: io.TextIOBase) -> Iterator[tuple[int, Mapping[str, Any]]]:
     reader = csv.DictReader(file, restkey="", strict=True)
     try:
@@ -189,7 +203,7 @@ def _csv_lines(table: str, file: io.TextIOBase) -> Iterator[tuple[int, Mapping[s
                     "quote what holds a comma"
                 )
             fields: dict[str, Any] = {name: cell for name, cell in row.items() if cell}
-            for name, read in (("seed", int), ("settings", json.loads)):
+            for name, read in _CELLS:
                 if name in fields:
                     # What is none of these is refused by its value, as in JSON.
                     with contextlib.suppress(ValueError):
@@ -223,7 +237,19 @@ def _item(fields: Mapping[str, Any], base: str) -> Item:
         tuple(_joined(base, style) for style in styles),
         seed,
         _settings(fields.get("settings")),
+        _control(fields),
     )
+
+
+def _control(fields: Mapping[str, Any]) -> dict[str, str | float]:
+    names = fields.keys() & _CONTROLS.keys()
+    for name in names:
+        value = fields[name]
+        kinds = (str,) if _CONTROLS[name] is str else (int, float)
+        if not isinstance(value, kinds) or isinstance(value, bool):
+            what = "text" if kinds == (str,) else "a number"
+            raise InputError(f"{name} is {value!r}; give {what}")
+    return {name: fields[name] for name in sorted(names)}
 
 
 def _settings(given: Any) -> Mapping[str, Any]:

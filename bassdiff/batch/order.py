@@ -63,7 +63,7 @@ class Order:
         A file that was made for another fingerprint is made anew.
         """
         asked = (
-            *(item.mix, item.styles, self.seed_of(item), self.settings_of(item)),
+            *(item.mix, item.styles, self.seed_of(item), self.settings_of(item), item.control),
             *(self.files_of(item), self.checksum, self.candidates, self.judges),
         )
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]

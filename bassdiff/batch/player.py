@@ -94,6 +94,7 @@ class Player:
                 song.heard.grounding,
                 song.heard.start,
                 song.heard.held,
+                song.heard.log_prior,
             )
             for song in songs
         ]

@@ -16,7 +16,8 @@ from bassdiff.batch.patience import Patience
 from bassdiff.batch.storage import Storage
 from bassdiff.batch.workers import Budget, Clock, Share
 from bassdiff.diffusion.settings import Sampling
-from bassdiff.inference.generator import Heard
+from bassdiff.inference.control import Control
+from bassdiff.inference.hearing import Heard
 from bassdiff.inference.inputs import MAX_SECONDS, Style, Task, check_length
 
 
@@ -115,6 +116,7 @@ class Reader:
                         styles or None,
                         seed=self._order.seed_of(item),
                         sampling=sampling,
+                        control=Control(**item.control) if item.control else None,
                     )
                 )
             except BaseException:

@@ -111,12 +111,13 @@ def test_songs_that_fail_stop_no_others(tmp_path, play, songs, rows, contents):
         {"mix": f"{songs}/song0.wav", "settings": {"steps": 1}, "id": "steps"},
         {"mix": f"{songs}/song1.wav", "style": "gone.wav", "id": "style"},
         {"mix": "memory://nowhere/gone.wav", "id": "url"},
+        {"mix": f"{songs}/song0.wav", "id": "chords", "chords": "H7 | X", "bpm": 90},
         {"mix": f"{songs}/song0.wav"},
     ]
     table.write_text("".join(json.dumps(line) + "\n" for line in lines))
     out = tmp_path / "out"
     tally = play(table, out=out)
-    assert (tally.played, tally.failed) == (1, 6)
+    assert (tally.played, tally.failed) == (1, 7)
     errors = {row["id"]: row["error"] for row in rows(out)}
     assert errors["song0"] is None
     for name, words in (
@@ -125,15 +126,16 @@ def test_songs_that_fail_stop_no_others(tmp_path, play, songs, rows, contents):
         ("gone", "gone.wav: there is no such file"),
         ("steps", "steps is 1"),
         ("style", "gone.wav: there is no such file"),
+        ("chords", "H7"),
         ("url", "memory://nowhere/gone.wav: there is no such file"),
     ):
         assert words in errors[name]
     assert list(contents(out)) == ["song0.bass.wav"]
     # They are not tried again unless one asks for it.
-    assert (play(table, out=out).failed, len(rows(out))) == (6, 7)
+    assert (play(table, out=out).failed, len(rows(out))) == (7, 8)
     (tmp_path / "gone.wav").write_bytes((songs / "song2.wav").read_bytes())
     tally = play(table, out=out, retry_failed=True)
-    assert (tally.played, tally.kept, tally.failed) == (2, 1, 4)
+    assert (tally.played, tally.kept, tally.failed) == (2, 1, 5)
 
 
 def test_what_is_not_finite_fails_alone(tmp_path, play, songs, rows, monkeypatch):
@@ -169,6 +171,16 @@ def test_another_request_is_played_anew(tmp_path, play, songs, contents):
     assert play(song, out=out, seed=1).played == 1
     assert contents(out) != first
     assert play(song, out=out, seed=1).kept == 1
+
+
+def test_chords_decide(tmp_path, play, songs, contents):
+    basses = []
+    for number, chords in enumerate(("| C |", "| F# |", "")):
+        line = {"mix": f"{songs}/song0.wav", "bpm": 240, **({"chords": chords} if chords else {})}
+        (tmp_path / f"{number}.jsonl").write_text(json.dumps(line) + "\n")
+        play(tmp_path / f"{number}.jsonl", out=tmp_path / f"out{number}")
+        basses.append(contents(tmp_path / f"out{number}")["song0.bass.wav"])
+    assert len(set(basses)) == 3
 
 
 def test_mixdowns_and_notes(tmp_path, play, songs, contents, rows):

@@ -44,6 +44,15 @@ def test_a_table_of_cells_says_the_same(tmp_path):
     ]
 
 
+def test_what_a_musician_decides(tmp_path):
+    wanted = {"bpm": 92.5, "chords": "C | Am:2 F:2", "key": "C"}
+    lines = write_lines(tmp_path / "songs.jsonl", {"mix": "a.wav", **wanted})
+    (tmp_path / "songs.csv").write_text("mix,chords,key,bpm,meter\na.wav,C | Am:2 F:2,C,92.5,\n")
+    for table in (lines, str(tmp_path / "songs.csv")):
+        (item,) = open_manifest([table])
+        assert item.control == wanted
+
+
 def test_a_table_may_be_compressed_and_on_a_store():
     with fsspec.open("memory://tables/songs.jsonl.gz", "wb") as file:
         file.write(gzip.compress(b'{"mix": "in/a.wav"}\n'))
@@ -98,6 +107,8 @@ def test_a_folder_of_a_store():
         ({"mix": "a.wav", "style": [1]}, r"line 2: style is \[1\]"),
         ({"mix": "a.wav", "settings": {"stepz": 1}}, "line 2: unknown setting 'stepz'"),
         ({"mix": "a.wav", "settings": 4}, "line 2: settings are 4"),
+        ({"mix": "a.wav", "bpm": "fast"}, "line 2: bpm is 'fast'; give a number"),
+        ({"mix": "a.wav", "key": 3}, "line 2: key is 3; give text"),
         ({"mix": "a.wav", "id": "../x"}, "line 2: the id '../x' cannot be a file's name"),
         ({"mix": "a.wav", "id": "/x"}, "cannot be a file's name"),
         ({"mix": "a.wav", "id": ""}, "cannot be a file's name"),
@@ -117,6 +128,7 @@ def test_a_line_that_cannot_be_used_is_named(tmp_path, line, words):
     ("text", "words"),
     [
         ("mix\na.wav,b\n", "line 2: has more cells"),
+        ("mix,bpm\na.wav,x\n", "line 2: bpm is 'x'; give a number"),
         ("mix,seed\na.wav,x\n", "line 2: the seed is x"),
         ('mix,settings\na.wav,"{"\n', "line 2: settings are '{'"),
         ('mix\n"a.wav\n', "is not CSV"),
