@@ -8,8 +8,9 @@ from __future__ import annotations
 import io
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import BinaryIO
 
 import numpy as np
@@ -184,6 +185,7 @@ def write(
     samples: np.ndarray,
     sample_rate_hz: int,
     open_file: OpenFile = atomic_file,
+    tags: Mapping[str, str] = MappingProxyType({}),
 ) -> float:
     """Writes an audio file whole or not at all.
 
@@ -195,6 +197,7 @@ def write(
       samples: `[N]` or `[N, channels]` float, full scale is 1.
       sample_rate_hz: samples per second.
       open_file: opens the file; from `atomic_files`, for several that belong together.
+      tags: title, software, license, comment or others that libsndfile knows.
 
     Returns:
       The gain that it was written with, in dB: 0, or less where it would have clipped.
@@ -216,15 +219,20 @@ def write(
     peak = max(1.0, float(np.abs(samples).max()))
     if path.suffix.lower() == ".wav" and peak > 1.0:
         with open_file(path) as file:
-            _encode(file, path, samples, sample_rate_hz, "FLOAT")
+            _encode(file, path, samples, sample_rate_hz, "FLOAT", tags)
         return 0.0
     with open_file(path) as file:
-        _encode(file, path, samples / peak, sample_rate_hz)
+        _encode(file, path, samples / peak, sample_rate_hz, tags=tags)
     return -20.0 * math.log10(peak)
 
 
 def _encode(
-    file: BinaryIO, path: Path, samples: np.ndarray, sample_rate_hz: int, subtype: str = ""
+    file: BinaryIO,
+    path: Path,
+    samples: np.ndarray,
+    sample_rate_hz: int,
+    subtype: str = "",
+    tags: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     container, usual = _WRITERS[path.suffix.lower()]
     subtype, channels = subtype or usual, samples.shape[1]
@@ -234,6 +242,8 @@ def _encode(
         ) as encoder:
             # Files of floats would hold the time of day, so that no two were the same.
             soundfile._snd.sf_command(encoder._file, _ADD_PEAK_CHUNK, soundfile._ffi.NULL, 0)
+            for name, value in tags.items():
+                setattr(encoder, name, value)
             # libsndfile's Vorbis encoder overflows its stack on long single writes.
             for start in range(0, len(samples), _BLOCK_SAMPLES):
                 encoder.write(samples[start : start + _BLOCK_SAMPLES])

@@ -9,6 +9,7 @@ from typing import Any, NoReturn, TypeAlias
 
 from bassdiff import __version__
 from bassdiff.cli.control import control_words, region
+from bassdiff.cli.recall import info_words
 from bassdiff.diffusion.settings import KINDS, setting_fields
 from bassdiff.runtime.errors import EXIT_INPUT
 
@@ -212,7 +213,13 @@ def _evaluation_arguments(sub: argparse.ArgumentParser, out: str) -> None:
 
 def _generate(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("mix", nargs="?", metavar="MIX", help="audio file; a short example if absent")
-    sub.add_argument("--out", default="bass.wav", help="bass to write (default: %(default)s)")
+    sub.add_argument("--out", metavar="FILE", help="bass to write (default: MIX-bass.wav, here)")
+    sub.add_argument(
+        "--overwrite", action="store_true", help="replace files that are there already"
+    )
+    sub.add_argument(
+        "--like", metavar="BASS", help="make a bass again; further options change what they say"
+    )
     sub.add_argument(
         "--style",
         action="append",
@@ -368,6 +375,7 @@ def rendering(arguments: argparse.Namespace) -> dict[str, Any]:
 
 _ARGUMENTS: dict[str, AddWords] = {
     "generate": _generate,
+    "info": info_words,
     "train": _train,
     "encode": _encode,
     "release": _release,

@@ -23,6 +23,7 @@ from bassdiff.cli.arguments import arguments_of, rendering, sampling_overrides
 from bassdiff.cli.batch import batch, batch_words
 from bassdiff.cli.control import control_of
 from bassdiff.cli.data_tasks import data_words
+from bassdiff.cli.recall import info, recalled, words_of
 from bassdiff.runtime.compilation_cache import keep_programs, mend
 from bassdiff.runtime.devices import check_devices
 from bassdiff.runtime.errors import GateFailed, InputError, Preempted, SomeFailed, exit_code
@@ -66,12 +67,23 @@ def generate(arguments: argparse.Namespace) -> None:
     from bassdiff.examples import example_mix
     from bassdiff.inference.performance import name_outputs, perform
 
-    mixdown = Path(arguments.mixdown) if arguments.mixdown else None
+    defaults = parser().parse_args(["generate"])
+    expected_weights = None
+    if arguments.like:
+        arguments = recalled(arguments, defaults)
+        expected_weights = arguments.expected_weights
+        del arguments.expected_weights
+    mix = Path(arguments.mix) if arguments.mix else example_mix()
+    name = f"{mix.stem if arguments.mix else 'example'}-bass.wav"
     outputs = name_outputs(
-        Path(arguments.out), mixdown, arguments.plot, arguments.variations, arguments.midi
+        Path(arguments.out or name),
+        Path(arguments.mixdown) if arguments.mixdown else None,
+        arguments.plot,
+        arguments.variations,
+        arguments.midi,
     )
     perform(
-        Path(arguments.mix) if arguments.mix else example_mix(),
+        mix,
         outputs,
         arguments.weights,
         arguments.adapter,
@@ -80,9 +92,12 @@ def generate(arguments: argparse.Namespace) -> None:
         control_of(arguments),
         arguments.seed,
         sampling_overrides(arguments),
+        words_of(arguments, defaults),
+        arguments.overwrite,
+        expected_weights,
     )
-    for output in outputs:
-        print("wrote", *output.paths(), file=sys.stderr)
+    for number, output in enumerate(outputs):
+        print("wrote", *output.paths(), f"(seed {arguments.seed + number})", file=sys.stderr)
 
 
 def transcribe(arguments: argparse.Namespace) -> None:
@@ -421,7 +436,7 @@ def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
 def parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
     return arguments_of(
-        (generate, batch, transcribe, train, encode, release, evaluate, sweep, gallery, data),
+        (generate, info, batch, transcribe, train, encode, release, evaluate, sweep, gallery, data),
         {"batch": batch_words, "data": data_words},
     )
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -91,6 +93,23 @@ class Control:
             if grid is None and has_bars(self.chords):
                 raise InputError("chords in bars need a tempo; give --bpm, or chords with times")
             read_chords(self.chords, grid or steady_grid(120.0))
+
+    def files(self) -> list[Path]:
+        """The files that were named."""
+        named = [given for given in (self.chords, self.notes) if isinstance(given, (str, Path))]
+        if self.chords is not None and has_bars(self.chords):
+            named = named[1:]
+        return [Path(name) for name in named]
+
+    def described(self) -> dict[str, Any]:
+        """What is decided, for a record: plain values."""
+        found = {
+            "tuning_cents": self.tuning_cents,
+            "chords": [[*chord[:2], chord.name] for chord in self.chord_segments()],
+            "key": self.key,
+            "bpm": self.bpm,
+        }
+        return {name: value for name, value in found.items() if value not in (None, [])}
 
     @property
     def grid(self) -> Grid | None:

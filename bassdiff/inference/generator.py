@@ -60,6 +60,15 @@ class BassGenerator:
         self._mesh = Mesh(np.asarray(devices), ("data",)) if len(devices) > 1 else None
         self.defaults = Sampling.of_weights(weights.unet.bindings)
 
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """What identifies the weights that play."""
+        return {
+            "unet": self._unet.checksum,
+            "mix_codec": self.mix_codec.weights.checksum,
+            "bass_codec": self.bass_codec.weights.checksum,
+        }
+
     def generate(
         self,
         mix: np.ndarray,

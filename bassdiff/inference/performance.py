@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
+import json
 import os
 import warnings
 from collections.abc import Mapping, Sequence
@@ -12,10 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm import tqdm
 
+from bassdiff import __version__
 from bassdiff.audio.decoding import AudioInfo
 from bassdiff.audio.io import check_target, probe, read, write
+from bassdiff.inference.analysis import listened
 from bassdiff.inference.control import Control
 from bassdiff.inference.inputs import MAX_SECONDS, Draft, Style, check_length, check_seed
+from bassdiff.inference.record import hashes, make_record, tags_of
 from bassdiff.runtime.atomic import OpenFile, atomic_file, atomic_files, check_writable
 from bassdiff.runtime.errors import InputError
 
@@ -29,28 +34,35 @@ AUDIBLE_LIMITING_DB = 6.0
 
 @dataclasses.dataclass(frozen=True)
 class Outputs:
-    """The files of one bass: itself, the mix with it, and if wanted a picture and its notes."""
+    """The files of one bass: itself, the mix with it, how it was made, a picture and its notes."""
 
     bass: Path
     mixdown: Path
     picture: Path | None
     midi: Path | None = None
+    record: Path | None = None
 
     def paths(self) -> list[Path]:
         """All of them."""
-        return [path for path in (self.bass, self.mixdown, self.picture, self.midi) if path]
+        return [
+            path for path in (self.bass, self.mixdown, self.picture, self.midi, self.record) if path
+        ]
 
 
-def check_outputs(outputs: list[Outputs], inputs: list[Path], info: AudioInfo) -> None:
+def check_outputs(
+    outputs: list[Outputs], inputs: list[Path], info: AudioInfo, overwrite: bool
+) -> None:
     """Checks that the files can be written and destroy nothing.
 
     Args:
       outputs: What is to be written.
       inputs: Files that must stay as they are.
       info: The mix's header: the mixdown has its rate and channels.
+      overwrite: Whether files that are there already may be replaced.
 
     Raises:
-      InputError: If a file cannot be written, replaces an input, or is named twice.
+      InputError: If a file cannot be written, replaces an input or what is there, or is named
+        twice.
     """
     paths = [path for output in outputs for path in output.paths()]
     for path in paths:
@@ -62,8 +74,11 @@ def check_outputs(outputs: list[Outputs], inputs: list[Path], info: AudioInfo) -
     for output in outputs:
         check_target(output.bass, info.sample_rate_hz, 1)
         check_target(output.mixdown, info.sample_rate_hz, info.channels)
-        for path in filter(None, (output.picture, output.midi)):
+        for path in filter(None, (output.picture, output.midi, output.record)):
             check_writable(path)
+    for path in paths:
+        if path.is_file() and not overwrite:
+            raise InputError(f"{path} is there already; give --overwrite, or another --out")
 
 
 def name_outputs(
@@ -86,7 +101,7 @@ def name_outputs(
         mixed = _renamed(mixdown, tail) if mixdown else _renamed(own, "-mixdown")
         picture = own.with_suffix(".png") if plot else None
         notes = own.with_suffix(".mid") if midi else None
-        outputs.append(Outputs(own, mixed, picture, notes))
+        outputs.append(Outputs(own, mixed, picture, notes, own.with_suffix(".json")))
     return outputs
 
 
@@ -100,29 +115,58 @@ def perform(
     control: Control | None,
     seed: int,
     overrides: Mapping[str, Any],
+    words: Mapping[str, Any],
+    overwrite: bool = False,
+    expected_weights: Mapping[str, str] | None = None,
 ) -> None:
     """Plays one bass per element of `outputs`, with seeds `seed`, `seed + 1`, ...
 
     Everything that can be wrong with the request is checked first, and files appear only when
     all the playing and writing is done.
 
+    Args:
+      mix_path: The mix.
+      outputs: The files to write.
+      weights: Their name or folder.
+      adapter: Of these weights, or None.
+      styles: Whose sound to take.
+      draft: What to start from.
+      control: What is decided.
+      seed: Of the first bass.
+      overrides: Settings that are not the weights'.
+      words: What to write down as the options that were given.
+      overwrite: Whether files that are there already may be replaced.
+      expected_weights: Fingerprints that the weights must have; None if any will do.
+
     Raises:
       InputError: If anything that was given, a setting or an output cannot be used.
     """
     info = probe(mix_path)
+    control = control or Control()
     recordings = [style.recording for style in styles] + ([draft.bass] if draft else [])
     files = [Path(recording) for recording in recordings if isinstance(recording, (str, Path))]
-    check_outputs(outputs, [mix_path, *files], info)
+    files = [mix_path, *files, *control.files()]
+    check_outputs(outputs, files, info, overwrite)
     check_seed(seed + len(outputs) - 1)
     if info.num_samples:
         check_length(str(mix_path), info.num_samples, info.sample_rate_hz)
     mix = read(mix_path, max_samples=round(MAX_SECONDS * info.sample_rate_hz))
     check_length(str(mix_path), len(mix), info.sample_rate_hz)
     # What plays takes a second to import: whatever is wrong with the request is said before.
-    from bassdiff.audio.mixdown import mixdown
     from bassdiff.inference.generator import load
+    from bassdiff.pretrained.release import LICENCE, released
 
     generator = load(weights, adapter)
+    about_weights = {"name": Path(weights).name, **generator.fingerprints}
+    if weights in released():
+        about_weights["licence"] = LICENCE
+    if expected_weights is not None and expected_weights != about_weights:
+        raise InputError(
+            f"the weights {weights} are not those that the bass was made with; give those, or "
+            "leave out --like"
+        )
+    control = listened(control, mix, info.sample_rate_hz)
+    settings = dataclasses.replace(generator.defaults, **overrides)
     basses = [
         _play(
             generator,
@@ -137,29 +181,59 @@ def perform(
         )
         for number, label in enumerate(_labels(len(outputs)))
     ]
+    heard, digests = control.described(), hashes(files)
     with atomic_files() as open_file:
-        for output, bass in zip(outputs, basses, strict=True):
-            gain_db = write(output.bass, bass, info.sample_rate_hz, open_file)
-            if gain_db < AUDIBLE_GAIN_DB:
-                warnings.warn(
-                    f"{output.bass} is {-gain_db:.1f} dB softer than it was played, or it would "
-                    "clip; the mixdown has it at its level, and a .wav file would too",
-                    stacklevel=2,
-                )
-            together, limited_db = mixdown(mix, bass, info.sample_rate_hz)
-            write(output.mixdown, together, info.sample_rate_hz, open_file)
-            if limited_db > AUDIBLE_LIMITING_DB:
-                warnings.warn(
-                    f"{output.mixdown} had peaks of {limited_db:.1f} dB too much, which were "
-                    "limited; give a mix with more headroom",
-                    stacklevel=2,
-                )
-            if output.picture:
-                from bassdiff.inference.picture import draw
+        for number, (output, bass) in enumerate(zip(outputs, basses, strict=True)):
+            record = make_record(
+                words,
+                digests,
+                __version__,
+                about_weights,
+                dataclasses.asdict(settings),
+                heard,
+                seed + number,
+                bass,
+            )
+            _write(output, mix, bass, info.sample_rate_hz, record, mix_path, open_file)
 
-                draw(mix.mean(axis=1), bass, info.sample_rate_hz, output.picture, open_file)
-            if output.midi:
-                write_notes(bass, info.sample_rate_hz, output.midi, open_file)
+
+def _write(
+    output: Outputs,
+    mix: np.ndarray,
+    bass: np.ndarray,
+    sample_rate_hz: int,
+    record: Mapping[str, Any],
+    mix_path: Path,
+    open_file: OpenFile,
+) -> None:
+    """Writes all files of one bass."""
+    from bassdiff.audio.mixdown import mixdown
+
+    gain_db = write(output.bass, bass, sample_rate_hz, open_file, tags_of(record, mix_path))
+    if gain_db < AUDIBLE_GAIN_DB:
+        warnings.warn(
+            f"{output.bass} is {-gain_db:.1f} dB softer than it was played, or it would clip; the "
+            "mixdown has it at its level, and a .wav file would too",
+            stacklevel=3,
+        )
+    together, limited_db = mixdown(mix, bass, sample_rate_hz)
+    write(output.mixdown, together, sample_rate_hz, open_file)
+    if limited_db > AUDIBLE_LIMITING_DB:
+        warnings.warn(
+            f"{output.mixdown} had peaks of {limited_db:.1f} dB too much, which were limited; give "
+            "a mix with more headroom",
+            stacklevel=3,
+        )
+    if output.picture:
+        from bassdiff.inference.picture import draw
+
+        draw(mix.mean(axis=1), bass, sample_rate_hz, output.picture, open_file)
+    if output.midi:
+        write_notes(bass, sample_rate_hz, output.midi, open_file)
+    if output.record:
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        with open_file(output.record) as file:
+            file.write(json.dumps({**record, "date": now}, indent=1).encode())
 
 
 def write_notes(

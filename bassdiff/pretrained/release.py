@@ -36,6 +36,10 @@ class Weights:
     unet: UNetWeights
 
 
+# Of released weights; see their card.
+LICENCE = "Apache-2.0"
+
+
 def released() -> list[str]:
     """The names of the weights inside the package."""
     root = resources.files("bassdiff.pretrained")

@@ -1,0 +1,116 @@
+"""The words that made a bass, and what is known of it: `generate --like` and `info`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from bassdiff.runtime.errors import InputError
+
+# Of the file, and not of the bass in it.
+_OUTPUTS = (
+    "verb",
+    "overrides",
+    "out",
+    "mixdown",
+    "plot",
+    "midi",
+    "overwrite",
+    "variations",
+    "like",
+)
+# Options that are files, if there is one of that name.
+_FILES = ("mix", "style", "edit", "continuing", "vary", "retimbre", "adapter", "chords", "notes")
+
+
+def words_of(arguments: argparse.Namespace, defaults: argparse.Namespace) -> dict[str, Any]:
+    """The options of `generate` that say which bass, where they are not as by default."""
+    return {
+        name: value
+        for name, value in vars(arguments).items()
+        if name not in _OUTPUTS and value != getattr(defaults, name, None)
+    }
+
+
+def recalled(arguments: argparse.Namespace, defaults: argparse.Namespace) -> argparse.Namespace:
+    """The options of `generate --like FILE`: those that made the file, and what else is given.
+
+    Raises:
+      InputError: The file says nothing, or a file that made it is missing or another now.
+    """
+    from bassdiff.inference.record import file_hash, read_record
+
+    like = Path(arguments.like)
+    record = read_record(like)
+    words = dict(vars(arguments))
+    for name, value in record["words"].items():
+        if name in _OUTPUTS or words.get(name) != getattr(defaults, name, None):
+            continue
+        listed = value if isinstance(value, list) else [value]
+        if name in _FILES:
+            for number, given in enumerate(listed):
+                wanted = record["files"].get(str(Path(given)))
+                if wanted is None:
+                    continue
+                listed[number] = _find(given, like)
+                if file_hash(listed[number]) != wanted:
+                    raise InputError(
+                        f"{listed[number]} is not the file that {like} was made from; give that "
+                        f"one, or another --{name} to make another bass"
+                    )
+        words[name] = listed if isinstance(value, list) else listed[0]
+    made_with = {name: record["words"].get(name) for name in ("weights", "adapter")}
+    made_with["weights"] = made_with["weights"] or defaults.weights
+    is_same = words["weights"] == made_with["weights"] and bool(words["adapter"]) == bool(
+        made_with["adapter"]
+    )
+    words["expected_weights"] = record["weights"] if is_same else None
+    return argparse.Namespace(**words)
+
+
+def describe(record: dict[str, Any]) -> list[str]:
+    """Lines that say what a record holds."""
+    weights, heard, words = record["weights"], record.get("heard", {}), record["words"]
+    known = record.get("settings", {})
+    settings = [f"{name} {value}" for name, value in known.items() if value != []]
+    lines = {
+        "made by": f"bassdiff {record['bassdiff']}",
+        "seed": record["seed"],
+        "weights": ", ".join(f"{name} {value}" for name, value in weights.items()),
+        "options": ", ".join(f"{name} {value}" for name, value in words.items()) or "none",
+        **({"settings": ", ".join(settings)} if settings else {}),
+        "files": ", ".join(f"{name} ({digest[:12]})" for name, digest in record["files"].items()),
+        **{name.replace("_", " "): value for name, value in heard.items()},
+    }
+    if "date" in record:
+        lines["date"] = record["date"]
+    return [f"{name:<13} {value}" for name, value in lines.items()]
+
+
+def info(arguments: argparse.Namespace) -> None:
+    """Says how a bass was made, and how to make it again."""
+    from bassdiff.inference.record import read_record
+
+    record = read_record(Path(arguments.bass))
+    if arguments.json:
+        print(json.dumps(record, indent=1))
+        return
+    print("\n".join(describe(record)))
+    print(f"to make it again: bassdiff generate --like {arguments.bass}", file=sys.stderr)
+
+
+def info_words(sub: argparse.ArgumentParser) -> None:
+    """Adds the options of `info`."""
+    sub.add_argument("bass", metavar="FILE", help="a bass that was generated, or its .json")
+    sub.add_argument("--json", action="store_true", help="all of it, as JSON")
+
+
+def _find(given: str, like: Path) -> str:
+    """A file where it was, or beside the bass that was made from it."""
+    for path in (Path(given), like.parent / Path(given).name):
+        if path.is_file():
+            return str(path)
+    raise InputError(f"{given}, from which {like} was made, is not there; give its new place")

@@ -1,0 +1,114 @@
+"""What is written down beside a bass: all that made it, and all that makes it again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+
+from bassdiff.runtime.errors import InputError
+
+# libsndfile reads no longer ones from a wav file.
+_MAX_COMMENT = 2000
+_KIND = "bassdiff-record"
+_REMEDY = "give a bass that `bassdiff generate` wrote, or the .json beside it"
+
+
+def file_hash(path: str | Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def hashes(paths: Sequence[str | Path]) -> dict[str, str]:
+    """The SHA-256 of files, by path as it was given."""
+    return {str(path): file_hash(path) for path in paths}
+
+
+def make_record(
+    words: Mapping[str, Any],
+    files: Mapping[str, str],
+    version: str,
+    weights: Mapping[str, str],
+    settings: Mapping[str, Any],
+    heard: Mapping[str, Any],
+    seed: int,
+    bass: np.ndarray,
+) -> dict[str, Any]:
+    """A record of one bass. It has no date, so that the same bass has the same record.
+
+    Args:
+      words: Options of `bassdiff generate` that were not as by default.
+      files: Hashes of the files that were read, by path.
+      version: Of bassdiff.
+      weights: Their name, fingerprints and licence.
+      settings: Of sampling, all of them.
+      heard: What was heard in the mix or said of it: tuning, chords, ...
+      seed: Of this bass.
+      bass: `[N]` float32.
+    """
+    return {
+        "kind": _KIND,
+        "bassdiff": version,
+        "seed": seed,
+        "words": {**words, "seed": seed},
+        "files": dict(files),
+        "weights": dict(weights),
+        "settings": dict(settings),
+        "heard": dict(heard),
+        "samples_sha256": hashlib.sha256(bass.astype("<f4").tobytes()).hexdigest(),
+    }
+
+
+def tags_of(record: Mapping[str, Any], mix: Path) -> dict[str, str]:
+    """The tags of the audio file: for players to show, and the record for us to read.
+
+    The settings are left out, which options and weights decide, and what is heard where it is long;
+    the JSON beside the file has all.
+    """
+    tags = {"title": f"{mix.stem} (bass)", "software": f"bassdiff {record['bassdiff']}"}
+    if "licence" in record["weights"]:
+        tags["license"] = record["weights"]["licence"]
+    left_out: tuple[str, ...]
+    for left_out in (("settings",), ("settings", "heard")):
+        kept = {name: value for name, value in record.items() if name not in left_out}
+        comment = json.dumps(kept, sort_keys=True, separators=(",", ":"))
+        if len(comment) <= _MAX_COMMENT:
+            return {**tags, "comment": comment}
+    return tags
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Reads the record of a bass: from the JSON beside it, or from its tags.
+
+    Args:
+      path: The audio file, or its `.json`.
+
+    Raises:
+      InputError: There is none.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file; {_REMEDY}")
+    beside = path.with_suffix(".json")
+    texts = [beside.read_text(encoding="utf-8")] if beside.is_file() else []
+    for text in [*texts, *([] if path == beside else [_comment(path)])]:
+        try:
+            record = json.loads(text)
+        except json.JSONDecodeError:
+            continue
+        if isinstance(record, dict) and record.get("kind") == _KIND:
+            return record
+    raise InputError(f"{path}: nothing says how it was made; {_REMEDY}")
+
+
+def _comment(path: Path) -> str:
+    try:
+        with soundfile.SoundFile(path) as file:
+            return str(file.comment)
+    except soundfile.LibsndfileError:
+        return ""
