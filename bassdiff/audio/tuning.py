@@ -11,15 +11,15 @@ from bassdiff.audio.pitchedness import MIN_HZ, PLACES_PER_SEMITONE, RATE_HZ, in_
 _WINDOW = 4096
 # Below it, partials agree on no scale: see `in_tune`.
 _LEAST_IN_TUNE = 8.0
-# What is estimated is no more exact than this, and a song that is in tune is left as it is.
+# The error of the estimate; songs within it are left unchanged.
 _LEAST_CENTS = 4.0
 
 
 def tuning_cents(mix: np.ndarray) -> float:
     """Estimates how far the scale of a mix is from A = 440 Hz.
 
-    The mean direction of all steady partials on the circle of a semitone. What is off by half a
-    semitone has two answers; this gives one.
+    The mean direction of all steady partials on the circle of a semitone. A mix that is off by half
+    a semitone has two answers; this gives one.
 
     Args:
       mix: `[N]` float at 44.1 kHz, of any level.

@@ -252,7 +252,12 @@ def _generate(sub: argparse.ArgumentParser) -> None:
     drafts.add_argument(
         "--retimbre", metavar="BASS", help="keep a bass's notes, in another sound (--style)"
     )
-    sub.add_argument("--region", type=region, metavar="START:END", help="seconds, as 12.5:20")
+    sub.add_argument(
+        "--region",
+        type=region,
+        metavar="REGION",
+        help="seconds, as 12.5:20, or bars at --bpm, as bar:9-12",
+    )
     sub.add_argument("--strength", type=float, help="0 (as it was) to 1 (from scratch)")
     control_words(sub)
     sampling_arguments(sub)

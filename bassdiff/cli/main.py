@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from bassdiff.cli.arguments import arguments_of, rendering, sampling_overrides
 from bassdiff.cli.batch import batch, batch_words
-from bassdiff.cli.control import control_of
+from bassdiff.cli.control import control_of, region_seconds
 from bassdiff.cli.data_tasks import data_words
 from bassdiff.cli.recall import info, recalled, words_of
 from bassdiff.runtime.compilation_cache import keep_programs, mend
@@ -341,11 +341,11 @@ def _draft(arguments: argparse.Namespace) -> Draft | None:
     from bassdiff.inference import inputs
 
     if (arguments.edit is None) != (arguments.region is None):
-        raise InputError("--edit BASS and --region START:END need each other; give both")
+        raise InputError("--edit BASS and --region need each other; give both")
     if arguments.strength is not None and not (arguments.vary or arguments.retimbre):
         raise InputError("--strength is of --vary or --retimbre; name a bass by one of them")
     if arguments.edit:
-        return inputs.edit(arguments.edit, *arguments.region)
+        return inputs.edit(arguments.edit, *region_seconds(arguments.region, arguments))
     if arguments.continuing:
         return inputs.continuation(arguments.continuing)
     strength = {} if arguments.strength is None else {"strength": arguments.strength}

@@ -1,4 +1,4 @@
-"""The words that made a bass, and what is known of it: `generate --like` and `info`."""
+"""Repeats and describes basses from their records: `generate --like` and `info`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from bassdiff.runtime.errors import InputError
 
-# Of the file, and not of the bass in it.
+# These decide where a bass is written, not which one.
 _OUTPUTS = (
     "verb",
     "overrides",

@@ -1,4 +1,4 @@
-"""What a mix itself says, where its player decides nothing."""
+"""Estimates from the mix for choices that the musician left open."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bassdiff.inference.control import Control
 
 
 def listened(control: Control, mix: np.ndarray, sample_rate_hz: int) -> Control:
-    """The same with what the mix itself says where nothing was decided; it is shown too.
+    """The same with the mix's tuning, estimated and shown, where none was given.
 
     Args:
       control: What is decided.

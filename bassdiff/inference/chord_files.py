@@ -1,4 +1,4 @@
-"""Chords from wherever they come: text, a lab file, a MIDI file, or a list."""
+"""Reads chords from text, a lab file, a MIDI file or a list."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ def _read_lab(path: Path) -> list[Chord]:
             parse_chord(name)
         except ValueError:
             raise InputError(
-                f"{path}: line {number}, {line.strip()!r}, is no start, end and chord; correct it, "
-                "as 0.0 2.0 A:min7"
+                f"{path}: line {number}, {line.strip()!r}, is not a start, an end and a chord; "
+                "correct it, as 0.0 2.0 A:min7"
             ) from None
     return segments(rows, str(path))
 

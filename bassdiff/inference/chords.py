@@ -82,7 +82,7 @@ def parse_chord(name: str) -> tuple[frozenset[int], int | None]:
       name: As players write it (`F#m7b5`, `G/B`), or Harte (`F#:hdim7`, `G:maj/3`); `N` for none.
 
     Raises:
-      ValueError: It is no chord.
+      ValueError: It is not a chord.
     """
     if name in _FREE:
         return frozenset(), None
@@ -117,7 +117,7 @@ def parse_text(text: str) -> list[Bar]:
     twice, or as often as `:|x3` says. Chords share a bar, unless a number says how many beats.
 
     Raises:
-      InputError: Something in it is no chord; the sentence says where.
+      InputError: Something in it is not a chord; the message gives the place.
     """
     bars: list[Bar] = []
     bar: Bar = []
@@ -126,7 +126,7 @@ def parse_text(text: str) -> list[Bar]:
     def wrong(token: re.Match[str]) -> InputError:
         return InputError(
             f"the chords have {token[0]!r} in bar {len(bars) + 1}, character {token.start() + 1}, "
-            f"which is no chord; {_REMEDY}"
+            f"which is not a chord; {_REMEDY}"
         )
 
     for token in itertools.chain(_TOKEN.finditer(text), [None]):
@@ -187,7 +187,7 @@ def segments(rows: Sequence[tuple[float, float, str]], name: str = "the chords")
     """Chords of (start seconds, end seconds, name).
 
     Raises:
-      InputError: One is no chord or ends before it begins, or they are not in order.
+      InputError: One is not a chord, ends before it begins, or overlaps the one before.
     """
     chords: list[Chord] = []
     for number, (start, end, written) in enumerate(rows, 1):
@@ -195,7 +195,7 @@ def segments(rows: Sequence[tuple[float, float, str]], name: str = "the chords")
             chords.append(_chord(float(start), float(end), written))
         except (TypeError, ValueError, AttributeError):
             raise InputError(
-                f"{name}: number {number}, {written!r}, is no chord; {_REMEDY}"
+                f"{name}: number {number}, {written!r}, is not a chord; {_REMEDY}"
             ) from None
         before = chords[-2].end_seconds if number > 1 else 0.0
         if not before - 1e-3 <= start < end < float("inf"):

@@ -98,7 +98,7 @@ class Preparation:
           sampling: Settings.
           num_frames: Latent frames of the mix.
           mix_seconds: Its length.
-          frame_seconds: Of the mix, in a latent frame: less where it is heard slowed down.
+          frame_seconds: Seconds of the mix per latent frame; less if it is slowed down.
 
         Raises:
           InputError: If a style cannot be heard, begins after the mix has ended, or is one of too

@@ -1,4 +1,4 @@
-"""What a musician decides and does not leave to the model: chords, key, tempo, tuning, notes."""
+"""Choices that a musician makes instead of the model: chords, key, tempo, tuning, notes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from bassdiff.runtime.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class Control:
-    """What is decided; None leaves it to the model.
+    """Choices of the musician; None leaves one to the model.
 
     Attributes:
       chords: Text with bars, such as `C | G/B | Am7 | F:2 G:2`, which needs a tempo; the path of a
@@ -102,7 +102,7 @@ class Control:
         return [Path(name) for name in named]
 
     def described(self) -> dict[str, Any]:
-        """What is decided, for a record: plain values."""
+        """The choices as plain values, for a record."""
         found = {
             "tuning_cents": self.tuning_cents,
             "chords": [[*chord[:2], chord.name] for chord in self.chord_segments()],
@@ -130,7 +130,7 @@ class Control:
 
         Args:
           num_frames: Latent frames of the mix.
-          frame_seconds: Of the mix, in a frame.
+          frame_seconds: Seconds of the mix per frame.
 
         Raises:
           InputError: It begins after the mix has ended.
@@ -152,9 +152,9 @@ class Control:
 
         Args:
           num_frames: Latent frames of the mix.
-          frame_seconds: Of the mix, in a frame.
+          frame_seconds: Seconds of the mix per frame.
           seconds: Its length.
-          strength: Of chords and key, 0 to 1.
+          strength: Strength of chords and key, 0 to 1.
 
         Raises:
           InputError: The chords do not fit the length.

@@ -91,9 +91,9 @@ def beats_of(meter: str) -> int:
     """The beats in a bar of a meter such as `4/4`.
 
     Raises:
-      InputError: It is none.
+      InputError: It is not a meter.
     """
     found = re.fullmatch(r"([1-9]\d?)/(1|2|4|8|16)", meter)
     if not found or int(found[1]) > 16:
-        raise InputError(f"{meter!r} is no meter; write one such as 4/4, 3/4 or 6/8")
+        raise InputError(f"{meter!r} is not a meter; write one such as 4/4, 3/4 or 6/8")
     return int(found[1])

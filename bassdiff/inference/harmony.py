@@ -16,7 +16,7 @@ from bassdiff.runtime.errors import InputError
 # Never played, in nats; what is out of an instrument's range is avoided before what is out of a
 # chord.
 _NEVER, _OUT_OF_RANGE = 1e4, 1e5
-# What a strength of one half costs, in nats.
+# The cost at a strength of one half, in nats.
 _HALF_COST = 4.0
 # Without a grid, for how long a chord's bass note is asked for when the chord begins.
 _ROOT_SECONDS = 0.3
@@ -26,7 +26,7 @@ _SLACK_SECONDS = 2.0
 
 
 def cost(strength: float) -> float:
-    """What a note outside the chord costs, in nats: 0 at a strength of 0, never at 1."""
+    """The cost of a note outside the chord, in nats: 0 at a strength of 0, prohibitive at 1."""
     if strength >= 1.0:
         return _NEVER
     return min(_HALF_COST * strength / (1.0 - strength), _NEVER)
@@ -49,9 +49,9 @@ def log_prior(
 
     Args:
       num_frames: Latent frames of the song.
-      frame_seconds: Of the song, in a frame.
+      frame_seconds: Seconds of the song per frame.
       chords: In order; where there is none, the key alone decides.
-      key: Of the song, if it is known.
+      key: The song's key, if it is known.
       grid: Beats and bars, if they are known.
       strength: 0 to 1.
       lowest_midi: Lower notes are never played.

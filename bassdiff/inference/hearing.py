@@ -1,4 +1,4 @@
-"""What a task brings, read and checked, before anything is played."""
+"""Reads and checks a task before anything is generated."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ class Heard:
       slower: How many times as long it is as the mix, to be in tune.
       gain: Factor to the level at which codecs hear mixes.
       level: The same for the loudness of all channels together; what is played is as much softer.
-      num_samples: Of the mix at its own rate.
+      num_samples: Length of the mix at its own rate.
       sample_rate_hz: That rate.
       start: Where sampling starts.
       grounding: Its sound.
       held: `[T]` float32, 1 where one note is held.
       log_prior: `[T, 48]`, which notes are likelier, in nats.
-      seed: Of the noise.
+      seed: Seed of the noise.
     """
 
     sampling: Sampling

@@ -26,7 +26,7 @@ class Key:
         """Reads `C`, `F# minor`, `Bb dorian`; minor is the natural minor with both sevenths.
 
         Raises:
-          InputError: It is no key.
+          InputError: It is not a key.
         """
         from bassdiff.synthesis.composing.harmony import SCALES
 
@@ -36,7 +36,7 @@ class Key:
         )
         if match is None or mode not in SCALES:
             raise InputError(
-                f"{name!r} is no key; write one such as C, F# minor or Bb dorian "
+                f"{name!r} is not a key; write one such as C, F# minor or Bb dorian "
                 f"({', '.join(SCALES)})"
             )
         steps = {*SCALES[mode], 11} if mode == "minor" else set(SCALES[mode])

@@ -80,7 +80,7 @@ def line_of(
     Args:
       notes: In order.
       num_frames: T.
-      frame_seconds: Of the song, in a frame.
+      frame_seconds: Seconds of the song per frame.
       region: Seconds within which the line is to be played; None for all of the song.
 
     Raises:
@@ -133,5 +133,5 @@ def parse_pitch(word: str | float) -> float:
     except ValueError:
         hz = 0.0
     if not 0.0 < hz < float("inf"):
-        raise InputError(f"{word!r} is no note; write one such as E1, or a frequency in Hz")
+        raise InputError(f"{word!r} is not a note; write one such as E1, or a frequency in Hz")
     return 69.0 + 12.0 * float(np.log2(hz / 440.0))

@@ -128,13 +128,13 @@ def perform(
       mix_path: The mix.
       outputs: The files to write.
       weights: Their name or folder.
-      adapter: Of these weights, or None.
+      adapter: An adapter of these weights, or None.
       styles: Whose sound to take.
       draft: What to start from.
-      control: What is decided.
-      seed: Of the first bass.
+      control: Choices of the musician.
+      seed: The seed of the first bass.
       overrides: Settings that are not the weights'.
-      words: What to write down as the options that were given.
+      words: The options that were given, for the record.
       overwrite: Whether files that are there already may be replaced.
       expected_weights: Fingerprints that the weights must have; None if any will do.
 

@@ -1,4 +1,4 @@
-"""What is written down beside a bass: all that made it, and all that makes it again."""
+"""Records of basses: the request that made each, so that it can be repeated."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ def make_record(
     Args:
       words: Options of `bassdiff generate` that were not as by default.
       files: Hashes of the files that were read, by path.
-      version: Of bassdiff.
+      version: The version of bassdiff.
       weights: Their name, fingerprints and licence.
-      settings: Of sampling, all of them.
+      settings: All settings of sampling.
       heard: What was heard in the mix or said of it: tuning, chords, ...
-      seed: Of this bass.
+      seed: The seed of this bass.
       bass: `[N]` float32.
     """
     return {

@@ -1,9 +1,12 @@
 """What a musician decides, on the command line: heard, or refused in one sentence."""
 
+import argparse
+
 import numpy as np
 import pytest
 
 from bassdiff.audio import io
+from bassdiff.cli.control import region, region_seconds
 
 # Untrained weights may play louder than full scale.
 pytestmark = pytest.mark.filterwarnings(
@@ -32,7 +35,10 @@ def test_chords_change_the_bass(inside, mix, tmp_path):
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["--chords", "C | H7", "--bpm", "120"], "'H7' in bar 2, character 5, which is no chord"),
+        (
+            ["--chords", "C | H7", "--bpm", "120"],
+            "'H7' in bar 2, character 5, which is not a chord",
+        ),
         (["--chords", "C | G:3 A:2", "--bpm", "120"], "bar 2 last 5 beats and the bar 4"),
         (["--chords", "C | G"], "chords in bars need a tempo"),
         (["--chords", "none.lab"], "none.lab: there is no such file of chords"),
@@ -41,13 +47,16 @@ def test_chords_change_the_bass(inside, mix, tmp_path):
         (["--chords", "drums.mid"], "no notes are in it"),
         (["--chords", "C | G | F | C", "--bpm", "60"], "the chords last 16.0 s and the mix 2.0 s"),
         (["--chords", "C", "--bpm", "12"], "the tempo is 12 bpm"),
-        (["--key", "H minor"], "'H minor' is no key"),
-        (["--bpm", "120", "--meter", "waltz"], "'waltz' is no meter"),
+        (["--key", "H minor"], "'H minor' is not a key"),
+        (["--bpm", "120", "--meter", "waltz"], "'waltz' is not a meter"),
         (["--first-beat", "0.2"], "give --bpm with it"),
         (["--tuning", "200"], "the tuning is 200 cents; choose a value from -100 to 100"),
         (["--notes", "drums.mid"], "no notes are in it"),
         (["--notes", "none.mid"], "there is no such MIDI file"),
-        (["--avoid-below", "H2"], "'H2' is no note; write one such as E1"),
+        (["--avoid-below", "H2"], "'H2' is not a note; write one such as E1"),
+        (["--edit", "mix.wav", "--region", "bar:2-3"], "bar:2-3 needs a tempo; give --bpm"),
+        (["--notes", "drums.mid", "--notes-region", "bar:3-2", "--bpm", "99"], "bar:3-2 is empty"),
+        (["--edit", "mix.wav", "--region", "bar:0", "--bpm", "99"], "bar:0 is empty; bars count"),
         (["--key", "C", "--chord-strength", "2"], "chord_strength is 2.0"),
     ],
 )
@@ -62,3 +71,22 @@ def test_mistakes_are_one_sentence_and_nothing_is_written(
     (line,) = [line for line in said if line.startswith("bassdiff: ")]
     assert expected in line
     assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("word", "seconds"),
+    [
+        ("1.5:3", (1.5, 3.0)),
+        ("bar:1", (0.5, 2.0)),
+        ("bar:3-4", (3.5, 6.5)),
+    ],
+)
+def test_regions_in_seconds_and_in_bars(word, seconds):
+    tempo = argparse.Namespace(bpm=120.0, first_beat_seconds=0.5, meter="3/4")
+    assert region_seconds(region(word), tempo) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("word", ["bar:", "bar:x", "1:2:3", "5", "a:b", "bar:1-2-3"])
+def test_what_is_not_a_region_is_refused(word):
+    with pytest.raises(argparse.ArgumentTypeError, match="is not a region"):
+        region(word)

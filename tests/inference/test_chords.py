@@ -86,7 +86,7 @@ def test_mistakes_have_a_place(text, words):
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
-        ([(0, 1, "C"), (1, 2, "Q")], "number 2, 'Q', is no chord"),
+        ([(0, 1, "C"), (1, 2, "Q")], "number 2, 'Q', is not a chord"),
         ([(0, 2, "C"), (1, 3, "F")], "'F' from 1 to 3 s overlaps"),
         ([(2, 1, "C")], "'C' from 2 to 1 s"),
         ([(0, "x", "C")], "number 1"),
@@ -104,7 +104,9 @@ def test_lab_files(tmp_path):
     chords = read_chords(path, GRID)
     assert [(c.start_seconds, c.end_seconds, c.bass) for c in chords] == [(0, 1.5, 0), (1.5, 3, 11)]
     path.write_text("0.0 1.5 C:maj\n1.5 3.0 G:magic\n")
-    with pytest.raises(InputError, match=r"song\.lab: line 2, '1.5 3.0 G:magic', is no start, end"):
+    with pytest.raises(
+        InputError, match=r"song\.lab: line 2, '1.5 3.0 G:magic', is not a start, an end"
+    ):
         read_chords(path, GRID)
     with pytest.raises(InputError, match="no such file of chords"):
         read_chords(tmp_path / "none.lab", GRID)
@@ -140,7 +142,7 @@ def test_keys(name, tones):
 
 @pytest.mark.parametrize("name", ["H", "C magic", "", "minor"])
 def test_what_is_no_key_is_refused(name):
-    with pytest.raises(InputError, match="is no key; write one"):
+    with pytest.raises(InputError, match="is not a key; write one"):
         Key.parse(name)
 
 

@@ -77,7 +77,7 @@ def test_at_full_strength_every_note_is_of_the_chords(player, monkeypatch):
     times = (np.arange(len(classes)) + 0.5) * 1024 / RATE
     # Frames may hold two chords.
     first, second = times < 1.45, times > 1.55
-    # What untrained weights estimate is no note's code: here and there it is between two.
+    # What untrained weights estimate is not a note's code: here and there it is between two.
     assert np.isin(classes[first], [1, 4, 8]).mean() > 0.95
     assert np.isin(classes[second], [5, 9, 0]).mean() > 0.95
     assert (classes[first][:12] == 1).all()
@@ -110,8 +110,8 @@ def test_chords_compile_nothing(player, compilations):
         (dict(chords="C", bpm=300.0), "the chords last 0.8 s and the mix 3.0 s; repeat them"),
         (dict(chords="C | G"), "chords in bars need a tempo"),
         (dict(first_beat_seconds=1.0), "--first-beat says where"),
-        (dict(meter="5"), "'5' is no meter"),
-        (dict(key="X"), "'X' is no key"),
+        (dict(meter="5"), "'5' is not a meter"),
+        (dict(key="X"), "'X' is not a key"),
     ],
 )
 def test_what_does_not_fit_is_said(player, control, words):
