@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,14 @@ class Control:
         if self.notes is None:
             return None
         return line_of(read_notes(self.notes), num_frames, frame_seconds, self.notes_region)
+
+    def bars(self, seconds: float) -> list[float]:
+        """When bars begin in a mix of so many seconds; none where no tempo was given."""
+        grid = self.grid
+        if grid is None:
+            return []
+        count = itertools.takewhile(lambda bar: grid.bar_seconds(bar) < seconds, itertools.count())
+        return [grid.bar_seconds(bar) for bar in count]
 
     def chord_segments(self) -> list[Chord]:
         """The chords with their times; none where they are left to the model."""

@@ -195,6 +195,19 @@ def perform(
                 bass,
             )
             _write(output, mix, bass, info.sample_rate_hz, record, mix_path, open_file)
+            if output.picture:
+                # It takes a second to import, which --no-plot saves.
+                from bassdiff.inference.picture import draw
+                from bassdiff.inference.picture_marks import Marks
+
+                seconds = len(mix) / info.sample_rate_hz
+                region = draft.free_seconds if draft else control.notes_region
+                marks = Marks(
+                    control.bars(seconds),
+                    control.chord_segments(),
+                    None if region is None or region[0] is None else (region[0], region[1]),
+                )
+                draw(mix.mean(axis=1), bass, info.sample_rate_hz, output.picture, open_file, marks)
 
 
 def _write(
@@ -206,7 +219,7 @@ def _write(
     mix_path: Path,
     open_file: OpenFile,
 ) -> None:
-    """Writes all files of one bass."""
+    """Writes the files of one bass, except for its picture."""
     from bassdiff.audio.mixdown import mixdown
 
     gain_db = write(output.bass, bass, sample_rate_hz, open_file, tags_of(record, mix_path))
@@ -224,10 +237,6 @@ def _write(
             "a mix with more headroom",
             stacklevel=3,
         )
-    if output.picture:
-        from bassdiff.inference.picture import draw
-
-        draw(mix.mean(axis=1), bass, sample_rate_hz, output.picture, open_file)
     if output.midi:
         write_notes(bass, sample_rate_hz, output.midi, open_file)
     if output.record:

@@ -14,6 +14,7 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 from bassdiff.audio.io import resample
 from bassdiff.audio.pitch import PitchTrack, track_pitch
 from bassdiff.audio.spectrogram import decibels, onset_strength, power_blocks
+from bassdiff.inference.picture_marks import Marks, draw_marks, draw_note_names
 from bassdiff.runtime.atomic import OpenFile, atomic_file
 
 _RATE_HZ = 22050
@@ -36,6 +37,7 @@ def draw(
     sample_rate_hz: int,
     path: str | os.PathLike[str],
     open_file: OpenFile = atomic_file,
+    marks: Marks | None = None,
 ) -> None:
     """Draws the spectrograms of a mix and its bass, the bass's pitch, and both's onsets.
 
@@ -46,6 +48,7 @@ def draw(
       path: the PNG file to write, whole or not at all. Long signals are thinned to the
         picture's width.
       open_file: opens the file; from `atomic_files`, for several that belong together.
+      marks: bars, chords and a region to mark; None for none.
 
     Raises:
       InputError: the file cannot be written.
@@ -63,9 +66,12 @@ def draw(
     _draw_spectrogram(bass_axes, bass, sample_rate_hz, _BASS_HZ)
     bass_axes.set_title("bass, with its pitch", loc="left")
     _draw_pitch(bass_axes, track_pitch(bass, sample_rate_hz))
+    draw_note_names(bass_axes, _BASS_HZ)
     _draw_onsets(onset_axes, _onsets(mix, sample_rate_hz), _onsets(bass, sample_rate_hz))
     onset_axes.set_xlim(0, seconds)
     onset_axes.set_xlabel("seconds")
+    if marks is not None:
+        draw_marks((mix_axes, bass_axes, onset_axes), marks, seconds)
     with open_file(path) as file:
         figure.savefig(file, format="png")
 

@@ -3,8 +3,12 @@ import os
 import matplotlib.image
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from bassdiff.inference import picture
+from bassdiff.inference.chords import Chord
+from bassdiff.inference.picture_marks import Marks, draw_marks, draw_note_names
 from bassdiff.runtime.errors import InputError
 
 
@@ -57,3 +61,46 @@ def test_failure_leaves_nothing(tmp_path):
     with pytest.raises(InputError, match="create the folder first"):
         picture.draw(_sweep(1), _sweep(1), 22050, tmp_path / "no" / "a.png")
     assert not os.listdir(tmp_path)
+
+
+def _marked(path, seconds, marks):
+    samples = _sweep(seconds)
+    picture.draw(samples, samples, 22050, path, marks=marks)
+    return matplotlib.image.imread(path)
+
+
+def test_bars_chords_and_a_region_are_marked(tmp_path):
+    chords = [Chord(0.0, 10.0, "C", frozenset(), 0), Chord(10.0, 20.0, "G/B", frozenset(), 11)]
+    plain = _marked(tmp_path / "plain.png", 20, None)
+    for marks in (Marks([0.0, 5.0, 10.0]), Marks(chords=chords), Marks(region_seconds=(5.0, 10.0))):
+        changed = np.abs(_marked(tmp_path / "marked.png", 20, marks) - plain).max(axis=2) > 0.05
+        columns = np.flatnonzero(changed.any(axis=0))
+        # The plots fill nearly all of the width.
+        assert changed.mean() > 1e-4
+        assert columns.max() < 0.62 * changed.shape[1]
+    region = changed[150].mean()
+    assert region == pytest.approx(0.25, abs=0.05)
+
+
+def test_at_ten_minutes_the_marks_are_thinned():
+    axes = [Axes(Figure(), (0, 0, 1, 1)) for _ in range(3)]
+    chords = [Chord(2.0 * i, 2.0 * i + 2.0, "C", frozenset(), 0) for i in range(300)]
+    draw_marks(axes, Marks([2.0 * i for i in range(300)], chords), 600.0)
+    numbers = [int(text.get_text()) for text in axes[1].texts]
+    assert numbers == list(range(1, 300, 8))
+    names = [text.get_position()[0] for text in axes[0].texts]
+    assert 20 < len(names) <= 37 and min(np.diff(names)) > 16.0
+    few = [Axes(Figure(), (0, 0, 1, 1)) for _ in range(3)]
+    draw_marks(few, Marks([0.0, 2.0], chords[:3]), 6.0)
+    assert len(few[1].texts) == 2 and len(few[0].texts) == 3
+
+
+def test_notes_have_their_names():
+    axes = Axes(Figure(), (0, 0, 1, 1))
+    draw_note_names(axes, (27.5, 200.0))
+    (names,) = axes.child_axes
+    shown = dict(
+        zip([t.get_text() for t in names.get_yticklabels()], names.get_yticks(), strict=True)
+    )
+    assert list(shown) == ["C1", "G1", "C2", "G2", "C3", "G3"]
+    assert 2.0 ** shown["C2"] == pytest.approx(65.41, abs=0.01)
