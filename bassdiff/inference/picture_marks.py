@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -73,7 +74,7 @@ def draw_marks(axes: Sequence[Axes], marks: Marks, seconds: float) -> None:
             one.axvspan(start, min(end, seconds), color=_REGION_COLOUR, alpha=0.15, linewidth=0)
 
 
-def _over(axes: Axes) -> dict[str, object]:
+def _over(axes: Axes) -> dict[str, Any]:
     """How text over a spectrogram is drawn, its y from 0 to 1."""
     return {
         "transform": axes.get_xaxis_transform(),
