@@ -21,7 +21,7 @@ def control_words(sub: argparse.ArgumentParser) -> None:
     words.add_argument(
         "--chords",
         metavar="CHORDS",
-        help="'C | G/B | Am7 | F:2 G:2' with --bpm, a .lab file, or a MIDI file",
+        help="'C | G/B | Am7 | F:2 G:2' with --bpm, a .lab file, a MIDI file, or auto",
     )
     words.add_argument("--key", metavar="KEY", help="such as C, 'F# minor' or 'Bb dorian'")
     words.add_argument("--bpm", type=float, metavar="BPM", help="tempo in beats a minute")

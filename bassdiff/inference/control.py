@@ -24,6 +24,9 @@ from bassdiff.inference.line import (
 )
 from bassdiff.runtime.errors import InputError
 
+# Chords that are estimated from the mix.
+AUTO = "auto"
+
 
 @dataclasses.dataclass(frozen=True)
 class Control:
@@ -32,7 +35,8 @@ class Control:
     Attributes:
       chords: Text with bars, such as `C | G/B | Am7 | F:2 G:2`, which needs a tempo; the path of a
         lab file (start, end, Harte chord) or of a MIDI file; or `[(start, end, name), ...]` in
-        seconds. Where the chord is `N`, anything may be played.
+        seconds. Where the chord is `N`, anything may be played. `auto` is the chords that are
+        estimated from the mix.
       key: Such as `F# minor`.
       bpm: The tempo, in beats a minute.
       first_beat_seconds: When bar 1 begins.
@@ -90,7 +94,7 @@ class Control:
                     "START < END"
                 )
         grid = self.grid
-        if self.chords is not None:
+        if self.chords is not None and self.chords != AUTO:
             if grid is None and has_bars(self.chords):
                 raise InputError("chords in bars need a tempo; give --bpm, or chords with times")
             read_chords(self.chords, grid or steady_grid(120.0))
@@ -150,7 +154,7 @@ class Control:
 
     def chord_segments(self) -> list[Chord]:
         """The chords with their times; none where they are left to the model."""
-        if self.chords is None:
+        if self.chords is None or self.chords == AUTO:
             return []
         return read_chords(self.chords, self.grid or steady_grid(120.0))
 

@@ -10,9 +10,10 @@ import numpy as np
 from bassdiff.audio.channels import channels_lufs, to_mono
 from bassdiff.audio.io import SAMPLE_RATE_HZ, loudness_lufs, resample
 from bassdiff.audio.pitchedness import pitchless
-from bassdiff.audio.tuning import at_speed, speed_of, tuning_cents
+from bassdiff.audio.tuning import at_speed, speed_of
 from bassdiff.data.mixing import MIX_LUFS
 from bassdiff.diffusion.settings import Sampling
+from bassdiff.inference.analysis import resolved
 from bassdiff.inference.conditioning import (
     FRAME_SECONDS,
     SILENCE_LUFS,
@@ -78,9 +79,9 @@ def hear(task: Task, defaults: Sampling, preparation: Preparation) -> Heard:
     channels = checked("the mix", task.mix)
     given = to_mono(channels)
     check_length("the mix", len(given), sample_rate_hz)
-    control = task.control or Control()
     wave = resample(given, sample_rate_hz, SAMPLE_RATE_HZ)
-    slower = speed_of(tuning_cents(wave) if control.tuning_cents is None else control.tuning_cents)
+    control = resolved(task.control or Control(), wave)
+    slower = speed_of(control.tuning_cents or 0.0)
     if slower != 1.0:
         wave = resample(at_speed(given, slower), sample_rate_hz, SAMPLE_RATE_HZ)
     # A constant is not heard, and would be taken for the lowest of notes.

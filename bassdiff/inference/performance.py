@@ -18,6 +18,7 @@ from bassdiff import __version__
 from bassdiff.audio.decoding import AudioInfo
 from bassdiff.audio.io import check_target, probe, read, write
 from bassdiff.inference.analysis import listened
+from bassdiff.inference.chords import segments
 from bassdiff.inference.control import Control
 from bassdiff.inference.inputs import MAX_SECONDS, Draft, Style, check_length, check_seed
 from bassdiff.inference.record import hashes, make_record, tags_of
@@ -165,7 +166,7 @@ def perform(
             f"the weights {weights} are not those that the bass was made with; give those, or "
             "leave out --like"
         )
-    control = listened(control, mix, info.sample_rate_hz)
+    control, estimated = listened(control, mix, info.sample_rate_hz)
     settings = dataclasses.replace(generator.defaults, **overrides)
     basses = [
         _play(
@@ -182,6 +183,8 @@ def perform(
         for number, label in enumerate(_labels(len(outputs)))
     ]
     heard, digests = control.described(), hashes(files)
+    if estimated:
+        heard["estimated_chords"] = estimated
     with atomic_files() as open_file:
         for number, (output, bass) in enumerate(zip(outputs, basses, strict=True)):
             record = make_record(
@@ -204,7 +207,7 @@ def perform(
                 region = draft.free_seconds if draft else control.notes_region
                 marks = Marks(
                     control.bars(seconds),
-                    control.chord_segments(),
+                    control.chord_segments() or segments(estimated),
                     None if region is None or region[0] is None else (region[0], region[1]),
                 )
                 draw(mix.mean(axis=1), bass, info.sample_rate_hz, output.picture, open_file, marks)
