@@ -33,8 +33,8 @@ def estimate_chords(mix: np.ndarray, cents: float = 0.0) -> list[tuple[float, fl
       cents: How far it is from A = 440 Hz.
 
     Returns:
-      (start seconds, end seconds, label) without gaps: a label from 0 is the pitch class of the root
-      of a major triad, from 12 of a minor one, and 24 is no chord.
+      (start seconds, end seconds, label) without gaps. Labels from 0 are major triads by the pitch
+      class of their root, labels from 12 are minor ones, and 24 is no chord.
     """
     low = soxr.resample(np.asarray(mix, np.float32), SAMPLE_RATE_HZ, RATE_HZ)
     chroma = _chroma(partials(low, _WINDOW)[0], cents)
