@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from bassdiff.diffusion.types import Array, PyTree
-from bassdiff.training.meter import Metrics
+from bassdiff.training.step_meter import Metrics
 
 
 def accumulated_gradient(

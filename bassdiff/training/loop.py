@@ -22,10 +22,10 @@ from bassdiff.training import sharding
 from bassdiff.training.checkpoint import Checkpoints
 from bassdiff.training.goodput import Goodput
 from bassdiff.training.log import RunLog
-from bassdiff.training.meter import Meter, Metrics
 from bassdiff.training.objective import Objective
 from bassdiff.training.schedule import Schedule
 from bassdiff.training.state import TrainState
+from bassdiff.training.step_meter import Meter, Metrics
 from bassdiff.training.trace import Trace
 from bassdiff.training.utilisation import peak_flops, program_flops
 

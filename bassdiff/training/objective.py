@@ -7,8 +7,8 @@ from typing import Protocol
 
 from bassdiff.diffusion.types import Array, PyTree
 from bassdiff.training.log import RunLog
-from bassdiff.training.meter import Metrics
 from bassdiff.training.state import TrainState
+from bassdiff.training.step_meter import Metrics
 
 
 class Objective(Protocol):

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 
 from bassdiff.diffusion.types import PyTree
-from bassdiff.training.fingerprint import fingerprints, leaf_path
+from bassdiff.training.leaf_fingerprints import fingerprints, leaf_path
 
 Record = dict[str, Any]
 

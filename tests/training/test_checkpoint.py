@@ -20,7 +20,7 @@ from jax.experimental import multihost_utils
 
 from bassdiff.runtime.errors import InputError
 from bassdiff.training.checkpoint import Checkpoints
-from bassdiff.training.fingerprint import fingerprints
+from bassdiff.training.leaf_fingerprints import fingerprints
 from bassdiff.training.sharding import make_mesh, parameter_sharding
 from bassdiff.training.state import TrainState
 

@@ -6,8 +6,8 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from bassdiff.training.goodput import Goodput
-from bassdiff.training.meter import Meter
 from bassdiff.training.sharding import make_mesh
+from bassdiff.training.step_meter import Meter
 from bassdiff.training.utilisation import (
     peak_flops,
     program_bytes,

@@ -5,7 +5,7 @@ import pytest
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from bassdiff.training.fingerprint import fingerprints
+from bassdiff.training.leaf_fingerprints import fingerprints
 from bassdiff.training.sharding import make_mesh
 
 DTYPES = ["float32", "bfloat16", "float16", "int32", "int8", "uint16", "bool"]
