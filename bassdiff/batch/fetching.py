@@ -11,7 +11,7 @@ from pathlib import Path
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from bassdiff.batch.manifest import is_url
+from bassdiff.batch.item import is_url
 from bassdiff.batch.patience import Patience, StoreUnavailable
 from bassdiff.runtime.errors import InputError
 

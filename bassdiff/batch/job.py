@@ -9,14 +9,16 @@ from typing import Any
 
 import jax
 
+from bassdiff.batch.item import Part
 from bassdiff.batch.journal import Journal
-from bassdiff.batch.manifest import Part, open_manifest
+from bassdiff.batch.manifest import open_manifest
 from bassdiff.batch.order import Order
 from bassdiff.batch.patience import Patience
-from bassdiff.batch.pipeline import AUDIO_SECONDS, Pipeline, Tally
+from bassdiff.batch.pipeline import AUDIO_SECONDS, Pipeline
 from bassdiff.batch.player import Player
 from bassdiff.batch.reading import Reader
 from bassdiff.batch.storage import Storage
+from bassdiff.batch.tally import Tally
 from bassdiff.batch.workers import Budget
 from bassdiff.batch.writing import Writer
 from bassdiff.pretrained.release import Weights, load_weights

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from bassdiff import __version__
-from bassdiff.batch.manifest import Item, Part
+from bassdiff.batch.item import Item, Part
 from bassdiff.batch.order import Order
 from bassdiff.batch.storage import Storage
 from bassdiff.runtime.errors import InputError

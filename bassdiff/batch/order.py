@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from bassdiff.batch.manifest import Item
+from bassdiff.batch.item import Item
 
 
 @dataclasses.dataclass(frozen=True)

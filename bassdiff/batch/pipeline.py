@@ -17,11 +17,12 @@ import numpy as np
 
 from bassdiff.batch.choosing import Chooser, candidate_seed
 from bassdiff.batch.grouping import MAX_WAITING, Groups
+from bassdiff.batch.item import Item
 from bassdiff.batch.journal import Journal, row_of
-from bassdiff.batch.manifest import Item
 from bassdiff.batch.order import Order
 from bassdiff.batch.player import Encoded, Player
 from bassdiff.batch.reading import Kept, Read, Reader
+from bassdiff.batch.tally import Tally
 from bassdiff.batch.workers import Budget, Clock, Workers
 from bassdiff.batch.writing import Played, Published, UnusableBass, Writer
 from bassdiff.runtime.errors import InputError
@@ -33,32 +34,6 @@ _SONGS_AHEAD = 64
 _LOOK_SECONDS = 0.5
 _END_SECONDS = 60.0
 _NOTHING = np.zeros((0, 0), np.float32)
-
-
-@dataclasses.dataclass
-class Tally:
-    """What has become of the songs of a job.
-
-    Attributes:
-      played: How many were played now.
-      kept: How many were there already.
-      failed: How many have an error, now or from before.
-      audio_seconds: Length of what was played now.
-      wall_seconds: Since the job began.
-      idle_share: Of the time since the first song was heard, what the devices waited.
-    """
-
-    played: int = 0
-    kept: int = 0
-    failed: int = 0
-    audio_seconds: float = 0.0
-    wall_seconds: float = 0.0
-    idle_share: float = 0.0
-
-    @property
-    def songs_per_hour(self) -> float:
-        """How many were played an hour of the job."""
-        return 3600.0 * self.played / max(self.wall_seconds, 1e-9)
 
 
 @dataclasses.dataclass(frozen=True)

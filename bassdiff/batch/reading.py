@@ -9,8 +9,8 @@ from pathlib import Path
 
 from bassdiff.audio.io import probe, read
 from bassdiff.batch.fetching import local_copy
+from bassdiff.batch.item import Item
 from bassdiff.batch.journal import Known
-from bassdiff.batch.manifest import Item
 from bassdiff.batch.order import Order
 from bassdiff.batch.patience import Patience
 from bassdiff.batch.storage import Storage

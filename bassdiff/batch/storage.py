@@ -18,7 +18,7 @@ import filelock
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from bassdiff.batch.manifest import is_url
+from bassdiff.batch.item import is_url
 from bassdiff.batch.patience import Patience
 from bassdiff.runtime.atomic import check_folder, make_folder, write_fault
 from bassdiff.runtime.errors import InputError

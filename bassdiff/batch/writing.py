@@ -12,7 +12,7 @@ import numpy as np
 from bassdiff.audio.io import loudness_lufs, read, write
 from bassdiff.audio.mixdown import mixdown
 from bassdiff.batch.fetching import local_copy
-from bassdiff.batch.manifest import Item
+from bassdiff.batch.item import Item
 from bassdiff.batch.order import Order
 from bassdiff.batch.patience import Patience
 from bassdiff.batch.storage import Storage

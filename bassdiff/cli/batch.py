@@ -16,7 +16,7 @@ from bassdiff.runtime.errors import InputError, SomeFailed
 from bassdiff.runtime.jobs import resumable_job
 
 if TYPE_CHECKING:
-    from bassdiff.batch.pipeline import Tally
+    from bassdiff.batch.tally import Tally
 
 # Of a pod of an Indexed Job, counted from 0.
 _INDEX = "JOB_COMPLETION_INDEX"
@@ -30,8 +30,8 @@ def batch(arguments: argparse.Namespace) -> None:
         return
     if not arguments.songs:
         raise InputError("there is nothing to play; name a manifest, folders or audio files")
+    from bassdiff.batch.item import Part
     from bassdiff.batch.job import Job, run
-    from bassdiff.batch.manifest import Part
 
     keep_programs()
     # Of which song they are is not said; its row has the loudness.

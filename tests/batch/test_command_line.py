@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from bassdiff.batch.pipeline import Tally
+from bassdiff.batch.tally import Tally
 from bassdiff.cli import batch as verb
 from bassdiff.cli.main import main, parser
 

@@ -55,7 +55,7 @@ def test_a_finished_job_plays_nothing(whole, play, songs, contents, rows):
 
 
 def test_parts_together_are_the_whole(tmp_path, whole, play, songs, contents, rows):
-    from bassdiff.batch.manifest import Part
+    from bassdiff.batch.item import Part
 
     tallies = [play(songs, out=tmp_path / "out", part=Part(index, 2)) for index in range(2)]
     assert sum(tally.played for tally in tallies) == 5
@@ -217,7 +217,7 @@ def test_a_full_disk_is_told_and_what_is_done_is_kept(tmp_path, play, songs, mon
 
 
 def test_a_job_into_a_file_or_into_a_running_one_is_refused(tmp_path, play, songs):
-    from bassdiff.batch.manifest import Part
+    from bassdiff.batch.item import Part
     from bassdiff.batch.patience import Patience
     from bassdiff.batch.storage import Storage
 

@@ -6,7 +6,8 @@ import sys
 import fsspec
 import pytest
 
-from bassdiff.batch.manifest import Item, Part, open_manifest
+from bassdiff.batch.item import Item, Part
+from bassdiff.batch.manifest import open_manifest
 from bassdiff.runtime.errors import InputError
 
 
@@ -177,7 +178,7 @@ def test_a_million_lines_are_checked_in_seconds_and_little_memory(tmp_path):
             file.write(json.dumps({**line, "style": "s.wav", "settings": {"steps": 30}}) + "\n")
     code = (
         "import resource, sys, time\n"
-        "from bassdiff.batch.manifest import Part, open_manifest\n"
+        "from bassdiff.batch.item import Part\nfrom bassdiff.batch.manifest import open_manifest\n"
         "size = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024\n"
         "before, begun = size(), time.process_time()\n"
         "count = open_manifest(sys.argv[1:]).check(Part())\n"

@@ -5,8 +5,8 @@ import pytest
 from pyarrow import parquet
 
 from bassdiff.batch import merge as merging
+from bassdiff.batch.item import Item, Part
 from bassdiff.batch.journal import Journal, read_rows, row_of
-from bassdiff.batch.manifest import Item, Part
 from bassdiff.batch.order import Order
 from bassdiff.batch.patience import Patience
 from bassdiff.batch.storage import Storage
