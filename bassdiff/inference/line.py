@@ -6,13 +6,15 @@ import dataclasses
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from bassdiff.audio.transcription import BassNote
 from bassdiff.inference.chords import NOTE_NAMES, pitch_class
 from bassdiff.runtime.errors import InputError
+
+if TYPE_CHECKING:
+    from bassdiff.audio.transcription import BassNote
 
 # A MIDI file, or `[(start seconds, end seconds, MIDI pitch), ...]`.
 Notes: TypeAlias = str | Path | Sequence[tuple[float, float, float]]
@@ -48,6 +50,9 @@ def read_notes(given: Notes) -> list[BassNote]:
 
         name, notes = f"{given}: ", read_line(given)
     else:
+        # It brings scipy, which takes longer to import than bad input to be refused.
+        from bassdiff.audio.transcription import BassNote
+
         name, notes = "", [BassNote(float(a), float(b), float(p), 100) for a, b, p in given]
     if not notes:
         raise InputError("the line has no notes; give some, or leave it out")
