@@ -8,6 +8,7 @@ from importlib import resources
 from pathlib import Path
 
 from bassdiff.models.adapter import adapted
+from bassdiff.pretrained.checks import check_adapter
 from bassdiff.pretrained.weights import (
     AdapterWeights,
     CodecWeights,
@@ -93,6 +94,12 @@ def load_weights(name_or_folder: str | Path, adapter: str | Path | None = None) 
     if has_adapter_only(folder):
         own = load_adapter(folder / ADAPTER)
         base = own.bindings["base"]
+        # One level: the folder itself, or another adapter, would lead on and on.
+        if has_adapter_only(find(base)):
+            raise InputError(
+                f"{folder / ADAPTER} corrects {base}, which is an adapter too; name weights with a "
+                f"{UNET} of their own, and give the adapter by --adapter"
+            )
         weights = _corrected(load_weights(base), base, own, folder / ADAPTER)
     else:
         mix_codec, bass_codec = load_codecs(folder)
@@ -119,6 +126,7 @@ def _corrected(weights: Weights, name: str | Path, adapter: AdapterWeights, path
         )
     if adapter.checksum in unet.parts:
         raise InputError(f"{path} is part of the weights {name} already; leave out the adapter")
+    check_adapter(path, unet.params, adapter.params)
     corrected = dataclasses.replace(
         unet,
         params=adapted(unet.params, adapter.params),

@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from bassdiff.diffusion.types import PyTree
+from bassdiff.pretrained.checks import parse_metadata, strange
 from bassdiff.runtime.atomic import atomic_file
 from bassdiff.runtime.errors import InputError
 
@@ -109,9 +110,11 @@ def read_file(path: Path, essential: str) -> tuple[dict[str, np.ndarray], dict[s
         raise InputError(f"{path} does not exist; check the path of the weights")
     try:
         with safe_open(path, framework="numpy") as file:
-            metadata = json.loads(file.metadata()["bassdiff"])
+            metadata = parse_metadata(path, file.metadata()["bassdiff"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}
         version, stored, _ = metadata["format"], metadata.pop("checksum"), metadata[essential]
+    except InputError:
+        raise
     except (SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(
             f"{path} is damaged or holds other weights than these; get it again"
@@ -123,4 +126,12 @@ def read_file(path: Path, essential: str) -> tuple[dict[str, np.ndarray], dict[s
         )
     if stored != file_checksum(tensors, metadata):
         raise InputError(f"{path} is damaged: its checksum does not match; get it again")
+    if not {"fields", "training"} <= set(metadata):
+        raise strange(path, "no fields")
+    names = {(*name.split("/"),) for name in tensors}
+    if any(name[:end] in names for name in names for end in range(1, len(name))):
+        raise strange(path, "a tensor inside another one")
+    for name, leaf in tensors.items():
+        if leaf.dtype != np.float16 or not np.isfinite(leaf).all():
+            raise strange(path, f"{name} that is not float16, or not finite")
     return tensors, metadata

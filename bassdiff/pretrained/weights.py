@@ -11,13 +11,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
-from bassdiff.diffusion.types import PyTree
+from bassdiff.diffusion.types import Cond, PyTree
 from bassdiff.models.bass_codec import BassCodec
+from bassdiff.models.features import LATENT_HOP
 from bassdiff.models.matching import MatchingModel
 from bassdiff.models.mix_codec import MixCodec
 from bassdiff.models.unet import UNet
+from bassdiff.pretrained.checks import build, check_params, check_statistics, strange
 from bassdiff.pretrained.weight_file import (
     file_checksum,
     flatten,
@@ -147,9 +150,18 @@ def load_codec(path: Path) -> CodecWeights:
     if latent_fingerprint(tensors, fields) != metadata["fingerprint"]:
         raise InputError(f"{path} is damaged: its fingerprint does not match; get it again")
     params = unflatten(tensors)
-    latents = params.pop("latents")
+    latents = params.pop("latents", {})
+    kind = _CODECS.get(str(fields.pop("kind", None)))
+    if kind is None or not isinstance(latents, dict) or set(latents) != {"mean", "std"}:
+        raise strange(path, "no codec")
+    model = build(path, kind, fields)
+    check_statistics(path, latents["mean"], latents["std"], model.num_channels)
+    if not _is_ours(path):
+        audio = jax.ShapeDtypeStruct((1, 8 * LATENT_HOP), np.float32)
+        # The mix's codec may come without a decoder.
+        check_params(path, model, params, audio, optional="decoder" if model.kind == "mix" else "")
     return CodecWeights(
-        _CODECS[fields.pop("kind")](**fields),
+        model,
         params,
         latents["mean"],
         float(latents["std"][0]),
@@ -191,10 +203,21 @@ def load_unet(path: Path, mix_codec: CodecWeights, bass_codec: CodecWeights) -> 
                 f"{path} was trained on the latents of {role} codec {wanted}, "
                 f"not on those of {codec.fingerprint}; use the codec it was released with"
             )
-    fields = {k: tuple(v) if isinstance(v, list) else v for k, v in metadata["fields"].items()}
+    model = build(path, UNet, metadata["fields"])
+    params = unflatten(tensors)
+    if model.num_channels != bass_codec.model.num_channels:
+        raise strange(path, f"{model.num_channels} channels")
+    if not _is_ours(path):
+        x, mix, row = (
+            jax.ShapeDtypeStruct(shape, np.float32)
+            for shape in ((1, 64, model.num_channels), (1, 64, len(mix_codec.mean)), (1,))
+        )
+        style = jax.ShapeDtypeStruct((1, model.num_channels), np.float32)
+        frames = jax.ShapeDtypeStruct((1,), np.int32)
+        check_params(path, model, params, x, row, Cond(mix, row, frames, style, row, row))
     return UNetWeights(
-        UNet(**fields),
-        unflatten(tensors),
+        model,
+        params,
         bindings,
         metadata["training"],
         (file_checksum(tensors, metadata),),
@@ -215,7 +238,8 @@ def load_adapter(path: Path) -> AdapterWeights:
       InputError: If the file is missing or damaged, or holds something else.
     """
     tensors, metadata = read_file(path, "bindings")
-    if "unet" not in metadata["bindings"]:
+    bindings = metadata["bindings"]
+    if "unet" not in bindings or not isinstance(bindings.get("base"), str):
         raise InputError(f"{path} holds no adapter; name an adapter.safetensors")
     return AdapterWeights(
         unflatten(tensors),
@@ -247,10 +271,19 @@ def load_matching(path: Path) -> MatchingWeights:
     """
     tensors, metadata = read_file(path, "bindings")
     params = unflatten(tensors)
-    if "towers" not in params:
+    if not {"towers", "mean", "std"} <= set(params):
         raise InputError(f"{path} holds no matching model; name a matching_*.safetensors")
+    model = build(path, MatchingModel, metadata["fields"])
+    sides = {}
+    for side in ("mix", "bass"):
+        mean, std = (params[name].get(side, np.zeros(0, np.float32)) for name in ("mean", "std"))
+        check_statistics(path, mean, std, max(1, mean.size))
+        sides[side] = jax.ShapeDtypeStruct((1, model.window_frames, mean.size), np.float32)
+    if not _is_ours(path):
+        frames = jax.ShapeDtypeStruct((1,), np.int32)
+        check_params(path, model, params["towers"], sides["mix"], sides["bass"], frames)
     return MatchingWeights(
-        MatchingModel(**metadata["fields"]),
+        model,
         params["towers"],
         params["mean"],
         params["std"],
@@ -258,6 +291,11 @@ def load_matching(path: Path) -> MatchingWeights:
         metadata["training"],
         file_checksum(tensors, metadata),
     )
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether weights came with the package: those need not be checked at every start."""
+    return Path(__file__).parent in path.resolve().parents
 
 
 def _fields(model: BassCodec | MixCodec | UNet | MatchingModel) -> dict[str, Any]:

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
+from bassdiff.models.bass_codec import NUM_PITCH_CHANNELS
 from bassdiff.pretrained.weights import load_codec, load_unet, save_codec
 from bassdiff.runtime.errors import InputError
 
-MEAN = np.linspace(-0.5, 0.5, 8).astype(np.float32)
+MEAN = np.linspace(-0.5, 0.5, NUM_PITCH_CHANNELS + 4).astype(np.float32)
 
 
 @pytest.fixture

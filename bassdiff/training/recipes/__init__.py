@@ -24,6 +24,7 @@ from bassdiff.training.online_evaluation import OnlineEvaluation
 from bassdiff.training.recipes import autoencoder, diffusion, distillation, matching
 from bassdiff.training.schedule import Schedule
 from bassdiff.training.state import TrainState
+from bassdiff.training.workdir import check_same_run, finite, owned
 
 
 def run(config: ConfigDict, workdir: Path, profile: tuple[int, int] | None = None) -> TrainState:
@@ -72,28 +73,44 @@ def run(config: ConfigDict, workdir: Path, profile: tuple[int, int] | None = Non
     objective, dataset = builders[config.objective](config, workdir)
     # Only now, so that an invalid configuration leaves nothing behind.
     make_folder(workdir)
-    if isinstance(objective, AutoencoderObjective | DiffusionObjective):
-        initialization.remember(workdir, objective.origin)
-    schedule = Schedule(
-        num_steps=config.num_steps,
-        checkpoint_every=config.checkpoint_every,
-        log_every=config.log_every,
-        validate_every=config.validate_every,
-        evaluate_every=config.get("evaluate_every", 0),
-        profile=profile,
-        step_seconds=config.step_seconds,
-    )
-    return train(
-        objective,
-        dataset,
-        workdir,
-        schedule,
-        seed=config.seed,
-        batch_size=config.batch_size,
-        mesh_shape=(config.mesh.data, config.mesh.fsdp),
-        num_read_workers=config.num_read_workers,
-        evaluate=_online_evaluation(config, objective),
-    )
+    with owned(workdir):
+        check_same_run(
+            workdir,
+            {
+                "objective": config.objective,
+                "config.seed": config.seed,
+                "config.batch_size": config.batch_size,
+                "the number of examples": len(dataset),
+            },
+        )
+        if isinstance(objective, AutoencoderObjective | DiffusionObjective):
+            initialization.remember(workdir, objective.origin)
+        schedule = Schedule(
+            num_steps=config.num_steps,
+            checkpoint_every=config.checkpoint_every,
+            log_every=config.log_every,
+            validate_every=config.validate_every,
+            evaluate_every=config.get("evaluate_every", 0),
+            profile=profile,
+            step_seconds=config.step_seconds,
+        )
+        state = train(
+            objective,
+            dataset,
+            workdir,
+            schedule,
+            seed=config.seed,
+            batch_size=config.batch_size,
+            mesh_shape=(config.mesh.data, config.mesh.fsdp),
+            num_read_workers=config.num_read_workers,
+            evaluate=_online_evaluation(config, objective),
+        )
+    if not finite(state.ema):
+        raise InputError(
+            f"the weights that were trained in {workdir} are not finite; lower "
+            "config.learning_rate, and look at the data"
+        )
+    return state
 
 
 def _online_evaluation(config: ConfigDict, objective: Objective) -> OnlineEvaluation | None:
