@@ -67,7 +67,7 @@ def read_mono(path: str | os.PathLike[str], sample_rate_hz: int = SAMPLE_RATE_HZ
         samples that are not finite.
     """
     info = probe(path)
-    expected = min(_output_length(info.num_samples, info.sample_rate_hz, sample_rate_hz), 1 << 30)
+    expected = min(_output_length(info.num_samples, info.sample_rate_hz, sample_rate_hz), 1 << 26)
     samples = np.empty(max(expected, 1), np.float32)
     filled = 0
     for block in blocks(path, sample_rate_hz):

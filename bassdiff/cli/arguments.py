@@ -44,7 +44,18 @@ def arguments_of(
 
 def _train(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("objective", choices=("autoencoder", "diffusion", "distillation", "matching"))
-    sub.add_argument("--config", required=True, metavar="FILE:SIZE")
+    sub.add_argument(
+        "--config",
+        required=True,
+        metavar="FILE:SIZE",
+        help="a Python file, which is run, or one of ours by its name; one from others is a "
+        "program from others",
+    )
+    sub.add_argument(
+        "--values",
+        metavar="FILE",
+        help="settings of the config as JSON or YAML, which run nothing",
+    )
     sub.add_argument("--workdir", required=True, help="checkpoints, logs and weights go here")
     sub.add_argument(
         "--profile",

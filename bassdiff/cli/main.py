@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from bassdiff.cli.arguments import arguments_of, rendering, sampling_overrides
 from bassdiff.cli.batch import batch, batch_words
+from bassdiff.cli.config_values import config_words
 from bassdiff.cli.control import control_of, region_seconds
 from bassdiff.cli.data_tasks import data_words
 from bassdiff.cli.recall import info, recalled, words_of
@@ -167,7 +168,8 @@ def train(arguments: argparse.Namespace) -> None:
 
     keep_programs()
     init = [] if arguments.init is None else [f"--config.init={arguments.init}"]
-    config = read_config(arguments.config, [*init, *arguments.overrides])
+    values = config_words(Path(arguments.values)) if arguments.values else []
+    config = read_config(arguments.config, [*values, *init, *arguments.overrides])
     if config.objective != arguments.objective:
         raise InputError(
             f"{arguments.config} configures {config.objective}; run "
@@ -386,6 +388,8 @@ def _renamed(override: str) -> str:
 
 def read_config(spec: str, overrides: Sequence[str]) -> ConfigDict:
     """Reads `FILE:SIZE`, or `NAME:SIZE` of a config that comes with the package.
+
+    A config is a Python file, and this runs it.
 
     Args:
       spec: Such as `my_configs/diffusion.py:small`, or `diffusion:small`.

@@ -21,6 +21,7 @@ from array_record.python.array_record_module import ArrayRecordReader, ArrayReco
 
 from bassdiff.runtime.atomic import atomic_file
 from bassdiff.runtime.errors import InputError
+from bassdiff.runtime.strangers_json import parse_json
 
 # A crop of latents lies in one or two pieces.
 PIECE_BYTES = 2**16
@@ -173,7 +174,7 @@ def read_index(path: Path) -> Index:
       InputError: If it cannot be read.
     """
     try:
-        return json.loads(index_path(path).read_text())
+        return parse_json(index_path(path).read_text())
     except (OSError, ValueError) as error:
         raise InputError(
             f"{index_path(path)} cannot be read; delete it and run the command that made it again"

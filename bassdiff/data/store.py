@@ -6,15 +6,16 @@ A store is a folder of `shards` and a `manifest.json`; `store_building` makes it
 from __future__ import annotations
 
 import contextlib
-import json
 import resource
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bassdiff.data.manifest import manifest_fault
 from bassdiff.data.shards import ShardReader
 from bassdiff.runtime.errors import InputError
+from bassdiff.runtime.strangers_json import parse_json
 
 MANIFEST = "manifest.json"
 # A killed job loses the shard it was writing, so shards are small. Training opens all of them at
@@ -38,7 +39,7 @@ class Store:
         """
         self._folder = Path(folder)
         try:
-            self.manifest: dict[str, Any] = json.loads((self._folder / MANIFEST).read_text())
+            self.manifest: dict[str, Any] = parse_json((self._folder / MANIFEST).read_text())
         except (OSError, ValueError) as error:
             if not self._folder.is_dir():
                 raise InputError(f"{folder}: there is no such folder; check the path") from error
@@ -46,10 +47,12 @@ class Store:
                 f"{folder} holds no complete store ({MANIFEST} is missing or unreadable); "
                 "run the command that makes it again, it resumes"
             ) from error
-        if "places" not in self.manifest:
+        if not isinstance(self.manifest, dict) or "places" not in self.manifest:
             raise InputError(
                 f"{folder} was made by an earlier version; delete it and encode the songs again"
             )
+        if fault := manifest_fault(self.manifest):
+            raise InputError(f"{self._folder / MANIFEST}: {fault}; encode the songs again")
         _allow_many_files()
         self._shards = [ShardReader(path) for path in shard_paths(self._folder, len(self))]
         self._songs_per_shard = songs_per_shard(len(self))

@@ -21,6 +21,7 @@ from bassdiff.data.shards import Index, ShardWriter, add_sums, is_whole, read_in
 from bassdiff.data.store import MANIFEST, Store, shard_paths, songs_per_shard
 from bassdiff.runtime.atomic import atomic_file
 from bassdiff.runtime.errors import InputError, UnusableSong
+from bassdiff.runtime.strangers_json import parse_json
 from bassdiff.synthesis.stems import Source
 
 BEGUN = MANIFEST + ".begun"
@@ -184,7 +185,7 @@ def _moments(count: np.ndarray, total: np.ndarray, squares: np.ndarray) -> dict[
 
 def _check_origin(path: Path, wanted: Mapping[str, Any]) -> None:
     try:
-        found = json.loads(path.read_text())
+        found = parse_json(path.read_text())
     except FileNotFoundError:
         # Another process has just completed the store.
         return

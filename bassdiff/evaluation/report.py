@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from bassdiff.evaluation.webpage import write_page
 from bassdiff.metrics.table import Column, Row, Table
 from bassdiff.runtime.atomic import check_folder
 from bassdiff.runtime.errors import InputError
+from bassdiff.runtime.strangers_json import parse_json
 
 # Column of music, row, and row to compare with.
 _CARDS = (
@@ -230,7 +230,7 @@ def _records(log: Path) -> Iterator[dict[str, Any]]:
         ) from error
     for number, line in enumerate(lines, 1):
         try:
-            record = json.loads(line)
+            record = parse_json(line)
             float(record["step"])
         except (ValueError, KeyError, TypeError) as error:
             # A stopped or running process may have written half a line.

@@ -15,6 +15,7 @@ from bassdiff.evaluation.clips import Clip
 from bassdiff.metrics.table import Table
 from bassdiff.runtime.atomic import atomic_file, check_folder, make_folder
 from bassdiff.runtime.errors import InputError
+from bassdiff.runtime.strangers_json import parse_json
 
 ABOUT, CLIPS = "about.json", "clips.json"
 
@@ -122,7 +123,7 @@ class Takes:
 
     def _check(self, file: Path) -> None:
         try:
-            found = json.loads(file.read_text())
+            found = parse_json(file.read_text())
         except (OSError, ValueError) as error:
             raise InputError(f"{file}: cannot be read ({error}); choose another --out.") from error
         if not isinstance(found, dict):

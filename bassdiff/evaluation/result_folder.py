@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from bassdiff.audio.io import SAMPLE_RATE_HZ, read_mono
 from bassdiff.evaluation.clips import MIX
 from bassdiff.metrics.table import Table, parse_table
 from bassdiff.runtime.errors import InputError
+from bassdiff.runtime.strangers_json import parse_json
 
 # In the order of a report.
 TASKS = (
@@ -136,6 +136,8 @@ def _read_text(path: Path) -> str:
 
 def _read_json(path: Path) -> Any:
     try:
-        return json.loads(_read_text(path))
-    except json.JSONDecodeError as error:
+        return parse_json(_read_text(path))
+    except ValueError as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(f"{path}: is not JSON ({error}); {_REMEDY}.") from error

@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 
 from bassdiff.runtime.errors import InputError
+from bassdiff.runtime.strangers_json import parse_json
 
 Kind: TypeAlias = Literal["system", "anchor", "setting"]
 Better: TypeAlias = Literal["higher", "lower", "none"]
@@ -143,7 +144,7 @@ def parse_table(text: str, name: str) -> Table:
       InputError: If the text is not a table.
     """
     try:
-        values = json.loads(text)
+        values = parse_json(text)
         return Table(
             _typed(values["task"], str),
             _typed(values["title"], str),

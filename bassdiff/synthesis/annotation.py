@@ -8,9 +8,12 @@ import json
 import numpy as np
 
 from bassdiff.runtime.errors import InputError
+from bassdiff.runtime.strangers_json import parse_json
 from bassdiff.synthesis.score import QUALITIES, Chord
 
 FILE_NAME = "annotation.json"
+# Twelve hours: no song is that long.
+_LATEST_SECONDS = 43_200.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,14 +74,17 @@ def parse_annotation(text: str, name: str) -> Annotation:
       InputError: If the text is not an annotation.
     """
     try:
-        values = json.loads(text)
+        values = parse_json(text)
         beats = tuple(float(beat) for beat in values["beat_seconds"])
         chords = tuple(
             Chord(float(start), float(end), int(root), str(quality), int(bass))
             for start, end, root, quality, bass in values["chords"]
         )
+        times = [*beats, *(second for chord in chords for second in chord[:2])]
+        if not all(0.0 <= second < _LATEST_SECONDS for second in times):
+            raise ValueError("a time that no song has")
         unknown = [chord.quality for chord in chords if chord.quality not in QUALITIES]
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
         raise InputError(
             f"{name}: not an annotation of beats and chords; correct or remove it."
         ) from error

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from bassdiff.diffusion.types import PyTree
 from bassdiff.runtime.atomic import atomic_file
 from bassdiff.runtime.errors import InputError
+from bassdiff.runtime.strangers_json import parse_json
 
 RECORD = "run.json"
 
@@ -67,7 +68,7 @@ def check_same_run(workdir: Path, run: dict[str, Any]) -> None:
     is_begun = checkpoints.is_dir() and any(p.name.isdigit() for p in checkpoints.iterdir())
     if is_begun and record.is_file():
         try:
-            begun = json.loads(record.read_text(encoding="utf-8"))
+            begun = parse_json(record.read_text(encoding="utf-8"))
         except ValueError as error:
             raise InputError(
                 f"{record} is damaged; delete it, and the run goes on as it is configured now"

@@ -60,6 +60,10 @@ def test_an_annotation_beside_the_stems_is_read(tmp_path):
         ("{", "not an annotation of beats and chords"),
         ('{"beat_seconds": [0.5]}', "not an annotation"),
         ('{"beat_seconds": [], "chords": [[0, 1, 2]]}', "not an annotation"),
+        ('{"beat_seconds": [], "chords": [[0, 1, Infinity, "major", 0]]}', "not an annotation"),
+        ('{"beat_seconds": [NaN], "chords": []}', "not an annotation"),
+        ('{"beat_seconds": [1e300], "chords": []}', "not an annotation"),
+        ("[" * 100_000, "not an annotation"),
         (
             '{"beat_seconds": [], "chords": [[0, 1, 2, "mayor", 2]]}',
             "'mayor' is not a chord quality",

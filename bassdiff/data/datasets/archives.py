@@ -9,6 +9,7 @@ import dataclasses
 import gzip
 import hashlib
 import json
+import lzma
 import shutil
 import tarfile
 import zipfile
@@ -22,7 +23,11 @@ from bassdiff.runtime.errors import InputError
 
 _BLOCK_BYTES = 1 << 20
 _JUNK = "__MACOSX"
-_DAMAGE = (zipfile.BadZipFile, gzip.BadGzipFile, tarfile.TarError, zlib.error, EOFError)
+_DAMAGE = (
+    *(zipfile.BadZipFile, gzip.BadGzipFile, tarfile.TarError, zlib.error, lzma.LZMAError),
+    EOFError,
+)
+_ENCRYPTED = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +77,8 @@ def unpack(path: Path, archive: Archive, target: Path) -> Unpacked:
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)
         try:
-            _check_room(path, unfinished)
+            # It holds audio, which packs badly: what comes out is as large at least.
+            _check_room(path, unfinished, path.stat().st_size)
             md5 = _md5(path)
             if archive.md5 not in (None, md5):
                 raise InputError(
@@ -95,9 +101,8 @@ def _check_size(path: Path, archive: Archive) -> None:
         )
 
 
-def _check_room(path: Path, folder: Path) -> None:
-    # Audio hardly compresses: the content is at least as large as the archive.
-    needed, free = path.stat().st_size, shutil.disk_usage(folder).free
+def _check_room(path: Path, folder: Path, needed: int) -> None:
+    free = shutil.disk_usage(folder).free
     if free < needed:
         raise InputError(
             f"{path}: unpacking takes at least {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB "
@@ -122,6 +127,16 @@ def _extract(path: Path, folder: Path) -> None:
         with bar:
             for position in _from_zip(path, folder) if is_zip else _from_tar(path, folder):
                 bar.update(position - bar.n)
+    except tarfile.FilterError as error:
+        raise InputError(
+            f"{path}: holds what may not be unpacked ({error}); do not use it, and download the "
+            "archive from its authors."
+        ) from error
+    except NotImplementedError as error:
+        raise InputError(
+            f"{path}: is compressed in a way that is not known here ({error}); unpack it yourself, "
+            "and pack it again as a usual .zip."
+        ) from error
     except _DAMAGE as error:
         raise InputError(f"{path}: is damaged ({error}); download it again.") from error
 
@@ -130,7 +145,13 @@ def _from_zip(path: Path, folder: Path) -> Iterator[int]:
     """Unpacks file by file; yields the position in the archive."""
     position = 0
     with zipfile.ZipFile(path) as archive:
-        for member in archive.infolist():
+        members = archive.infolist()
+        if any(member.flag_bits & _ENCRYPTED for member in members):
+            raise InputError(
+                f"{path}: is encrypted; unpack it yourself, and pack it again without a password."
+            )
+        _check_room(path, folder.parent, sum(member.file_size for member in members))
+        for member in members:
             archive.extract(member, folder)
             position += member.compress_size
             yield position
@@ -141,6 +162,8 @@ def _from_tar(path: Path, folder: Path) -> Iterator[int]:
     with path.open("rb") as file, gzip.open(file) as content:
         with tarfile.open(fileobj=content, mode="r|") as archive:
             for member in archive:
+                # How much there is in all is known at the end only.
+                _check_room(path, folder.parent, member.size)
                 archive.extract(member, folder, filter="data")
                 yield file.tell()
         # gzip verifies its checksum at the end of the stream.

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from pathlib import Path
 from typing import ClassVar
 
 from bassdiff.data.datasets.archives import Archive
 from bassdiff.data.datasets.base import SongBuilder
+from bassdiff.data.datasets.paths import inside
 from bassdiff.data.datasets.rules import Reading, Track, assemble, tracks_by_hash
 from bassdiff.runtime.errors import InputError
+from bassdiff.runtime.strangers_json import parse_json
 
 METADATA = "data.json"
 
@@ -51,9 +52,9 @@ class MoisesDb(SongBuilder):
 def _read(song: Path) -> Reading:
     files: dict[str, list[Path]] = defaultdict(list)
     try:
-        for stem in json.loads((song / METADATA).read_text())["stems"]:
+        for stem in parse_json((song / METADATA).read_text())["stems"]:
             for track in stem["tracks"]:
-                path = song / stem["stemName"] / f"{track['id']}.{track['extension']}"
+                path = inside(song, stem["stemName"], f"{track['id']}.{track['extension']}")
                 files[stem["stemName"]].append(path)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import tensorflow_datasets as tfds
 
 from bassdiff.data.datasets.song import REPORT, to_stems
 from bassdiff.runtime.errors import InputError
+from bassdiff.runtime.strangers_json import parse_json
 from bassdiff.synthesis.stems import Source, Stems
 
 
@@ -118,7 +118,7 @@ def _metadata(folder: Path) -> dict[str, list[tuple[str, int]]]:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text())
+        return parse_json(path.read_text())
     except (OSError, ValueError) as error:
         raise InputError(
             f"{path}: missing or damaged; delete {path.parent} and prepare it again."

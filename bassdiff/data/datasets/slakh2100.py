@@ -12,6 +12,7 @@ import yaml
 
 from bassdiff.data.datasets.archives import Archive
 from bassdiff.data.datasets.base import SongBuilder
+from bassdiff.data.datasets.paths import inside
 from bassdiff.data.datasets.rules import Reading, Track, assemble
 from bassdiff.runtime.errors import InputError
 from bassdiff.synthesis import midi
@@ -70,7 +71,7 @@ def _read(song: Path) -> Reading:
             # Stems that could not be rendered have no file and are not in the mix.
             if facts["audio_rendered"]:
                 name = facts["inst_class"].lower().replace(" ", "_")
-                path = song / metadata["audio_dir"] / f"{stem}.flac"
+                path = inside(song, metadata["audio_dir"], f"{stem}.flac")
                 files[CLASSES.get(name, name)].append(path)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError) as error:
         raise InputError(

@@ -1,0 +1,73 @@
+"""Settings of a config as JSON or YAML: values only, for files from others.
+
+A config is a Python file, and to read it is to run it. These run nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from bassdiff.runtime.errors import InputError
+from bassdiff.runtime.strangers_json import parse_json
+
+_LARGEST_BYTES, _DEEPEST, _MOST = 1 << 20, 8, 1000
+
+
+def config_words(path: Path) -> list[str]:
+    """The `--config.key=value` words that say what a file says.
+
+    Args:
+      path: A mapping of keys to values or to mappings, as JSON or, by its suffix, YAML.
+
+    Raises:
+      InputError: It cannot be read, or says something else.
+    """
+    try:
+        if path.stat().st_size > _LARGEST_BYTES:
+            raise ValueError("more than 1 MB")
+        text = path.read_text(encoding="utf-8")
+        values = _parse_yaml(text) if path.suffix in (".yaml", ".yml") else parse_json(text)
+        if not isinstance(values, dict):
+            raise ValueError("no mapping")
+        words: list[str] = []
+        for key, value in _leaves(values, "config", _DEEPEST):
+            if len(words) == _MOST:
+                raise ValueError(f"more than {_MOST} values")
+            words.append(f"--{key}={value}")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(
+            f"{path}: holds no settings ({error}); give keys and values as JSON or YAML"
+        ) from error
+    return words
+
+
+def _parse_yaml(text: str) -> Any:
+    import yaml
+
+    try:
+        # An alias repeats what it names, and a few of them in one another fill any memory.
+        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
+            raise ValueError("aliases")
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(str(error).splitlines()[0]) from error
+
+
+def _leaves(values: dict[Any, Any], prefix: str, depth: int) -> Iterator[tuple[str, Any]]:
+    if not depth:
+        raise ValueError("nested too deeply")
+    for key, value in values.items():
+        if not isinstance(key, str) or not key.isidentifier():
+            raise ValueError(f"a key {str(key)[:40]!r}")
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}.{key}", depth - 1)
+        elif isinstance(value, str | int | float):
+            yield f"{prefix}.{key}", value
+        elif isinstance(value, list) and all(type(part) in (int, float) for part in value):
+            yield f"{prefix}.{key}", tuple(value)
+        else:
+            raise ValueError(f"{prefix}.{key} is no text, number or list of numbers")

@@ -1,0 +1,39 @@
+"""What the manifest of a store may say: it may come from anyone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+def manifest_fault(manifest: dict[str, Any]) -> str | None:
+    """A clause on what of a manifest cannot be; None if all can."""
+    lists = {name: manifest.get(name) for name in ("names", "num_frames", "places")}
+    for name, values in lists.items():
+        if not isinstance(values, list) or len(values) != len(lists["names"] or []):
+            return f"its {name} are no list of one for each song"
+    if not all(isinstance(name, str) for name in manifest["names"]):
+        return "its names are no texts"
+    if not all(type(num) is int and 0 <= num < 1 << 32 for num in manifest["num_frames"]):
+        return "its num_frames are no lengths"
+    fields = manifest.get("fields")
+    if not isinstance(fields, dict) or not all(isinstance(f, dict) for f in fields.values()):
+        return "its fields are none"
+    for place in manifest["places"]:
+        if not isinstance(place, dict) or not set(place) <= set(fields):
+            return "a song has an unknown field"
+        for where in place.values():
+            if not isinstance(where, list) or not all(type(n) is int and n >= 0 for n in where):
+                return "a song is at no place"
+    statistics = manifest.get("statistics")
+    if not isinstance(statistics, dict):
+        return "it has no statistics"
+    for name, moments in statistics.items():
+        try:
+            mean, std = (np.asarray(moments[key], np.float64) for key in ("mean", "std"))
+        except (KeyError, TypeError, ValueError):
+            return f"the statistics of {name} are none"
+        if not np.isfinite(mean).all() or not (np.isfinite(std) & (std >= 0)).all():
+            return f"the statistics of {name} are not finite"
+    return None

@@ -1,0 +1,97 @@
+"""Archives and metadata that someone made to do harm, or that are of another kind."""
+
+import io
+import json
+import shutil
+import tarfile
+import zipfile
+from collections import namedtuple
+
+import pytest
+
+from bassdiff.data.datasets import moisesdb
+from bassdiff.data.datasets.archives import Archive, unpack
+from bassdiff.data.datasets.paths import inside
+from bassdiff.runtime.errors import InputError
+from bassdiff.runtime.strangers_json import parse_json
+
+
+def zipped(tmp_path, **files):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return path
+
+
+def refused(path, tmp_path):
+    with pytest.raises(InputError) as caught:
+        unpack(path, Archive(path.name), tmp_path / "out")
+    assert {item.name for item in tmp_path.iterdir()} <= {path.name}
+    return str(caught.value)
+
+
+def test_what_is_inside_has_room_before_it_is_unpacked(tmp_path, monkeypatch):
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage(10**9, 0, 1_000_000))
+    path = zipped(tmp_path, a=bytes(2_000_000))
+    assert path.stat().st_size < 10_000
+    assert "to unpack it takes 0.0 GB at least" in refused(path, tmp_path)
+    path.unlink()
+    path = tmp_path / "a.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        member = tarfile.TarInfo("a")
+        member.size = 2_000_000
+        archive.addfile(member, io.BytesIO(bytes(2_000_000)))
+    assert "free some space" in refused(path, tmp_path)
+
+
+def test_an_encrypted_or_unknown_archive_is_named(tmp_path):
+    path = zipped(tmp_path, a=b"sound")
+    data = bytearray(path.read_bytes())
+    central = data.find(b"PK\1\2")
+    encrypted = bytearray(data)
+    encrypted[6] |= 1
+    encrypted[central + 8] |= 1
+    path.write_bytes(encrypted)
+    assert "is encrypted; unpack it yourself" in refused(path, tmp_path)
+    data[8:10] = data[central + 10 : central + 12] = (97).to_bytes(2, "little")
+    path.write_bytes(data)
+    assert "compressed in a way that is not known here" in refused(path, tmp_path)
+
+
+def test_a_name_that_leaves_the_folder_is_refused(tmp_path):
+    path = tmp_path / "a.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        archive.addfile(tarfile.TarInfo("../../elsewhere"))
+    assert "holds what may not be unpacked" in refused(path, tmp_path)
+
+
+@pytest.mark.parametrize("names", [("/etc", "passwd"), ("..", "other.wav"), ("a", "../../b.wav")])
+def test_metadata_names_files_of_its_song(tmp_path, names):
+    song = tmp_path / "song"
+    (song / "bass").mkdir(parents=True)
+    assert inside(song, "bass", "a.wav") == song / "bass" / "a.wav"
+    with pytest.raises(ValueError, match="is outside"):
+        inside(song, *names)
+
+
+@pytest.mark.parametrize(
+    "stems",
+    [
+        [{"stemName": "/etc", "tracks": [{"id": "passwd", "extension": "wav"}]}],
+        [{"stemName": "bass", "tracks": [{"id": "../../a", "extension": "wav"}]}],
+        [{"stemName": 3, "tracks": []}, 1],
+    ],
+)
+def test_a_moisesdb_song_that_names_other_files_is_refused(tmp_path, stems):
+    (tmp_path / moisesdb.METADATA).write_text(json.dumps({"stems": stems}))
+    with pytest.raises(InputError, match="is no metadata of MoisesDB"):
+        moisesdb._read(tmp_path)
+
+
+def test_deep_json_is_none():
+    assert parse_json('{"a": [1]}') == {"a": [1]}
+    for text in ("[" * 200_000, '{"a":' * 100_000, "{"):
+        with pytest.raises(ValueError):
+            parse_json(text)
