@@ -13,6 +13,8 @@ from typing import BinaryIO
 from bassdiff.audio import riff
 
 _PAD_BYTES = 1
+# Real files have a few, or one for every piece of a stream; hostile ones as many as fit.
+_MOST_CHUNKS = 1 << 16
 # Longest legal Ogg page, so the last page starts within the last so many bytes.
 _OGG_PAGE_BYTES = 27 + 255 + 255 * 255
 _W64_GUID_TAIL = b"\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"
@@ -107,7 +109,8 @@ def truncation(path: Path, base: int = 0) -> str | None:
                 return _mov(file, size)
             if magic[:4] == b"\x1a\x45\xdf\xa3":
                 return _matroska(file, size)
-        except struct.error:
+        except (struct.error, ValueError, OverflowError):
+            # Or it points to where no file can have anything.
             return "its header ends early"
     return None
 
@@ -117,7 +120,7 @@ def _chunks(
 ) -> Iterator[tuple[bytes, int, int]]:
     """Yields (name, promised bytes, where the bytes start) of each chunk."""
     position = start
-    while True:
+    for _ in range(_MOST_CHUNKS):
         file.seek(position)
         raw = file.read(struct.calcsize(header))
         if len(raw) < struct.calcsize(header):
@@ -157,7 +160,7 @@ def _riff(path: Path, base: int, size: int) -> str | None:
 
 def _wave64(file: BinaryIO, size: int) -> str | None:
     position = 40
-    while True:
+    for _ in range(_MOST_CHUNKS):
         file.seek(position)
         raw = file.read(24)
         if len(raw) < 24:
@@ -167,6 +170,7 @@ def _wave64(file: BinaryIO, size: int) -> str | None:
             return _missing(num_bytes - 24, position + 24, size, riff.UNKNOWN_64)
         # A W64 size includes its own header; smaller ones would loop for ever.
         position += max(24, num_bytes + (-num_bytes % 8))
+    return "it ends before its data chunk"
 
 
 def _au(file: BinaryIO, size: int) -> str | None:
@@ -193,7 +197,9 @@ def _ogg(file: BinaryIO, size: int) -> str | None:
 
 def _mov(file: BinaryIO, size: int) -> str | None:
     position = 0
-    while position < size:
+    for _ in range(_MOST_CHUNKS):
+        if position >= size:
+            return None
         file.seek(position)
         raw = file.read(16)
         num_bytes, name = struct.unpack(">I4s", raw[:8])

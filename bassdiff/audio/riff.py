@@ -12,6 +12,8 @@ UNKNOWN_64 = 0x7FFFFFFF_00000000
 _KNOWN = frozenset(
     b"fmt |data|fact|LIST|JUNK|junk|bext|iXML|id3 |ID3 |PEAK|PAD |cue |smpl|_PMX".split(b"|")
 )
+# Real files have a few, hostile ones as many as fit.
+_MOST_CHUNKS = 1 << 16
 _EXTENSIBLE, _MP3, _MP2 = 0xFFFE, 0x55, 0x50
 
 
@@ -58,7 +60,7 @@ def parse(path: Path, base: int = 0) -> Riff | None:
         magic = file.read(12)[:4]
         order = ">" if magic == b"RIFX" else "<"
         position, fmt, fact, bytes_64, is_odd = base + 12, b"", b"", None, base > 0
-        while True:
+        for _ in range(_MOST_CHUNKS):
             file.seek(position)
             raw = file.read(8)
             if len(raw) < 8:
@@ -80,6 +82,8 @@ def parse(path: Path, base: int = 0) -> Riff | None:
                 # A chunk of odd length is padded; some programs forget it.
                 forgotten = names[:4] in _KNOWN and names[1:5] not in _KNOWN
                 is_odd, position = is_odd or forgotten, position + (not forgotten)
+        else:
+            return None
         first = file.read(4)
     if bytes_64 is not None and num_bytes == 0xFFFFFFFF:
         promised = bytes_64 if bytes_64 < UNKNOWN_64 else None

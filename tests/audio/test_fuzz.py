@@ -1,4 +1,4 @@
-"""Two thousand files with spoilt headers: each is read or refused in one sentence, in little time."""
+"""Two thousand files with spoilt headers: each is read, or refused in one sentence, and soon."""
 
 import json
 import subprocess

@@ -1,4 +1,5 @@
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -61,16 +62,15 @@ def test_releasing_loses_nothing(folder, run_folders):
 
 
 def save_judge(path, origin):
-    """A matching model of one parameter, which is all that releasing looks at."""
-    save_matching(
-        path,
-        MatchingModel(width=8),
-        {"log_scale": np.asarray(1.5)},
-        {"mix": np.zeros(3)},
-        {"mix": np.ones(3)},
-        {"features": origin},
-        {"steps": 5},
+    """A small matching model."""
+    model = MatchingModel(
+        width=8, num_blocks=1, num_heads=2, reach_frames=8, embedding_size=8, window_frames=16
     )
+    side, frames = jnp.zeros((1, 16, 3)), jnp.full(1, 16, jnp.int32)
+    shapes = jax.eval_shape(model.init, jax.random.key(0), side, side, frames)["params"]
+    params = jax.tree.map(lambda leaf: np.full(leaf.shape, 0.5, np.float32), shapes)
+    mean, std = (dict.fromkeys(("mix", "bass"), np.full(3, x, np.float32)) for x in (0, 1))
+    save_matching(path, model, params, mean, std, {"features": origin}, {"steps": 5})
     return path
 
 
