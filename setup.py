@@ -5,7 +5,7 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
-AUDIO = ["librosa>=0.11", "soundfile>=0.13", "soxr>=0.5", "av>=14", "pyloudnorm>=0.1.1"]
+AUDIO = ["librosa>=0.11", "soundfile>=0.13", "soxr>=0.5", "av>=16", "pyloudnorm>=0.1.1"]
 LEARNING = [
     "jax>=0.10,<0.12",
     "flax>=0.12",
@@ -19,21 +19,21 @@ DATA = [
     "array-record>=0.8",
     "pretty_midi>=0.2.11",
     "midirenderer>=0.1.3",
-    "pyyaml",
+    "pyyaml>=6",
 ]
 TOOLS = [
     "ml_collections>=1.0",
-    "absl-py",
-    "filelock",
+    "absl-py>=2",
+    "filelock>=3.15",
     "numpy>=2",
-    "scipy",
-    "matplotlib",
-    "jinja2",
-    "pillow",
+    "scipy>=1.14",
+    "matplotlib>=3.9",
+    "jinja2>=3.1",
+    "pillow>=10.3",
     "mir_eval>=0.8",
-    "tqdm",
-    "fsspec",
-    "tensorboardX",
+    "tqdm>=4.66",
+    "fsspec>=2024.6",
+    "tensorboardX>=2.6.2",
 ]
 
 # Read and not imported: what the package imports is installed only afterwards.
