@@ -1,9 +1,9 @@
-"""Librosa, whose compiled loops are brought in by one process at a time, if they are whole.
+"""Imports librosa under a lock, after removing damaged files from numba's cache.
 
     from bassdiff.audio.compiled_librosa import librosa
 
-Numba compiles them on import and keeps them in files. Two processes that fill those at once leave
-parts that do not belong together, and of a file that is damaged every later process dies.
+Numba compiles parts of librosa on import and keeps them in files. If two processes write these at
+the same time, the parts may not match, and a damaged file ends every later process.
 """
 
 import atexit
@@ -27,7 +27,7 @@ _SUMS = "sums.json"
 
 
 def _folder() -> Path:
-    """Where numba keeps what it compiles: a folder of this package's own."""
+    """Numba's cache folder for this package."""
     chosen = os.environ.get("NUMBA_CACHE_DIR")
     cache = None if chosen else user_cache()
     if chosen:
@@ -44,7 +44,7 @@ def _folder() -> Path:
 
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """One process at a time, or after a while all of them."""
+    """Holds a lock on the folder; continues without it after a time limit."""
     lock = FileLock(folder / ".lock")
     try:
         try:
@@ -57,7 +57,9 @@ def _alone(folder: Path) -> Iterator[None]:
             )
             lock.acquire(timeout=_LONGEST_SECONDS)
     except (Timeout, OSError) as error:
-        warnings.warn(f"{folder} cannot be locked ({error}); going on without", stacklevel=2)
+        warnings.warn(
+            f"{folder} cannot be locked ({error}); continuing without a lock", stacklevel=2
+        )
     try:
         yield
     finally:
@@ -65,7 +67,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def sums(folder: Path) -> dict[str, int]:
-    """A checksum of every file that numba keeps there."""
+    """Checksum of every file in numba's cache."""
     return {
         str(path.relative_to(folder)): zlib.crc32(path.read_bytes())
         for path in folder.glob("*/*.nb[ic]")
@@ -73,7 +75,7 @@ def sums(folder: Path) -> dict[str, int]:
 
 
 def drop_damaged(folder: Path) -> None:
-    """Deletes what is not as it was left; numba compiles it anew."""
+    """Deletes files that have changed since `remember`; numba compiles them again."""
     try:
         left = json.loads((folder / _SUMS).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -84,7 +86,7 @@ def drop_damaged(folder: Path) -> None:
 
 
 def remember(folder: Path) -> None:
-    """Keeps the checksums of what is there."""
+    """Writes the checksums of the files in the folder."""
     with contextlib.suppress(OSError, InputError), atomic_file(folder / _SUMS) as file:
         file.write(json.dumps(sums(folder)).encode())
 

@@ -1,4 +1,4 @@
-"""What an audio container promises in its header, held against what the file holds.
+"""Compares the size that a container states in its header with the size of the file.
 
 Decoders load a truncated file silently short, so its header is read here first.
 """
@@ -168,7 +168,7 @@ def _wave64(file: BinaryIO, size: int) -> str | None:
         num_bytes = struct.unpack("<Q", raw[16:])[0]
         if raw[:16] == b"data" + _W64_GUID_TAIL:
             return _missing(num_bytes - 24, position + 24, size, riff.UNKNOWN_64)
-        # A W64 size includes its own header; smaller ones would loop for ever.
+        # A W64 size includes its own header; smaller ones would never end the loop.
         position += max(24, num_bytes + (-num_bytes % 8))
     return "it ends before its data chunk"
 

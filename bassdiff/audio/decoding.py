@@ -19,7 +19,7 @@ from bassdiff.audio.window import Window
 from bassdiff.runtime.errors import InputError
 
 _MIN_RATE_HZ, _MAX_RATE_HZ = 2_000, 768_000
-# Float files in 16-bit scale reach 32768; beyond this the numbers are no audio.
+# Float files in 16-bit scale reach 32768; larger values are not audio.
 _MAX_PEAK = 1e6
 _LIBSNDFILE = ("wav", "w64", "aiff", "caf", "au", "flac")
 
@@ -96,7 +96,7 @@ def _open(path: Path) -> tuple[AudioInfo, Iterator[np.ndarray]]:
 
 
 def _checked(path: Path, blocks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-    """Passes blocks `[n, channels]` on; stops at what is no audio."""
+    """Passes blocks `[n, channels]` on; raises an error at values that are not audio."""
     position = 0
     for block in blocks:
         bad = np.flatnonzero(~(np.abs(block) <= _MAX_PEAK).all(axis=1))

@@ -1,7 +1,7 @@
 """What libav decodes: m4a, webm, ogg, wma, video and the like, with the sound in its place.
 
-The container says where the sound begins and ends, the decoder how much of it there is. What an
-encoder put in front and behind is cut off, and what begins later than the picture stays late.
+The container states where the sound begins and ends; the decoder gives the number of samples.
+Encoder delay and padding are removed. Sound that starts after the picture keeps its offset.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def identify(path: Path, window: Callable[[], Window]) -> str:
     """What libav calls a file of this content.
 
     Raises:
-      InputError: It is no sound, or a list of other files.
+      InputError: It is not audio, or it is a playlist.
     """
     try:
         with window() as source, _open(source, None) as container:

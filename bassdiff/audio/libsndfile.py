@@ -1,4 +1,4 @@
-"""What libsndfile decodes: wav, flac, aiff and the like, and Ogg Vorbis and Opus."""
+"""Decodes with libsndfile: wav, flac, aiff and similar formats, Ogg Vorbis and Opus."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _UNKNOWN_NUM_SAMPLES = 1 << 60
 
 @dataclass(frozen=True)
 class AudioInfo:
-    """What an audio file's header says.
+    """The header of an audio file.
 
     Attributes:
       path: the file.
@@ -55,7 +55,7 @@ def open_libsndfile(
             num_samples = file.frames
     except (soundfile.LibsndfileError, TypeError, ValueError):
         return None
-    # It guesses headerless formats from the suffix, whatever the content.
+    # libsndfile guesses headerless formats from the suffix and ignores the content.
     if kind in ("RAW", "MP3") or (kind == "FLAC" and num_samples >= _UNKNOWN_NUM_SAMPLES):
         # Where a FLAC stream of unknown length ends, it sees an error.
         return None

@@ -1,8 +1,7 @@
-"""MPEG audio (mp3, mp2) frame by frame: how long it is, whatever its first frame counts.
+"""Reads MPEG audio (mp3, mp2) frame by frame, so that its length is counted, not believed.
 
-An MP3 says nothing of its length but in a first frame that an encoder may have added (Xing, Info,
-VBRI), and that frame may be missing, wrong, or there once for each of several files in one. So the
-frames themselves are counted.
+The only length that an MP3 states is in an extra first frame (Xing, Info or VBRI). That frame may
+be missing or wrong, and a concatenation of files has several.
 """
 
 from __future__ import annotations
@@ -21,11 +20,11 @@ _BITRATES = {
     (2, 2): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
 _RATES_HZ = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
-# What a decoder is late by, in samples: its filter bank, and in layer III its overlap too.
+# Delay of a decoder in samples: the filter bank, and in layer III the overlap of its transform.
 _DECODER_DELAY = {1: 481, 2: 481, 3: 529}
-# What LAME puts in front; the encoders that put in more or less say so.
+# Delay of LAME, the most common encoder; assumed where the file does not state one.
 _USUAL_ENCODER_DELAY = {1: 0, 2: 0, 3: 576}
-# Encoders that write how much they put in front and behind.
+# Encoders that state their delay and padding.
 _GAPLESS = (b"LAME", b"Lavf", b"Lavc")
 _SCAN_BYTES = 1 << 16
 # Version bits, layer and sample rate, which do not change within a stream.
@@ -44,13 +43,13 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Tag:
-    """What an encoder's own first frame says.
+    """The contents of an encoder's own first frame.
 
     Attributes:
-      num_frames: How many frames follow; 0 where it does not say.
-      num_bytes: Bytes of the stream, with this frame; 0 where it does not say.
-      delay: Samples that the encoder put in front, where it says.
-      padding: Samples that it put behind.
+      num_frames: Number of frames that follow; 0 if not stated.
+      num_bytes: Bytes of the stream including this frame; 0 if not stated.
+      delay: Samples of encoder delay; None if not stated.
+      padding: Samples of padding at the end.
     """
 
     num_frames: int
@@ -69,9 +68,9 @@ class Frame:
       rate_hz: Sample rate.
       channels: 1 or 2.
       num_samples: Per channel.
-      tag: What it says, if it is an encoder's own.
-      position: Of its first byte in the file.
-      after_junk: Whether bytes that are neither a frame nor a tag lie before it.
+      tag: Its contents, if it is an encoder's own frame.
+      position: Offset of its first byte in the file.
+      after_junk: Whether unknown bytes lie between it and the frame before.
     """
 
     data: bytes
@@ -85,17 +84,17 @@ class Frame:
 
     @property
     def usual_delay(self) -> int:
-        """Samples in front of the sound where nothing says how many."""
+        """Samples before the sound if the file does not state how many."""
         return _DECODER_DELAY[self.layer] + _USUAL_ENCODER_DELAY[self.layer]
 
     @property
     def decoder_delay(self) -> int:
-        """Samples that a decoder is late by."""
+        """Samples of delay that a decoder adds."""
         return _DECODER_DELAY[self.layer]
 
 
 def frames(file: Source) -> Iterator[Frame]:
-    """The frames of a stream, from wherever its first one is."""
+    """The frames of a stream, which may begin after other bytes."""
     kind: Kind | None = None
     position, after_junk = 0, False
     while True:
@@ -105,11 +104,11 @@ def frames(file: Source) -> Iterator[Frame]:
             return
         skipped = _tag_bytes(head)
         if skipped:
-            # A tag whose size is wrong is left byte by byte.
+            # If the size of a tag is wrong, search from its next byte.
             position += skipped if _begins(file, position + skipped) else 1
             continue
         header = _header(head)
-        # What may be a frame by chance is one if another one of its kind, or the end, follows.
+        # Two bytes can look like a header by chance: the next frame, or the end, must follow.
         if header is None or (header[0] != kind and not _confirmed(file, position)):
             following = _next_frame(file, position + 1)
             if following is None:
@@ -128,7 +127,7 @@ def frames(file: Source) -> Iterator[Frame]:
 
 
 def _header(head: bytes) -> tuple[Kind, int, int, int] | None:
-    """(version, layer, rate), bytes, samples and channels; None if this is no frame's header."""
+    """(version, layer, rate), bytes, samples and channels; None if this is not a frame header."""
     if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
         return None
     version, layer = head[1] >> 3 & 3, 4 - (head[1] >> 1 & 3)

@@ -70,4 +70,4 @@ def _leaves(values: dict[Any, Any], prefix: str, depth: int) -> Iterator[tuple[s
         elif isinstance(value, list) and all(type(part) in (int, float) for part in value):
             yield f"{prefix}.{key}", tuple(value)
         else:
-            raise ValueError(f"{prefix}.{key} is no text, number or list of numbers")
+            raise ValueError(f"{prefix}.{key} is not a text, a number or a list of numbers")

@@ -1,4 +1,4 @@
-"""What the manifest of a store may say: it may come from anyone."""
+"""Validates the manifest of a store, which may come from an untrusted source."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ import numpy as np
 
 
 def manifest_fault(manifest: dict[str, Any]) -> str | None:
-    """A clause on what of a manifest cannot be; None if all can."""
+    """A clause that describes the first fault of a manifest; None if it is valid."""
     lists = {name: manifest.get(name) for name in ("names", "num_frames", "places")}
     for name, values in lists.items():
         if not isinstance(values, list) or len(values) != len(lists["names"] or []):
-            return f"its {name} are no list of one for each song"
+            return f"its {name} are not a list with one entry per song"
     if not all(isinstance(name, str) for name in manifest["names"]):
-        return "its names are no texts"
+        return "its names are not texts"
     if not all(type(num) is int and 0 <= num < 1 << 32 for num in manifest["num_frames"]):
-        return "its num_frames are no lengths"
+        return "its num_frames are not lengths"
     fields = manifest.get("fields")
     if not isinstance(fields, dict) or not all(isinstance(f, dict) for f in fields.values()):
-        return "its fields are none"
+        return "its fields are not valid"
     for place in manifest["places"]:
         if not isinstance(place, dict) or not set(place) <= set(fields):
             return "a song has an unknown field"
         for where in place.values():
             if not isinstance(where, list) or not all(type(n) is int and n >= 0 for n in where):
-                return "a song is at no place"
+                return "a place of a song is not valid"
     statistics = manifest.get("statistics")
     if not isinstance(statistics, dict):
         return "it has no statistics"
@@ -33,7 +33,7 @@ def manifest_fault(manifest: dict[str, Any]) -> str | None:
         try:
             mean, std = (np.asarray(moments[key], np.float64) for key in ("mean", "std"))
         except (KeyError, TypeError, ValueError):
-            return f"the statistics of {name} are none"
+            return f"the statistics of {name} are not valid"
         if not np.isfinite(mean).all() or not (np.isfinite(std) & (std >= 0)).all():
             return f"the statistics of {name} are not finite"
     return None

@@ -1,4 +1,4 @@
-"""Whether what a file of weights says of itself can be: it may come from anyone."""
+"""Validates the contents of weight files, which may come from an untrusted source."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ def parse_metadata(path: Path, text: str) -> dict[str, Any]:
     except RecursionError as error:
         raise strange(path, "metadata nested too deeply") from error
     if not isinstance(metadata, dict):
-        raise strange(path, "metadata that is no object")
+        raise strange(path, "metadata that is not an object")
     kinds = {"fields": dict, "training": dict, "bindings": dict, "fingerprint": str}
     for name, kind in {**kinds, "checksum": str}.items():
         if not isinstance(metadata.get(name, kind()), kind):
-            raise strange(path, f"{name} that is no {kind.__name__}")
+            raise strange(path, f"{name} that is not a {kind.__name__}")
     return metadata
 
 

@@ -1,4 +1,4 @@
-"""Compiled programs on disk: kept between runs, and made anew where one is damaged."""
+"""Keeps compiled programs on disk, and compiles damaged ones again."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def keep_programs() -> None:
 
 
 def mend(warning: str) -> str:
-    """Deletes the programs that a warning of JAX calls damaged, so that they are kept anew.
+    """Deletes the programs that a warning of JAX calls damaged, so that they are compiled and kept again.
 
     Returns:
       What to tell the user instead; a warning of anything else as it is.
@@ -45,7 +45,7 @@ def mend(warning: str) -> str:
         return warning
     if found := _NOT_KEPT.match(warning):
         reason = found[1].strip().splitlines()[-1]
-        return f"compiled programs cannot be kept in {folder} ({reason}); they are made anew"
+        return f"compiled programs cannot be kept in {folder} ({reason}); they are compiled again in every run"
     found = _DAMAGED.match(warning)
     if not found:
         return warning

@@ -19,7 +19,7 @@ def check_devices() -> None:
     try:
         jax.devices()
     except (RuntimeError, AssertionError) as error:
-        # Without the variable JAX takes what there is, so that this is no one's wish.
+        # Without the variable, JAX uses the devices that it finds: another fault.
         if not wanted:
             raise
         raise InputError(

@@ -1,4 +1,4 @@
-"""JSON that may come from anyone."""
+"""JSON from an untrusted source."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ _LONGEST = 1 << 28
 
 
 def parse_json(text: str | bytes) -> Any:
-    """What a JSON text says.
+    """Parses a JSON text.
 
     Raises:
-      ValueError: It is none, is nested so deeply that it cannot be meant, or is too long.
+      ValueError: It is not JSON, is nested too deeply, or is too long.
     """
     if len(text) > _LONGEST:
         raise ValueError(f"{len(text)} bytes of JSON")

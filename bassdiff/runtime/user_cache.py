@@ -1,4 +1,4 @@
-"""The user's own cache folder: made if it can be, done without where it cannot."""
+"""The user's cache folder, if there is one that can be written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The folder of a run: one run at a time, and the same one when it goes on."""
+"""The folder of a run: one run at a time, and the same settings when it resumes."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ def owned(workdir: Path) -> Iterator[None]:
             f"another run is in {workdir}; wait until it ends, or choose another --workdir"
         ) from error
     except (OSError, NotImplementedError) as error:
-        # Some file systems of clusters have none.
+        # Some network file systems have no locks.
         warnings.warn(
-            f"{workdir} cannot be locked ({error}); see to it that no other run is in it",
+            f"{workdir} cannot be locked ({error}); make sure that no other run uses it",
             stacklevel=2,
         )
     try:
@@ -54,14 +54,14 @@ def owned(workdir: Path) -> Iterator[None]:
 
 
 def check_same_run(workdir: Path, run: dict[str, Any]) -> None:
-    """Checks that a run that goes on is the one that began, and remembers one that begins.
+    """Checks that a run resumes with the settings that it began with, and records them.
 
     Args:
-      workdir: Of the run; it is under way if there is a checkpoint in it.
-      run: What makes it this one, by the names of the settings; values that JSON holds.
+      workdir: The run's folder; the run has begun if there is a checkpoint in it.
+      run: Settings by name that must not change; JSON values.
 
     Raises:
-      InputError: It began with something else.
+      InputError: The run began with other settings.
     """
     record = workdir / RECORD
     checkpoints = workdir / "checkpoints"
@@ -71,7 +71,7 @@ def check_same_run(workdir: Path, run: dict[str, Any]) -> None:
             begun = parse_json(record.read_text(encoding="utf-8"))
         except ValueError as error:
             raise InputError(
-                f"{record} is damaged; delete it, and the run goes on as it is configured now"
+                f"{record} is damaged; delete it to resume with the present settings"
             ) from error
         for name, value in run.items():
             before = begun.get(name, value) if isinstance(begun, dict) else value

@@ -38,7 +38,7 @@ def test_a_value_of_another_type_or_an_unknown_key_is_refused(tmp_path):
         ("a.json", "{", "holds no settings"),
         ("a.json", "[" * 100_000, "nested too deeply"),
         ("a.json", '{"a":' * 9 + "1" + "}" * 9, "nested too deeply"),
-        ("a.json", '{"a": null}', "config.a is no text, number or list of numbers"),
+        ("a.json", '{"a": null}', "config.a is not a text, a number or a list of numbers"),
         ("a.json", '{"a b": 1}', "a key 'a b'"),
         ("a.json", json.dumps({f"k{n}": n for n in range(1001)}), "more than 1000 values"),
         ("a.json", " " * (1 << 21), "more than 1 MB"),

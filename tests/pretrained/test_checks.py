@@ -100,9 +100,9 @@ def test_a_network_that_cannot_be_is_refused(run_folders, number):
         ("[" * 100_000, "nested too deeply"),
         ('{"format":' + "[" * 100_000, "nested too deeply"),
         (" " * (1 << 21), "bytes of metadata"),
-        ("[]", "no object"),
-        (json.dumps({"format": 3, "fields": [], "training": {}}), "fields that is no dict"),
-        (json.dumps({"format": 3, "training": 1}), "training that is no dict"),
+        ("[]", "not an object"),
+        (json.dumps({"format": 3, "fields": [], "training": {}}), "fields that is not a dict"),
+        (json.dumps({"format": 3, "training": 1}), "training that is not a dict"),
     ],
 )
 def test_metadata_that_cannot_be_is_refused(tmp_path, text, words):

@@ -36,7 +36,7 @@ def test_what_is_inside_has_room_before_it_is_unpacked(tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage(10**9, 0, 1_000_000))
     path = zipped(tmp_path, a=bytes(2_000_000))
     assert path.stat().st_size < 10_000
-    assert "to unpack it takes 0.0 GB at least" in refused(path, tmp_path)
+    assert "unpacking takes at least 0.0 GB" in refused(path, tmp_path)
     path.unlink()
     path = tmp_path / "a.tar.gz"
     with tarfile.open(path, "w:gz") as archive:
@@ -86,7 +86,7 @@ def test_metadata_names_files_of_its_song(tmp_path, names):
 )
 def test_a_moisesdb_song_that_names_other_files_is_refused(tmp_path, stems):
     (tmp_path / moisesdb.METADATA).write_text(json.dumps({"stems": stems}))
-    with pytest.raises(InputError, match="is no metadata of MoisesDB"):
+    with pytest.raises(InputError, match="is not valid MoisesDB metadata"):
         moisesdb._read(tmp_path)
 
 
