@@ -434,7 +434,8 @@ def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
     from tqdm import tqdm
 
     # Not into the middle of a progress bar.
-    tqdm.write(f"bassdiff: warning: {mend(str(message))}", file=sys.stderr)
+    if text := mend(str(message)):
+        tqdm.write(f"bassdiff: warning: {text}", file=sys.stderr)
 
 
 def parser() -> argparse.ArgumentParser:

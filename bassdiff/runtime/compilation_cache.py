@@ -13,6 +13,10 @@ _DAMAGED = re.compile(r"Error reading persistent compilation cache entry for '(\
 _NOT_KEPT = re.compile(r"Error writing persistent compilation cache entry for '\w+': (.*)", re.S)
 
 
+# Folders whose fault was told; JAX warns of every program.
+_unwritable: set[Path] = set()
+
+
 def programs_folder() -> Path | None:
     """Where compiled programs are: `JAX_COMPILATION_CACHE_DIR`, or the user's cache; or nowhere."""
     chosen, cache = os.environ.get("JAX_COMPILATION_CACHE_DIR"), None
@@ -34,21 +38,25 @@ def keep_programs() -> None:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
-def mend(warning: str) -> str:
-    """Deletes the programs that a warning of JAX calls damaged, so that they are compiled and kept again.
+def mend(warning: str) -> str | None:
+    """Deletes the programs that a warning of JAX calls damaged.
 
     Returns:
-      What to tell the user instead; a warning of anything else as it is.
+      The message for the user, or the warning itself if it is about something else; None if there
+      is nothing new to tell.
     """
     folder = programs_folder()
     if folder is None:
         return warning
     if found := _NOT_KEPT.match(warning):
+        if folder in _unwritable:
+            return None
+        _unwritable.add(folder)
         reason = found[1].strip().splitlines()[-1]
-        return f"compiled programs cannot be kept in {folder} ({reason}); they are compiled again in every run"
+        return f"compiled programs cannot be kept in {folder} ({reason}); each run compiles again"
     found = _DAMAGED.match(warning)
     if not found:
         return warning
     for entry in folder.glob(f"{found[1]}-*-cache"):
         entry.unlink(missing_ok=True)
-    return f"a compiled program in {folder} was damaged and is made anew"
+    return f"a compiled program in {folder} was damaged and is compiled again"

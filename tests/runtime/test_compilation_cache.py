@@ -13,6 +13,16 @@ def test_other_warnings_are_passed_on(tmp_path, monkeypatch):
     assert mend("the mix is silent") == "the mix is silent"
 
 
+def test_a_full_cache_is_named_with_its_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path))
+    warning = "Error writing persistent compilation cache entry for 'jit_f': OSError: no space left"
+    assert mend(warning) == (
+        f"compiled programs cannot be kept in {tmp_path} (OSError: no space left); each run "
+        "compiles again"
+    )
+    assert mend(warning) is None
+
+
 @pytest.mark.faults
 def test_damaged_programs_are_made_anew_once(tmp_path, monkeypatch):
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "programs"))
@@ -33,7 +43,7 @@ def test_damaged_programs_are_made_anew_once(tmp_path, monkeypatch):
         content[100:120] = bytes(20)
         program.write_bytes(content)
     said, second = play("second.wav")
-    assert said.count("was damaged and is made anew") == len(programs)
+    assert said.count("was damaged and is compiled again") == len(programs)
     said, third = play("third.wav")
     assert "was damaged" not in said
     assert first == second == third
