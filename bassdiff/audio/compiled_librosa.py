@@ -9,9 +9,9 @@ the same time, the parts may not match, and a damaged file ends every later proc
 import atexit
 import contextlib
 import json
+import logging
 import os
 import tempfile
-import warnings
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +24,8 @@ from bassdiff.runtime.user_cache import user_cache
 
 _PATIENCE_SECONDS, _LONGEST_SECONDS = 5.0, 300.0
 _SUMS = "sums.json"
+# Not a warning: waiting is no fault, and must not become an error where warnings are errors.
+_LOG = logging.getLogger("bassdiff")
 
 
 def _folder() -> Path:
@@ -50,16 +52,14 @@ def _alone(folder: Path) -> Iterator[None]:
         try:
             lock.acquire(timeout=_PATIENCE_SECONDS)
         except Timeout:
-            warnings.warn(
-                f"waiting for another process that compiles into {folder}, for "
-                f"{_LONGEST_SECONDS:.0f} s at most",
-                stacklevel=2,
+            _LOG.warning(
+                "waiting for another process that compiles into %s, for at most %.0f s",
+                folder,
+                _LONGEST_SECONDS,
             )
             lock.acquire(timeout=_LONGEST_SECONDS)
     except (Timeout, OSError) as error:
-        warnings.warn(
-            f"{folder} cannot be locked ({error}); continuing without a lock", stacklevel=2
-        )
+        _LOG.warning("%s cannot be locked (%s); continuing without a lock", folder, error)
     try:
         yield
     finally:
