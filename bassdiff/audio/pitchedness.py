@@ -19,7 +19,6 @@ MIN_HZ, _MAX_HZ = 100.0, 2500.0
 # Medians take most of the time: of 15 bins as far apart as that.
 _SURROUNDINGS, _APART_HZ, _PROMINENCE, _RANGE = 15, 10.8, 10.0, 1e-4
 PLACES_PER_SEMITONE = 10
-_NUM_PLACES = round(12 * PLACES_PER_SEMITONE * np.log2(_MAX_HZ / MIN_HZ)) + 1
 # Sums over what is near are taken of groups of moments, each of 0.46 s.
 _GROUP, _NEAR_SECONDS = 5, 6.0
 # Less evidence of a scale, and less of the power in partials, as where one pure tone plays. Chosen
@@ -77,16 +76,19 @@ def in_tune(places: np.ndarray) -> np.ndarray:
     return np.abs(weights @ turns) ** 2 / np.maximum(np.sum(weights**2, axis=-1), 1e-9)
 
 
-def partials(low: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def partials(
+    low: np.ndarray, window: int, per_semitone: int = PLACES_PER_SEMITONE
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Finds, eleven times a second, what sounds on at one frequency.
 
     Args:
       low: `[N]` float32 at 11025 Hz.
       window: of `_WINDOWS`.
+      per_semitone: places.
 
     Returns:
-      `[F, P]` how many steady partials there are in each place, tenths of a semitone from 100 Hz
-      on; `[F]` what share of the power stands out as partials, steady or not; `[F]` bool, whether
+      `[F, P]` how many steady partials there are in each place, from 100 Hz on; `[F]` what share of
+      the power stands out as partials, steady or not; `[F]` bool, whether
       anything sounds that is not 40 dB below the loudest.
     """
     low = np.pad(low, (window // 2, window // 2 + _HOP))
@@ -117,11 +119,12 @@ def partials(low: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray, np.n
     wide = scipy.ndimage.binary_dilation(peaks, np.ones((1, 3), bool))
     steady = scipy.ndimage.binary_opening(wide, np.ones((_WINDOWS[window], 1), bool))
     hz = np.concatenate(frequencies) * RATE_HZ / window
-    place = np.round(12 * PLACES_PER_SEMITONE * np.log2(hz / MIN_HZ)).astype(int)
+    place = np.round(12 * per_semitone * np.log2(hz / MIN_HZ)).astype(int)
+    num_places = round(12 * per_semitone * np.log2(_MAX_HZ / MIN_HZ)) + 1
     moments, bins = np.nonzero(peaks)
     counted = steady[moments, bins] & sounding[moments]
-    places = np.zeros((len(peaks), _NUM_PLACES), np.uint8)
-    np.add.at(places, (moments[counted], np.clip(place[counted], 0, _NUM_PLACES - 1)), 1)
+    places = np.zeros((len(peaks), num_places), np.uint8)
+    np.add.at(places, (moments[counted], np.clip(place[counted], 0, num_places - 1)), 1)
     return places, np.concatenate(shares), sounding
 
 

@@ -9,6 +9,8 @@ from bassdiff.audio.io import SAMPLE_RATE_HZ
 from bassdiff.audio.pitchedness import MIN_HZ, PLACES_PER_SEMITONE, RATE_HZ, in_tune, partials
 
 _WINDOW = 4096
+# Two cents each.
+_PLACES_PER_SEMITONE = 50
 # Below it, partials agree on no scale: see `in_tune`.
 _LEAST_IN_TUNE = 8.0
 # The error of the estimate; songs within it are left unchanged.
@@ -29,12 +31,17 @@ def tuning_cents(mix: np.ndarray) -> float:
       tells.
     """
     low = soxr.resample(np.asarray(mix, np.float32), SAMPLE_RATE_HZ, RATE_HZ)
-    places = partials(low, _WINDOW)[0].sum(axis=0, dtype=np.float64)
-    if in_tune(places) < _LEAST_IN_TUNE:
+    places = partials(low, _WINDOW, _PLACES_PER_SEMITONE)[0].sum(axis=0, dtype=np.float64)
+    # Evidence is counted as coarsely as everywhere.
+    wide = _PLACES_PER_SEMITONE // PLACES_PER_SEMITONE
+    coarse = np.bincount((np.arange(len(places)) + wide // 2) // wide, places)
+    if in_tune(coarse) < _LEAST_IN_TUNE:
         return 0.0
-    turns = np.exp(2j * np.pi * np.arange(len(places)) / PLACES_PER_SEMITONE)
-    # Roots, as there: a note that is held for long is not all.
-    above_lowest = np.angle(np.sqrt(places) @ turns) / (2.0 * np.pi)
+    turns = np.exp(2j * np.pi * np.arange(len(places)) / _PLACES_PER_SEMITONE)
+    # Roots, as there: a note that is held for long is not all. The fifth and seventh partials of a
+    # note are 14 and 31 cents flat of the scale, so low partials count more.
+    weights = np.sqrt(places) * 2.0 ** (-np.arange(len(places)) / (12.0 * _PLACES_PER_SEMITONE))
+    above_lowest = np.angle(weights @ turns) / (2.0 * np.pi)
     semitones = above_lowest + 12.0 * np.log2(MIN_HZ / 440.0)
     cents = 100.0 * (semitones - np.round(semitones))
     return float(cents) if abs(cents) >= _LEAST_CENTS else 0.0

@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # A job that is asked to end cleans up as one that is interrupted does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        _refuse_empty(arguments)
+        _refuse_empty(sys.argv[1:] if argv is None else argv, arguments)
         arguments.verb(arguments)
     except (InputError, GateFailed, SomeFailed, Preempted, KeyboardInterrupt) as error:
         print(f"bassdiff: {str(error) or 'interrupted'}", file=sys.stderr)
@@ -57,7 +57,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _refuse_empty(arguments: argparse.Namespace) -> None:
+def _refuse_empty(words: Sequence[str], arguments: argparse.Namespace) -> None:
+    # What is empty by default was not given.
+    if not any(word == "" or word.endswith("=") for word in words):
+        return
     for name, value in vars(arguments).items():
         if value == "" or (isinstance(value, list) and "" in value):
             raise InputError(f"{name.replace('_', '-')} is empty; give a name, or leave it out")

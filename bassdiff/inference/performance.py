@@ -207,7 +207,7 @@ def perform(
                 region = draft.free_seconds if draft else control.notes_region
                 marks = Marks(
                     control.bars(seconds),
-                    control.chord_segments() or segments(estimated),
+                    control.chord_segments() or (segments(estimated) if estimated else []),
                     None if region is None or region[0] is None else (region[0], region[1]),
                 )
                 draw(mix.mean(axis=1), bass, info.sample_rate_hz, output.picture, open_file, marks)

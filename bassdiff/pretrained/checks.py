@@ -93,7 +93,7 @@ def check_params(path: Path, model: Any, params: PyTree, *inputs: Any, optional:
       InputError: One is missing, unknown or of another shape.
     """
     try:
-        shapes = jax.eval_shape(model.init, jax.random.key(0), *inputs)["params"]
+        shapes = jax.eval_shape(lambda *xs: model.init(jax.random.key(0), *xs), *inputs)["params"]
     except (TypeError, ValueError, ZeroDivisionError, IndexError, AssertionError) as error:
         raise strange(path, "fields that make no network") from error
     wanted = {name: leaf.shape for name, leaf in _flat(shapes).items()}

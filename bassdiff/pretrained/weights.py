@@ -158,8 +158,8 @@ def load_codec(path: Path) -> CodecWeights:
     check_statistics(path, latents["mean"], latents["std"], model.num_channels)
     if not _is_ours(path):
         audio = jax.ShapeDtypeStruct((1, 8 * LATENT_HOP), np.float32)
-        # The mix's codec may come without a decoder.
-        check_params(path, model, params, audio, optional="decoder" if model.kind == "mix" else "")
+        # A codec may come without a decoder: a mix's is not needed, another may be trained anew.
+        check_params(path, model, params, audio, optional="decoder")
     return CodecWeights(
         model,
         params,

@@ -1,6 +1,7 @@
 import dataclasses
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +14,6 @@ from bassdiff.diffusion.request import LatentLayout
 from bassdiff.diffusion.schedules import cosine_levels
 from bassdiff.diffusion.statistics import Sounding
 from bassdiff.diffusion.types import Cond
-from bassdiff.models.bass_codec import BassCodec
 from bassdiff.models.mix_codec import MixCodec
 from bassdiff.models.unet import UNet
 from bassdiff.pretrained.release import load_codecs
@@ -283,8 +283,11 @@ def test_eight_devices_take_the_step_of_one(step, trained, batch):
 def test_what_is_exported_is_the_average_bound_to_its_codecs(objective, trained, tmp_path):
     objective.export(trained[0], tmp_path)
     mix, bass = (
-        CodecWeights(model, {}, np.zeros(1), 1.0, name, {})
-        for model, name in ((MixCodec(), "m"), (BassCodec(), "b"))
+        CodecWeights(model, {}, np.zeros(size), 1.0, name, {})
+        for model, size, name in (
+            (MixCodec(), 6, "m"),
+            (SimpleNamespace(num_channels=CHANNELS), CHANNELS, "b"),
+        )
     )
     unet = load_unet(tmp_path / "unet.safetensors", mix, bass)
     assert unet.model == objective.model
