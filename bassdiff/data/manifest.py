@@ -34,7 +34,7 @@ def manifest_fault(manifest: dict[str, Any]) -> str | None:
             mean, std = (np.asarray(moments[key], np.float64) for key in ("mean", "std"))
         except (KeyError, TypeError, ValueError):
             return f"the statistics of {name} are not valid"
-        # Of songs that are not finite they are not either; who reads the songs says which.
+        # Not finite is allowed: the reader of the songs reports which of them are at fault.
         if mean.ndim != 1 or mean.shape != std.shape or (std < 0).any():
             return f"the statistics of {name} are not valid"
     return None
