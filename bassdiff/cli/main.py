@@ -58,12 +58,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _refuse_empty(words: Sequence[str], arguments: argparse.Namespace) -> None:
-    # What is empty by default was not given.
-    if not any(word == "" or word.endswith("=") for word in words):
-        return
-    for name, value in vars(arguments).items():
-        if value == "" or (isinstance(value, list) and "" in value):
-            raise InputError(f"{name.replace('_', '-')} is empty; give a name, or leave it out")
+    for before, word in zip(["", *words], words, strict=False):
+        option = word[:-1] if word.endswith("=") else before if word == "" else None
+        # Values of a config may be empty.
+        if option is None or option.startswith("--config."):
+            continue
+        positional = (name for name, value in vars(arguments).items() if value in ("", [""]))
+        name = option[2:] if option.startswith("--") else next(positional, None)
+        if name is not None:
+            raise InputError(f"{name} is empty; give a name, or leave it out")
 
 
 def generate(arguments: argparse.Namespace) -> None:
