@@ -35,6 +35,6 @@ def manifest_fault(manifest: dict[str, Any]) -> str | None:
         except (KeyError, TypeError, ValueError):
             return f"the statistics of {name} are not valid"
         # Not finite is allowed: the reader of the songs reports which of them are at fault.
-        if mean.ndim != 1 or mean.shape != std.shape or (std < 0).any():
+        if mean.ndim > 1 or mean.shape != std.shape or (std < 0).any():
             return f"the statistics of {name} are not valid"
     return None
