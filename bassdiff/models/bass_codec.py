@@ -6,10 +6,10 @@ A latent frame stands for 2048 samples. Its channels, in this order, are
 * the *spectrum*: principal components of the levels of partials and bands and of their noise;
 * the *dynamics*: principal components of how these levels move inside the frame.
 
-None of them sees the phase of the waveform (see `harmonics.py`), so a held note is a constant,
-which a diffusion model can predict. Means of spectrum channels over sounding frames describe a
-timbre. The decoder makes a phase of its own: an oscillator follows the pitch, its partials and a
-noise have the levels that the latents stand for, and a network corrects both.
+None of them depends on the phase of the waveform (see `harmonics.py`), so a held note is a
+constant, which a diffusion model can predict. Means of spectrum channels over sounding frames
+describe a timbre. The decoder makes its own phase: an oscillator follows the pitch, its partials
+and a noise get the levels that the latents hold, and a network corrects both.
 """
 
 from __future__ import annotations
@@ -24,39 +24,37 @@ from bassdiff.audio.io import SAMPLE_RATE_HZ
 from bassdiff.audio.stft import istft, stft
 from bassdiff.diffusion.types import Array
 from bassdiff.models.features import LATENT_HOP
-from bassdiff.models.harmonics import (
+from bassdiff.models.harmonics import FLOOR_POWER, NOISE_CENTRES_HZ, NUM_NOISE_BANDS, analyse
+from bassdiff.models.layers import ChannelNorm, ResidualBlock, Upsample
+from bassdiff.models.partial_levels import (
     BAND_CENTRES_HZ,
-    FLOOR_POWER,
     LEVELS_PER_FRAME,
-    NOISE_CENTRES_HZ,
     NUM_BANDS,
     NUM_DYNAMICS,
     NUM_LEVELS,
-    NUM_NOISE_BANDS,
     NUM_SINGLE_PARTIALS,
-    analyse,
     at_partials,
     interpolate,
     join_time,
     split_time,
 )
-from bassdiff.models.layers import ChannelNorm, ResidualBlock, Upsample
 from bassdiff.models.pitch import CODE_SIZE, PITCH_HOP, decode_pitch, encode_pitch
 from bassdiff.models.tones import SPAN, advance_phase, frame_noise, oscillate
 
 PITCHES_PER_FRAME = LATENT_HOP // PITCH_HOP
 NUM_PITCH_CHANNELS = PITCHES_PER_FRAME * CODE_SIZE
 NUM_SPECTRUM = NUM_LEVELS + NUM_NOISE_BANDS
-# Up to 4 kHz above the low E; what is higher there is noise to the ear.
+# Up to 4 kHz for the low E; higher partials of it sound like noise.
 NUM_PARTIALS = 96
 SPANS_PER_FRAME = LATENT_HOP // SPAN
-# Nepers of power, 39 dB below full scale: a hundred partials without one would be far beyond it.
+# In nepers of power, 39 dB below full scale: without this offset, the sum of a hundred partials
+# of fresh networks would be far above full scale.
 _FRESH_LEVEL = -9.0
 _STFT_LENGTH, _STFT_HOP = 1024, 256
 
 
 class BassEncoder(nn.Module):
-    """Waveform to latents: a fixed analysis and linear maps of it.
+    """Waveform to latents: a fixed analysis and linear maps of its result.
 
     Attributes:
       num_spectrum_channels: Channels of the spectrum, 44 at most.
@@ -104,9 +102,9 @@ class BassDecoder(nn.Module):
         """Maps latents `[B, T, C]` to a waveform `[B, 2048 T]` float32.
 
         Args:
-          latents: As the encoder made them.
-          phase: `[B]` cycles, where the oscillator stands when frame `anchor` begins.
-          first_frame: `[B]` int32, the number of the first latent frame; it picks the noise.
+          latents: Latents of the encoder.
+          phase: `[B]` cycles, the oscillator's phase at the start of frame `anchor`.
+          first_frame: `[B]` int32, the number of the first latent frame; it selects the noise.
           anchor: A frame of this piece.
         """
         batch, num_frames, _ = latents.shape
@@ -137,7 +135,7 @@ class BassDecoder(nn.Module):
 
         frequency, sounds = decode_pitch(code.reshape(batch, -1, CODE_SIZE))  # [B, 2 T]
         f0_hz = jnp.repeat(frequency, PITCH_HOP // SPAN, axis=1)  # [B, 8 T]
-        # 1 or -1, and seldom between when generated: there both voice and noise sound.
+        # 1 or -1, and seldom between in generated latents, where both voice and noise sound.
         voiced = jnp.repeat(jnp.clip(0.5 + sounds, 0.0, 1.0), PITCH_HOP // SPAN, axis=1)
         amplitudes, gains = _mixture(levels, noise, f0_hz, voiced)
 
@@ -150,11 +148,11 @@ class BassDecoder(nn.Module):
 
 
 def _mixture(levels: Array, noise: Array, f0_hz: Array, voiced: Array) -> tuple[Array, Array]:
-    """Divides what the levels hold between partials and noise.
+    """Divides levels between partials and noise.
 
     Args:
       levels: `[B, M, 36]` log-powers.
-      noise: `[B, M, 8]` log-amplitudes of noise beside all that sounds.
+      noise: `[B, M, 8]` log-amplitudes of noise relative to the whole.
       f0_hz: `[B, M]`.
       voiced: `[B, M]`, 0 to 1; without a voice all is noise.
 
@@ -180,7 +178,7 @@ def _mixture(levels: Array, noise: Array, f0_hz: Array, voiced: Array) -> tuple[
 
 
 def _power(levels: Array) -> Array:
-    # Nothing that is decoded is louder than full scale.
+    # Decoded levels do not exceed full scale.
     return jnp.maximum(jnp.exp(jnp.minimum(levels, 1.0)) - FLOOR_POWER, 0.0)
 
 

@@ -1,15 +1,15 @@
 """The sound of a bass, measured so that a held note's features stand still.
 
-Windows shorter than a few periods see single periods come and go: features from them move with the
-phase of a low note, look like noise, and cannot be predicted. Everything here is therefore measured
-over whole periods of the tracked pitch:
+Windows shorter than a few periods resolve single periods: features from them move with the phase of
+a low note, look like noise, and cannot be predicted. Everything here is therefore measured over
+whole periods of the tracked pitch:
 
 * levels of single partials, under a Hann window of three periods, which is zero at all others;
 * levels of bands of frequency, as energies under the same window. Hann squared over three periods
   averages exactly over one, so the energy of a periodic signal does not depend on its phase. This
   is how CheapTrick works (Morise, Speech Communication 67, 2015);
-* the share of noise in bands, as what a period does not have in common with a neighbouring one.
-  Taking the better of the two neighbours keeps attacks sharp: a first period resembles the next.
+* the share of noise in bands: the part of a period that differs from a neighbouring one. Taking
+  the more similar of the two neighbours keeps attacks sharp: a first period resembles the next.
 """
 
 from __future__ import annotations
@@ -24,16 +24,9 @@ from bassdiff.audio.io import SAMPLE_RATE_HZ
 from bassdiff.audio.stft import frames, stft
 from bassdiff.diffusion.types import Array
 from bassdiff.models.features import LATENT_HOP
+from bassdiff.models.partial_levels import BAND_EDGES_HZ, LEVEL_HOP, NUM_SINGLE_PARTIALS
 from bassdiff.models.pitch import LOWEST_HZ, PITCH_HOP, settle, track
 
-LEVEL_HOP = 512
-LEVELS_PER_FRAME = LATENT_HOP // LEVEL_HOP
-NUM_SINGLE_PARTIALS = 16
-# A third of an octave each: from partial 17 of the lowest notes upwards, partials share a band.
-BAND_EDGES_HZ = np.geomspace(160.0, 14000.0, 21)
-BAND_CENTRES_HZ = np.sqrt(BAND_EDGES_HZ[1:] * BAND_EDGES_HZ[:-1])
-NUM_BANDS = len(BAND_CENTRES_HZ)
-NUM_LEVELS = NUM_SINGLE_PARTIALS + NUM_BANDS
 NOISE_EDGES_HZ = np.geomspace(80.0, 14000.0, 9)
 NOISE_CENTRES_HZ = np.sqrt(NOISE_EDGES_HZ[1:] * NOISE_EDGES_HZ[:-1])
 NUM_NOISE_BANDS = len(NOISE_CENTRES_HZ)
@@ -47,14 +40,14 @@ _WINDOW_PERIODS = 3.0
 _FRAME_LENGTH = 5120
 _FFT_LENGTH = 8192
 _STFT_LENGTH, _STFT_HOP = 1024, 256
-# Upper partials of a real string are sharp, so that a band repeats a little sooner than the note.
+# Factors on the period: upper partials of a real string are sharp, so that a band repeats a little
+# sooner than the note.
 _STRETCHES = (1.0, 0.996, 0.990)
 _LEAST_NOISE = 1e-4
-_GROUP_EDGES_HZ = (500.0, 2000.0)
 
 
 class Analysis(NamedTuple):
-    """What a bass is made of.
+    """The pitch, the levels and the noise of a bass.
 
     Attributes:
       semitones: `[B, 2 T]` above 27.5 Hz, one per 1024 samples.
@@ -62,8 +55,8 @@ class Analysis(NamedTuple):
       sounds: `[B, 2 T]`, 1 where it sounds.
       levels: `[B, 4 T, 36]` natural logarithms of powers, one per 512 samples: of partials 1 to
         16, then of bands, there as the power that each of its partials would have.
-      noise: `[B, T, 8]` natural logarithms of the amplitude, 0.01 to 1, that noise has in wider
-        bands beside all that sounds there.
+      noise: `[B, T, 8]` natural logarithms of the amplitude of noise, 0.01 to 1, relative to the
+        whole signal, in wider bands.
     """
 
     semitones: Array
@@ -85,59 +78,6 @@ def analyse(audio: Array) -> Analysis:
     return Analysis(semitones, known, sounds, levels, _noise(audio, f0_hz))
 
 
-def split_time(levels: Array) -> tuple[Array, Array]:
-    """Splits levels into a spectrum per latent frame and what moves inside it.
-
-    A spectrum is joined to its neighbours by lines, so that a sound that changes slowly needs
-    nothing else. Only attacks and ends leave a difference, which few groups of levels describe.
-
-    Args:
-      levels: `[B, 4 T, 36]`.
-
-    Returns:
-      Spectrum `[B, T, 36]`; dynamics `[B, T, 16]`, four moments of four groups.
-    """
-    batch, count, size = levels.shape
-    spectrum = jnp.mean(levels.reshape(batch, -1, LEVELS_PER_FRAME, size), axis=2)
-    rest = (levels - _joined(spectrum)) @ _group_means()
-    return spectrum, rest.reshape(batch, count // LEVELS_PER_FRAME, -1)
-
-
-def join_time(spectrum: Array, dynamics: Array) -> Array:
-    """Inverts `split_time` up to what the groups leave out."""
-    batch = spectrum.shape[0]
-    rest = dynamics.reshape(batch, -1, NUM_GROUPS)
-    return _joined(spectrum) + rest @ (_group_means() > 0).T.astype(np.float32)
-
-
-def at_partials(levels: Array, f0_hz: Array, num_partials: int) -> Array:
-    """Power of every partial.
-
-    Args:
-      levels: `[B, M, 36]` as in `Analysis`.
-      f0_hz: `[B, M]`.
-      num_partials: K, more than 16.
-
-    Returns:
-      `[B, M, K]` natural logarithms.
-    """
-    beyond = jnp.arange(NUM_SINGLE_PARTIALS + 1, num_partials + 1, dtype=jnp.float32)
-    partials_hz = f0_hz[..., None] * beyond[None, None]
-    bands = interpolate(levels[..., NUM_SINGLE_PARTIALS:], BAND_CENTRES_HZ, partials_hz)
-    return jnp.concatenate([levels[..., :NUM_SINGLE_PARTIALS], bands], axis=-1)
-
-
-def interpolate(values: Array, centres_hz: np.ndarray, frequency_hz: Array) -> Array:
-    """Values `[B, M, bands]` of bands even in log-frequency, at `[B, M, K]`, by lines."""
-    step = np.log(centres_hz[1] / centres_hz[0])
-    position = (jnp.log(frequency_hz) - np.log(centres_hz[0])) / step
-    position = jnp.clip(position, 0.0, len(centres_hz) - 1.0)
-    lower = jnp.minimum(position.astype(jnp.int32), len(centres_hz) - 2)
-    below = jnp.take_along_axis(values, lower, axis=-1)
-    above = jnp.take_along_axis(values, lower + 1, axis=-1)
-    return below + (position - lower) * (above - below)
-
-
 def _levels(audio: Array, f0_hz: Array) -> Array:
     """Levels of partials and bands `[B, M, 36]` at pitches `[B, M]`, one per 512 samples."""
     spectrum, window_sum, window_energy, sharpened = _pitched_spectrum(audio, f0_hz)
@@ -155,7 +95,7 @@ def _levels(audio: Array, f0_hz: Array) -> Array:
     below = total[..., whole] * (1.0 - share) + total[..., whole + 1] * share
     power = 2.0 * (below[..., 1:] - below[..., :-1]) / (_FFT_LENGTH * window_energy[..., None])
     width_hz = np.diff(BAND_EDGES_HZ).astype(np.float32)[None, None]
-    # A band with next to nothing is a difference of two sums, which rounding may make negative.
+    # An almost empty band is a difference of two sums, which rounding may make negative.
     bands = jnp.maximum(power, 0.0) * f0_hz[..., None] / width_hz
     power = jnp.concatenate([partials, bands], axis=-1)
     return jnp.log(power * sharpened[..., None] + FLOOR_POWER)
@@ -164,11 +104,11 @@ def _levels(audio: Array, f0_hz: Array) -> Array:
 def _pitched_spectrum(audio: Array, f0_hz: Array) -> tuple[Array, Array, Array, Array]:
     """Spectra `[B, M, 4097]` under windows of three periods; the windows' sums and energies.
 
-    A frame's middle is where its phase is zero, so that a spectrum is smooth between bins.
+    The phase is zero in the middle of a frame, so that a spectrum is smooth between bins.
 
-    Also, `[B, M]`, the power of the middle period alone by that of all three. Both are the same
-    for a steady tone, whatever its phase; where a note begins or ends the former is three times as
-    sharp.
+    The last result, `[B, M]`, is the power of the middle period alone divided by that of all three.
+    It is 1 for a steady tone of any phase; where a note begins or ends, it makes levels three times
+    as sharp in time.
     """
     framed = frames(audio, _FRAME_LENGTH, LEVEL_HOP)
     half = _FRAME_LENGTH // 2
@@ -193,7 +133,7 @@ def _pitched_spectrum(audio: Array, f0_hz: Array) -> tuple[Array, Array, Array, 
 def _noise(audio: Array, f0_hz: Array) -> Array:
     """Log-amplitude of noise `[B, T, 8]` at pitches `[B, 2 T]`, one per 1024 samples."""
     ours = stft(audio, _STFT_LENGTH, _STFT_HOP)
-    # What is 60 dB below full scale has no say.
+    # A floor at 60 dB below full scale.
     power = _smoothed(_squared(ours) @ _NOISE_BANDS) + 1e-6
     alike = []
     per_pitch = PITCH_HOP // _STFT_HOP
@@ -203,7 +143,7 @@ def _noise(audio: Array, f0_hz: Array) -> Array:
         others = _smoothed(_squared(other) @ _NOISE_BANDS) + 1e-6
         common = _smoothed((ours * jnp.conj(other)).real @ _NOISE_BANDS)
         before = common / jnp.sqrt(power * others)
-        # A period's likeness to the next one is the next one's to it.
+        # The similarity of a period to the next is that of the next to it.
         ahead = jnp.repeat(period / _STFT_HOP, per_pitch, axis=1)
         likeness = jnp.maximum(before, _moved(before, ahead))
         alike.append(likeness)
@@ -215,26 +155,26 @@ def _noise(audio: Array, f0_hz: Array) -> Array:
 
 
 def _delayed(audio: Array, period_samples: Array) -> Array:
-    """What was one period, `[B, 2 T]` in samples, before each sample of `[B, N]`."""
+    """`[B, N]` delayed by one period, `[B, 2 T]` in samples."""
     return _moved(audio, -jnp.repeat(period_samples, PITCH_HOP, axis=1))
 
 
 def _moved(values: Array, distance: Array) -> Array:
-    """What stands `distance` `[B, M]` later than each of `[B, M]` or `[B, M, D]`."""
+    """The values `[B, M]` or `[B, M, D]` at `distance` `[B, M]` later than each place."""
     whole = jnp.floor(distance)
-    # Of a sum in float32, little would be left of the fraction late in a long signal.
+    # Added as integers: float32 would lose the fraction late in a long signal.
     index = jnp.arange(values.shape[1], dtype=jnp.int32)[None] + whole.astype(jnp.int32)
     return _cubic(values, index, distance - whole, axis=1)
 
 
 def _cubic(values: Array, lower: Array, t: Array, axis: int = -1) -> Array:
-    """Values between neighbours, by a cubic through the four nearest; ends are repeated.
+    """Interpolates by a cubic through the four nearest values; ends are repeated.
 
     Args:
-      values: Any.
+      values: The values.
       lower: int32 indices along `axis`.
-      t: How far from there to the next, 0 to 1.
-      axis: Of `values`.
+      t: Fraction of the way to the next index, 0 to 1.
+      axis: The axis of `values`.
     """
     weights = (
         -t * (t - 1.0) * (t - 2.0) / 6.0,
@@ -253,7 +193,7 @@ def _cubic(values: Array, lower: Array, t: Array, axis: int = -1) -> Array:
 
 
 def _smoothed(values: Array) -> Array:
-    """A weighted mean over eight STFT frames, `[B, M, bands]`: a latent frame's length."""
+    """Weighted means over eight STFT frames, the length of a latent frame, `[B, M, bands]`."""
     weights = hann(8) / np.sum(hann(8))
     padded = jnp.pad(values, ((0, 0), (4, 4), (0, 0)))
     count = values.shape[1]
@@ -265,20 +205,8 @@ def _squared(spectrum: Array) -> Array:
     return jnp.square(spectrum.real) + jnp.square(spectrum.imag)
 
 
-def _joined(spectrum: Array) -> Array:
-    """`[B, T, D]` to `[B, 4 T, D]`: a frame's value is in its middle, lines join the middles."""
-    edges = jnp.pad(spectrum, ((0, 0), (1, 1), (0, 0)), mode="edge")
-    moments = []
-    for moment in range(LEVELS_PER_FRAME):
-        place = (moment + 0.5) / LEVELS_PER_FRAME - 0.5
-        other = edges[:, :-2] if place < 0 else edges[:, 2:]
-        moments.append(spectrum * (1.0 - abs(place)) + other * abs(place))
-    batch, count, size = spectrum.shape
-    return jnp.stack(moments, axis=2).reshape(batch, count * LEVELS_PER_FRAME, size)
-
-
 def _noise_bands() -> np.ndarray:
-    """`[513, 8]`: which bins of the short spectra a noise band has, one at least."""
+    """`[513, 8]`: the bins of the short spectra in each noise band, at least one."""
     bins_hz = np.arange(_STFT_LENGTH // 2 + 1) * SAMPLE_RATE_HZ / _STFT_LENGTH
     lower, upper = NOISE_EDGES_HZ[None, :-1], NOISE_EDGES_HZ[None, 1:]
     inside = (bins_hz[:, None] >= lower) & (bins_hz[:, None] < upper)
@@ -288,19 +216,3 @@ def _noise_bands() -> np.ndarray:
 
 
 _NOISE_BANDS = _noise_bands()
-# Levels that rise and fall together: partials 1 to 3, to 8 and to 16, with the bands about them,
-# and what is above 2 kHz.
-_GROUPS = np.concatenate(
-    [
-        np.repeat([0, 1, 2], [3, 5, NUM_SINGLE_PARTIALS - 8]),
-        1 + np.searchsorted(_GROUP_EDGES_HZ, BAND_CENTRES_HZ),
-    ]
-)
-NUM_GROUPS = int(_GROUPS.max()) + 1
-NUM_DYNAMICS = LEVELS_PER_FRAME * NUM_GROUPS
-
-
-def _group_means() -> np.ndarray:
-    """`[36, 4]`: the mean of each group."""
-    members = (_GROUPS[:, None] == np.arange(NUM_GROUPS)[None]).astype(np.float32)
-    return members / members.sum(axis=0, keepdims=True)

@@ -16,8 +16,9 @@ import numpy as np
 from bassdiff.diffusion.types import Array, PyTree
 from bassdiff.models.bass_codec import NUM_PITCH_CHANNELS, BassCodec
 from bassdiff.models.features import spectral_features
-from bassdiff.models.harmonics import analyse, split_time
+from bassdiff.models.harmonics import analyse
 from bassdiff.models.mix_codec import MixCodec
+from bassdiff.models.partial_levels import split_time
 
 # Standard deviation of dynamics channels; spectrum and pitch channels have 1.
 DYNAMICS_STD = 0.7

@@ -7,9 +7,9 @@ import pytest
 import scipy.signal
 
 from bassdiff.audio.io import SAMPLE_RATE_HZ
-from bassdiff.models import harmonics
+from bassdiff.models import harmonics, partial_levels
 from bassdiff.models.features import LATENT_HOP
-from bassdiff.models.harmonics import LEVEL_HOP, LEVELS_PER_FRAME, NUM_SINGLE_PARTIALS
+from bassdiff.models.partial_levels import LEVEL_HOP, LEVELS_PER_FRAME, NUM_SINGLE_PARTIALS
 from bassdiff.models.pitch import LOWEST_HZ
 
 FRAMES = 24
@@ -54,8 +54,8 @@ def true_level(number):
 
 def wide(hz):
     """Numbers of the levels that hold a partial for sure, also where every other is missing."""
-    is_wide = np.diff(harmonics.BAND_EDGES_HZ) > 2.5 * hz
-    is_full = harmonics.BAND_EDGES_HZ[1:] < HIGHEST_HZ
+    is_wide = np.diff(partial_levels.BAND_EDGES_HZ) > 2.5 * hz
+    is_full = partial_levels.BAND_EDGES_HZ[1:] < HIGHEST_HZ
     return NUM_SINGLE_PARTIALS + np.flatnonzero(is_wide & is_full)
 
 
@@ -76,7 +76,7 @@ def test_levels_are_those_of_the_partials_whatever_their_phases(analyse, hz):
 def test_upper_partials_are_read_off_their_bands(analyse, hz):
     levels = jnp.asarray(analyse(string(hz), string(hz, 1)).levels[:2, INNER_LEVELS])
     number = np.arange(1, 97)
-    found = harmonics.at_partials(levels, jnp.full(levels.shape[:2], hz), len(number))
+    found = partial_levels.at_partials(levels, jnp.full(levels.shape[:2], hz), len(number))
     there = hz * number < 0.8 * HIGHEST_HZ
     mean = np.asarray(found).mean(axis=1)[:, there]
     np.testing.assert_allclose(mean, np.tile(true_level(number)[there], (2, 1)), atol=0.1)
@@ -85,7 +85,7 @@ def test_upper_partials_are_read_off_their_bands(analyse, hz):
 @pytest.mark.parametrize("hz", PITCHES_HZ)
 def test_a_held_tone_stands_still(analyse, hz):
     found = analyse(string(hz), string(hz, 1), string(hz, step=2), string(hz, 2, step=2))
-    spectrum, dynamics = harmonics.split_time(jnp.asarray(found.levels))
+    spectrum, dynamics = partial_levels.split_time(jnp.asarray(found.levels))
     # Every level of a saw; of a square, those that hold a partial.
     changes = np.abs(np.diff(np.asarray(spectrum)[:, INNER], axis=1))
     held = changes[:2][..., : wide(hz)[-1] + 1]
@@ -119,7 +119,7 @@ def test_levels_of_a_decaying_string_fall_in_lines(analyse, hz, decay):
     audible = expected[INNER_LEVELS] > np.log(30 * harmonics.FLOOR_POWER)
     for levels in found.levels[:2, INNER_LEVELS, :NUM_SINGLE_PARTIALS]:
         np.testing.assert_allclose(levels[audible], expected[INNER_LEVELS][audible], atol=0.1)
-    _, dynamics = harmonics.split_time(jnp.asarray(found.levels))
+    _, dynamics = partial_levels.split_time(jnp.asarray(found.levels))
     # Where a level sinks into the floor, it bends.
     assert np.abs(np.asarray(dynamics)[:2, INNER]).max() < 0.1
 
@@ -178,72 +178,3 @@ def test_silence_lies_on_the_floor(analyse):
     found = analyse(np.zeros(NUM_SAMPLES))
     np.testing.assert_array_equal(found.known, 0.0)
     np.testing.assert_allclose(found.levels, np.log(harmonics.FLOOR_POWER), atol=1e-5)
-
-
-def test_a_spectrum_is_a_mean_and_dynamics_are_what_lines_miss(rng):
-    levels = rng.normal(size=(2, 4 * 9, harmonics.NUM_LEVELS)).astype(np.float32)
-    spectrum, dynamics = harmonics.split_time(jnp.asarray(levels))
-    assert spectrum.shape == (2, 9, harmonics.NUM_LEVELS)
-    assert dynamics.shape == (2, 9, harmonics.NUM_DYNAMICS)
-    np.testing.assert_allclose(spectrum, levels.reshape(2, 9, 4, -1).mean(axis=2), atol=1e-5)
-
-
-def test_levels_that_move_in_groups_come_back(rng):
-    """Any spectrum by lines, and what every level of a group does alike on top of it."""
-    spectrum = rng.normal(size=(2, 9, harmonics.NUM_LEVELS)).astype(np.float32)
-    dynamics = rng.normal(size=(2, 9, harmonics.NUM_DYNAMICS)).astype(np.float32)
-    alike = harmonics.join_time(jnp.zeros_like(spectrum), jnp.asarray(dynamics))
-    again = harmonics.join_time(*harmonics.split_time(alike))
-    np.testing.assert_allclose(again, alike, atol=1e-4)
-    # Four groups, and every level is in one.
-    assert len({tuple(row) for row in np.asarray(alike)[0].T}) == harmonics.NUM_GROUPS
-    lines = harmonics.join_time(jnp.asarray(spectrum), jnp.zeros_like(dynamics))
-    means = np.asarray(lines).reshape(2, 9, 4, -1).mean(axis=2)
-    # Lines between the middles: a quarter of a frame's neighbours on average, each an eighth.
-    edges = np.pad(spectrum, ((0, 0), (1, 1), (0, 0)), mode="edge")
-    smoothed = 0.75 * spectrum + 0.125 * (edges[:, :-2] + edges[:, 2:])
-    np.testing.assert_allclose(means, smoothed, atol=1e-5)
-
-
-def test_a_group_keeps_its_mean_where_its_levels_differ(rng):
-    levels = jnp.asarray(rng.normal(size=(1, 4 * 6, harmonics.NUM_LEVELS)), jnp.float32)
-    again = harmonics.join_time(*harmonics.split_time(levels))
-    for error in (np.asarray(again - levels)[0] @ member for member in membership()):
-        np.testing.assert_allclose(error, 0.0, atol=1e-4)
-
-
-def membership():
-    """`[4, 36]`, 1 where a level belongs to a group, found by moving the groups one by one."""
-    still = jnp.zeros((harmonics.NUM_GROUPS, 1, harmonics.NUM_LEVELS))
-    one = np.zeros((harmonics.NUM_GROUPS, 1, harmonics.NUM_DYNAMICS), np.float32)
-    one[:, 0, : harmonics.NUM_GROUPS] = np.eye(harmonics.NUM_GROUPS)
-    return np.asarray(harmonics.join_time(still, jnp.asarray(one)))[:, 0]
-
-
-def test_slow_ramps_need_no_dynamics():
-    slopes = np.linspace(-0.05, 0.05, harmonics.NUM_LEVELS, dtype=np.float32)
-    ramp = np.arange(4 * 8, dtype=np.float32)[None, :, None] * slopes[None, None]
-    spectrum, dynamics = harmonics.split_time(jnp.asarray(ramp))
-    np.testing.assert_allclose(dynamics[:, 1:-1], 0.0, atol=1e-5)
-    again = harmonics.join_time(spectrum, dynamics)
-    np.testing.assert_allclose(again[:, 4:-4], ramp[:, 4:-4], atol=1e-5)
-
-
-def test_partials_take_levels_of_their_own_and_then_those_of_bands():
-    levels = np.zeros((1, 2, harmonics.NUM_LEVELS), np.float32)
-    levels[..., :NUM_SINGLE_PARTIALS] = -np.arange(NUM_SINGLE_PARTIALS)
-    # Bands that rise by a neper an octave do so for every partial between their middles.
-    levels[..., NUM_SINGLE_PARTIALS:] = np.log2(harmonics.BAND_CENTRES_HZ / 1000.0)
-    f0_hz = jnp.asarray([[40.0, 100.0]])
-    found = np.asarray(harmonics.at_partials(jnp.asarray(levels), f0_hz, 60))[0]
-    np.testing.assert_array_equal(found[:, :NUM_SINGLE_PARTIALS], levels[0, :, :16])
-    expected = np.log2(np.arange(17, 61)[None] * np.array([[40.0], [100.0]]) / 1000.0)
-    np.testing.assert_allclose(found[:, NUM_SINGLE_PARTIALS:], expected, atol=1e-4)
-
-
-def test_beyond_the_middles_of_the_outer_bands_a_value_stays():
-    centres_hz = np.geomspace(100.0, 1600.0, 5)
-    values = jnp.asarray([[[1.0, 2.0, 4.0, 8.0, 16.0]]])
-    places = jnp.asarray([[[10.0, 100.0, 400.0, 800.0 * 2**0.5, 1600.0, 9000.0]]])
-    found = harmonics.interpolate(values, centres_hz, places)
-    np.testing.assert_allclose(found[0, 0], [1.0, 1.0, 4.0, 12.0, 16.0, 16.0], rtol=1e-5)
