@@ -12,106 +12,25 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from bassdiff.audio.stft import stft
 from bassdiff.diffusion.types import Array, PyTree
 from bassdiff.models.bass_codec import BassCodec
 from bassdiff.models.discriminator import Discriminator
-from bassdiff.models.features import STFT_HOP, STFT_LENGTH, SUBFRAMES
 from bassdiff.models.mix_codec import MixCodec
 from bassdiff.pretrained.weights import CodecWeights, save_codec
 from bassdiff.training.accumulation import accumulated_gradient
+from bassdiff.training.codec_losses import (
+    hinge_discriminator_loss,
+    in_step_distance,
+    log_magnitude_distance,
+    multi_scale_distance,
+)
 from bassdiff.training.guard import guard
 from bassdiff.training.initialization import Origin
 from bassdiff.training.log import RunLog
+from bassdiff.training.objective import Objective
 from bassdiff.training.pca_init import decoder_init, overwrite, pca_init
 from bassdiff.training.sampled_latents import SampledLatents
 from bassdiff.training.state import TrainState, update_ema
-
-MULTI_SCALE_LENGTHS = (256, 512, 1024, 2048, 4096, 8192)
-# 70 dB below a full-scale sine, as a power and as a magnitude relative to it. Without a floor
-# the logarithm's gradient, 1 / |X|, makes inaudible bins decide the step.
-FLOOR_POWER = (10.0**-3.5 * STFT_LENGTH / 4) ** 2
-FLOOR_MAGNITUDE = 10.0**-3.5
-
-
-def log_magnitude_distance(reference: Array, estimate: Array) -> Array:
-    """Mean |s(estimate) - s(reference)| of log-magnitudes over a floor of -70 dB: L_rec.
-
-    In units of 75 dB, as `log_magnitude` is.
-    """
-    return jnp.mean(jnp.abs(_level(estimate) - _level(reference)))
-
-
-def in_step_distance(reference: Array, estimate: Array) -> Array:
-    """How differently an estimate errs at the eight places of a latent frame.
-
-    An error that comes back with every frame is heard as a buzz at 21.5 Hz and its multiples;
-    in a distance of spectra it is lost among all other errors.
-
-    Args:
-      reference: `[B, N]`, N a multiple of 2048.
-      estimate: `[B, N]`.
-
-    Returns:
-      A scalar in units of 75 dB: the root mean square, over clips, places and 16 bands, of the
-      error that a place has on average over the clip, less that of all places.
-    """
-    batch = reference.shape[0]
-    error = _level(estimate) - _level(reference)  # [B, 8 T, 513]
-    bands = error[..., : 16 * (error.shape[-1] // 16)].reshape(batch, -1, SUBFRAMES, 16, 32)
-    by_place = jnp.mean(bands, axis=(1, 4))  # [B, 8, 16]
-    uneven = by_place - jnp.mean(by_place, axis=1, keepdims=True)
-    # The slope of a root is infinite at zero.
-    return jnp.sqrt(jnp.mean(jnp.square(uneven)) + 1e-12)
-
-
-def _level(signal: Array) -> Array:
-    """Log-magnitudes `[B, M, 513]` over a floor of -70 dB, in units of 75 dB."""
-    spectrum = stft(signal, STFT_LENGTH, STFT_HOP)
-    power = jnp.square(spectrum.real) + jnp.square(spectrum.imag)
-    return 10.0 / 75.0 * jnp.log10(power + FLOOR_POWER)
-
-
-def multi_scale_distance(
-    reference: Array, estimate: Array, lengths: tuple[int, ...] = MULTI_SCALE_LENGTHS
-) -> Array:
-    """Spectral convergence plus mean log-magnitude difference, averaged over FFT sizes.
-
-    ||S| - |S^||_F / ||S|_F + mean |ln|S| - ln|S^||, with hop = size / 4. Sizes up to 8192
-    resolve the partials of low notes.
-
-    Args:
-      reference: `[B, N]`, N a multiple of a quarter of the largest size.
-      estimate: `[B, N]`.
-      lengths: FFT sizes in samples.
-
-    Returns:
-      A scalar, 0 for equal magnitudes.
-    """
-    total = jnp.zeros(())
-    for length in lengths:
-        target, other = (
-            jnp.sqrt(jnp.square(s.real) + jnp.square(s.imag) + FLOOR_MAGNITUDE**2)
-            # A sine of amplitude 1 has magnitude 1 at every size.
-            for s in (stft(x * (4.0 / length), length, length // 4) for x in (reference, estimate))
-        )
-        convergence = jnp.linalg.norm(target - other) / jnp.linalg.norm(target)
-        total = total + convergence + jnp.mean(jnp.abs(jnp.log(target) - jnp.log(other)))
-    return total / len(lengths)
-
-
-def hinge_discriminator_loss(real: list[Array], fake: list[Array]) -> Array:
-    """E[max(0, 1 - D(real))] + E[max(0, 1 + D(fake))], averaged over discriminators."""
-    losses = [
-        jnp.mean(nonnegative(1.0 - r)) + jnp.mean(nonnegative(1.0 + f))
-        for r, f in zip(real, fake, strict=True)
-    ]
-    return jnp.mean(jnp.stack(losses))
-
-
-def nonnegative(x: Array) -> Array:
-    """max(0, x)."""
-    return jnp.maximum(x, 0.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,7 +46,7 @@ class LossWeights:
 
 
 @dataclasses.dataclass(frozen=True)
-class AutoencoderObjective:
+class AutoencoderObjective(Objective):
     """Trains a codec against a `Discriminator`.
 
     Attributes:
@@ -140,15 +59,16 @@ class AutoencoderObjective:
       train_encoder: False keeps the latent space at its closed-form fit, so that diffusion
         training can start before the decoder is finished.
       whitening: See `pca_init`.
-      adversarial_from_step: The discriminator joins here; before, it neither learns nor judges.
-      fit_clips: `[n, N]` clips the closed-form start is fitted to.
-      validation_clips: `[n, N]` clips shown and scored in validation.
-      num_parts: A batch goes through the networks in so many parts, for its memory; a spectral
-        distance is then the mean of those of the parts.
-      start: A codec of this model to start from, instead of the closed-form start. While its
+      adversarial_from_step: First step with the discriminator; before it, the discriminator is
+        neither trained nor used.
+      fit_clips: `[n, N]` clips that the closed-form start is fitted to.
+      validation_clips: `[n, N]` clips to log and score in validation.
+      num_parts: Parts that a batch is processed in, to save memory; spectral distances are then
+        means over the parts.
+      start: A codec of this model to start from, instead of the closed-form start. As long as its
         encoder is not trained, its latents keep their meaning.
-      origin: What `start` is, recorded with the weights.
-      sampled_latents: Makes some of the latents that the decoder learns from; None for none.
+      origin: The origin of `start`, recorded with the weights.
+      sampled_latents: Replaces some of the latents that the decoder learns from; None for none.
     """
 
     model: BassCodec | MixCodec
@@ -207,7 +127,7 @@ class AutoencoderObjective:
     def generator_loss(
         self, generator: PyTree, critic: PyTree, audio: Array, adversarial: Array, key: Array
     ) -> tuple[Array, tuple[Array, dict[str, Array]]]:
-        """The autoencoder's loss, the reconstruction and the parts by name."""
+        """The autoencoder's loss, the reconstruction and the terms of the loss by name."""
         latents = self.model.apply({"params": generator}, audio, method="encode")
         if not self.train_encoder:
             latents = jax.lax.stop_gradient(latents)
@@ -235,7 +155,7 @@ class AutoencoderObjective:
         return total, (estimate, parts)
 
     def judge(self, critic: PyTree, audio: Array, estimate: Array) -> tuple[Array, Array]:
-        """The discriminator's opinion of an estimate, and its distance in what it looks at."""
+        """The adversarial loss of an estimate, and the distance of the discriminator's features."""
         judged = self.discriminator.apply({"params": critic}, estimate)
         real = self.discriminator.apply({"params": critic}, audio)
         distances = [
@@ -251,7 +171,7 @@ class AutoencoderObjective:
     def train_step(
         self, state: TrainState, batch: dict[str, Array], key: Array
     ) -> tuple[TrainState, dict[str, Array]]:
-        """One step of both networks, each on what the other was before it."""
+        """One step of both networks, each with the other's parameters from before the step."""
         adversarial = state.step >= self.adversarial_from_step
         (_, metrics), grads = accumulated_gradient(
             lambda params, audio: self.losses(params, audio, adversarial, key),
@@ -260,7 +180,7 @@ class AutoencoderObjective:
             self.num_parts,
         )
         generator, generator_opt = _stepped(self.optimizer, "generator", grads, state)
-        # Nothing decays and no momentum runs down before it is the discriminator's turn.
+        # Before the first adversarial step, neither weight decay nor momentum may change it.
         critic, critic_opt = jax.lax.cond(
             adversarial & bool(self.weights.adversarial),
             lambda: _stepped(self.discriminator_optimizer, "critic", grads, state),
@@ -280,7 +200,7 @@ class AutoencoderObjective:
     def losses(
         self, params: PyTree, audio: Array, adversarial: Array, key: Array
     ) -> tuple[Array, dict[str, Array]]:
-        """What both networks are to lower, as one sum: neither has a gradient in the other's."""
+        """The sum of both networks' losses; neither has a gradient in the other's."""
         others = jax.lax.stop_gradient(params["critic"])
         loss, (estimate, parts) = self.generator_loss(
             params["generator"], others, audio, adversarial, key
@@ -303,13 +223,8 @@ class AutoencoderObjective:
         ]
         return hinge_discriminator_loss(*scores).astype(jnp.float32)
 
-    def model_flops(self, batch_size: int) -> float:
-        """Not known."""
-        del batch_size
-        return float("nan")
-
     def validate(self, state: TrainState, log: RunLog) -> float:
-        """Distances on held-out clips, and what two of them sound and look like."""
+        """Distances on held-out clips, and the sound and spectrogram of two of them."""
         clips = self.validation_clips
         estimate, distances = self._judge_round_trip(state.ema, clips)
         step = int(state.step)
@@ -357,7 +272,7 @@ class AutoencoderObjective:
         """The latents' mean `[C]` and their standard deviation around it."""
         if self.start is not None and not self.train_encoder:
             return self.start.mean, self.start.std
-        # One by one: all spectra at once would fill the memory.
+        # One by one, to save memory.
         latents = np.concatenate([self._encode(params, clip[None]) for clip in self.fit_clips])
         mean = latents.mean(axis=(0, 1))
         return mean, float(np.std(latents - mean))
