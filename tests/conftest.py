@@ -5,6 +5,7 @@ The environment is set before anything imports jax, since it is read only once.
 
 import importlib.util
 import os
+import tempfile
 from pathlib import Path
 
 os.environ["JAX_PLATFORMS"] = "cpu"
@@ -16,9 +17,13 @@ os.environ["XLA_FLAGS"] = (
     # Eight devices on few busy cores wait for one another longer than XLA would let them.
     "--xla_cpu_collective_call_terminate_timeout_seconds=600"
 )
-# A test must not pass or be fast because an earlier run left a compiled program behind.
-os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)
-os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
+# Workers, and the commands that tests start, compile a program once between them. The folder is
+# new for each run: no test may pass, or be fast, because an earlier run compiled its programs.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    programs = tempfile.TemporaryDirectory(prefix="bassdiff-tests-", ignore_cleanup_errors=True)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = programs.name
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
+os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "true"
 
 import jax
 import jax.numpy as jnp
@@ -27,12 +32,16 @@ import pretty_midi
 import pytest
 
 from bassdiff.diffusion.types import Cond
+from bassdiff.models import chunked
 from bassdiff.models.bass_codec import BassCodec
 from bassdiff.models.mix_codec import MixCodec
 from bassdiff.models.unet import UNet
-from bassdiff.pretrained import weights
+from bassdiff.pretrained import codec, weights
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+# Songs of tests are short: with codecs' usual 48 s per call, most of a call would be padding.
+chunked.CHUNKS_PER_CALL, chunked.CHUNK_FRAMES, codec.CHUNK_FRAMES = 2, 64, 64
+chunked.chunked.__defaults__ = (64, *chunked.chunked.__defaults__[1:])
 
 BEAT_SECONDS = 0.5
 

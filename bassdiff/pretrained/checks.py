@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import math
 from collections.abc import Mapping
@@ -23,15 +24,15 @@ Model = TypeVar("Model")
 
 
 def strange(path: Path, what: str) -> InputError:
-    """A file that holds other weights than these, or none."""
+    """The error of a file that does not hold the expected weights."""
     return InputError(f"{path} is damaged or holds other weights than these ({what}); get it again")
 
 
 def parse_metadata(path: Path, text: str) -> dict[str, Any]:
-    """The metadata of a file, whose own parts have the types that they must have.
+    """Parses the metadata of a file and checks the types of its required parts.
 
     Raises:
-      InputError: They have not.
+      InputError: A part is missing or has another type.
     """
     if len(text) > _LONGEST_METADATA:
         raise strange(path, f"{len(text)} bytes of metadata")
@@ -86,17 +87,16 @@ def check_params(path: Path, model: Any, params: PyTree, *inputs: Any, optional:
       path: The file that they are from.
       model: The network.
       params: Its parameters.
-      *inputs: Shapes of what it is called with.
+      *inputs: Shapes of the network's inputs.
       optional: A part that may be missing as a whole.
 
     Raises:
       InputError: One is missing, unknown or of another shape.
     """
     try:
-        shapes = jax.eval_shape(lambda *xs: model.init(jax.random.key(0), *xs), *inputs)["params"]
+        wanted = dict(_shapes(model, inputs))
     except (TypeError, ValueError, ZeroDivisionError, IndexError, AssertionError) as error:
-        raise strange(path, "fields that make no network") from error
-    wanted = {name: leaf.shape for name, leaf in _flat(shapes).items()}
+        raise strange(path, "fields that do not describe a network") from error
     held = {name: leaf.shape for name, leaf in _flat(params).items()}
     if optional and not any(name.startswith(f"{optional}/") for name in held):
         wanted = {k: v for k, v in wanted.items() if not k.startswith(f"{optional}/")}
@@ -107,6 +107,14 @@ def check_params(path: Path, model: Any, params: PyTree, *inputs: Any, optional:
             raise strange(path, f"an unknown {name}")
         if wanted[name] != held[name]:
             raise strange(path, f"{name} of shape {held[name]}, not {wanted[name]}")
+
+
+# Tracing a network takes a second, and many weights share one.
+@functools.lru_cache(maxsize=16)
+def _shapes(model: Any, inputs: tuple[Any, ...]) -> dict[str, tuple[int, ...]]:
+    """The shapes of a network's parameters by name, for inputs of these shapes."""
+    params = jax.eval_shape(lambda *xs: model.init(jax.random.key(0), *xs), *inputs)["params"]
+    return {name: leaf.shape for name, leaf in _flat(params).items()}
 
 
 def check_adapter(path: Path, params: PyTree, adapter: PyTree) -> None:
@@ -138,7 +146,7 @@ def check_statistics(path: Path, mean: np.ndarray, std: np.ndarray, num_channels
     """Checks that latents can be normalised with these.
 
     Raises:
-      InputError: They have another length, or a deviation is none.
+      InputError: They have another length, or a deviation is not positive and finite.
     """
     if mean.shape != (num_channels,) or std.ndim != 1 or len(std) not in (1, num_channels):
         raise strange(path, f"statistics of shapes {mean.shape} and {std.shape}")

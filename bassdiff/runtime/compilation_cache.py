@@ -8,17 +8,17 @@ from pathlib import Path
 
 from bassdiff.runtime.user_cache import user_cache
 
-# What JAX warns of; it would compile at every run, and never write the entry again.
+# Warnings of JAX, which would compile at every run and never replace the entry.
 _DAMAGED = re.compile(r"Error reading persistent compilation cache entry for '(\w+)'")
 _NOT_KEPT = re.compile(r"Error writing persistent compilation cache entry for '\w+': (.*)", re.S)
 
 
-# Folders whose fault was told; JAX warns of every program.
+# Folders that were warned about; JAX warns for every program.
 _unwritable: set[Path] = set()
 
 
 def programs_folder() -> Path | None:
-    """Where compiled programs are: `JAX_COMPILATION_CACHE_DIR`, or the user's cache; or nowhere."""
+    """The folder of compiled programs: `JAX_COMPILATION_CACHE_DIR`, the user's cache, or None."""
     chosen, cache = os.environ.get("JAX_COMPILATION_CACHE_DIR"), None
     if not chosen:
         cache = user_cache()
@@ -28,22 +28,24 @@ def programs_folder() -> Path | None:
 def keep_programs() -> None:
     """Keeps compiled programs between runs, so that only the first one waits for them.
 
-    A folder that was chosen before stays. `JAX_ENABLE_COMPILATION_CACHE=false` keeps none.
+    JAX's environment variables for the folder and for the least compile time of a kept program
+    take precedence. `JAX_ENABLE_COMPILATION_CACHE=false` keeps none.
     """
     import jax
 
     if jax.config.values.get("jax_compilation_cache_dir") is None:
         folder = programs_folder()
         jax.config.update("jax_compilation_cache_dir", folder and str(folder))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
 def mend(warning: str) -> str | None:
-    """Deletes the programs that a warning of JAX calls damaged.
+    """Deletes programs that JAX reports as damaged.
 
     Returns:
-      The message for the user, or the warning itself if it is about something else; None if there
-      is nothing new to tell.
+      The message for the user, or the warning itself if it is about something else; None if the
+      user was told before.
     """
     folder = programs_folder()
     if folder is None:

@@ -21,5 +21,4 @@ def mix(tmp_path):
 def inside(tmp_path, monkeypatch, tiny_weights):
     """A working directory of its own; `--weights` is added to every command."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cli, "keep_programs", lambda: None)
     return lambda *words: cli.main([*map(str, words), "--weights", str(tiny_weights)])

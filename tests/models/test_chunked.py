@@ -53,7 +53,8 @@ def test_nothing_in_nothing_out():
     assert chunked(smooth_and_halve, [], FRAME, 2, halo_frames=2) == []
 
 
-def test_signals_share_calls_and_nothing_else(rng):
+def test_signals_share_calls_and_nothing_else(rng, monkeypatch):
+    monkeypatch.setattr("bassdiff.models.chunked.CHUNKS_PER_CALL", 4)
     signals = [rng.normal(size=(count * FRAME, 2)) for count in (7, 20, 1)]
     calls = []
 

@@ -15,7 +15,6 @@ pytestmark = pytest.mark.filterwarnings("default::UserWarning")
 def command(tmp_path, folder, music_table, request_of, monkeypatch):
     """`bassdiff evaluate` in a folder of its own, with the options of `music_table`."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cli, "keep_programs", lambda: None)
     request = request_of(folder)
     words = ["--data", request.data, "--max-seconds", "6", "--clips", "3", "--clip-seconds", "3"]
     words += ["--steps", "2", "--weights", request.weights, "--judge", request.judge]
