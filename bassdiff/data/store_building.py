@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from bassdiff.data.shards import Index, ShardWriter, add_sums, is_whole, read_index, writing_shard
-from bassdiff.data.store import MANIFEST, Store, shard_paths, songs_per_shard
+from bassdiff.data.store import MANIFEST, shard_paths, songs_per_shard
 from bassdiff.runtime.atomic import atomic_file
 from bassdiff.runtime.errors import InputError, UnusableSong
 from bassdiff.runtime.strangers_json import parse_json
@@ -37,25 +37,9 @@ def build(
     manifest: Mapping[str, Any],
     seed: int,
     progress: Callable[[Sequence[int]], Any] = iter,
-) -> Store:
-    """Makes a store from every song of a source, or finishes an interrupted one.
-
-    The arguments are those of `build_part`.
-    """
-    build_part(folder, source, make, manifest, seed, progress)
-    return Store(folder)
-
-
-def build_part(
-    folder: str | Path,
-    source: Source,
-    make: Make,
-    manifest: Mapping[str, Any],
-    seed: int,
-    progress: Callable[[Sequence[int]], Any] = iter,
     part: tuple[int, int] = (0, 1),
 ) -> bool:
-    """Makes the missing shards of one part of a store.
+    """Makes the missing shards of a store, or of one part of it.
 
     The part that finds all shards present completes the store. Parts need no coordination: they
     may run at any time, on any number of hosts that share the folder, and their number may change

@@ -1,4 +1,4 @@
-"""From songs to a store of their latents, and how fast that went."""
+"""Encodes songs into a store of latents."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from bassdiff.audio.io import SAMPLE_RATE_HZ
 from bassdiff.data.latents import HOP, MixOf, latent_fields
 from bassdiff.data.mixing import random_mix
-from bassdiff.data.store_building import build_part
+from bassdiff.data.store_building import build
 from bassdiff.pretrained.features import Features
 from bassdiff.synthesis.stems import Source
 
@@ -30,25 +30,25 @@ def encode(
     progress: Callable[[Sequence[int]], Any],
     mix_of: MixOf = random_mix,
 ) -> str:
-    """Stores the latents of every song, or of what of a part is still missing.
+    """Stores the latents of all songs, or of those of a part that are still missing.
 
     Args:
       source: The songs.
-      features: What encodes basses and mixes.
+      features: Encoders of basses and mixes.
       out: The store's folder.
-      about: Where the songs come from; a store of others is refused.
+      about: The origin of the songs; a store of another origin is refused.
       num_mixes: Random mixes per song and key.
-      num_keys: Keys that every song comes in.
-      seed: Decides mixes and keys.
+      num_keys: Keys of every song.
+      seed: Seed of mixes and keys.
       part: (p, n): which of n parts to make, counted from 0.
-      progress: Wraps the songs that are to be encoded.
+      progress: Wraps the songs to encode.
       mix_of: Draws a mix of a song.
 
     Returns:
-      What was done, in a sentence.
+      A sentence about the result and the speed.
 
     Raises:
-      InputError: See `build_part`.
+      InputError: See `build`.
     """
     make = latent_fields(features.bass, features.mix, num_mixes, num_keys, mix_of)
     num_frames = 0
@@ -60,7 +60,7 @@ def encode(
         return fields
 
     started = time.perf_counter()
-    is_whole = build_part(
+    is_whole = build(
         out,
         source,
         counted,

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from bassdiff.data.pipeline import ConfusableCrops, LatentCrop, WaveformCrop, examples
+from bassdiff.data.store import Store
 from bassdiff.data.store_building import build
 from bassdiff.runtime.errors import InputError
 from bassdiff.synthesis.stems import Stems
@@ -35,7 +36,9 @@ def latents(tmp_path_factory):
         active = (frame >= len(frame) // 2)[None]
         return {"bass": bass.astype(np.float16), "mix": mix.astype(np.float16), "active": active}
 
-    return build(tmp_path_factory.mktemp("latents"), Songs(), make, {}, seed=0)
+    folder = tmp_path_factory.mktemp("latents")
+    build(folder, Songs(), make, {}, seed=0)
+    return Store(folder)
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +119,9 @@ def keyed(tmp_path_factory):
         active = np.ones((1, len(frame)), bool)
         return {"bass": bass.astype(np.float16), "mix": mix.astype(np.float16), "active": active}
 
-    return build(tmp_path_factory.mktemp("keyed"), Songs(), make, {}, seed=0)
+    folder = tmp_path_factory.mktemp("keyed")
+    build(folder, Songs(), make, {}, seed=0)
+    return Store(folder)
 
 
 def test_a_crop_of_a_song_in_two_keys_has_bass_and_mix_in_the_same(keyed):
@@ -166,7 +171,9 @@ def waves(tmp_path_factory):
                 rows[:] = np.asarray([[1000], [-2000]])
         return {"audio": rows}
 
-    return build(tmp_path_factory.mktemp("waves"), Songs(), make, {}, seed=0)
+    folder = tmp_path_factory.mktemp("waves")
+    build(folder, Songs(), make, {}, seed=0)
+    return Store(folder)
 
 
 def test_waveform_crops_are_loud_enough_and_gain_6_db_at_most(waves):

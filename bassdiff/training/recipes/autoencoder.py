@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from bassdiff.data import latents, pipeline, store_building
 from bassdiff.data.sources import open_source
+from bassdiff.data.store import Store
 from bassdiff.diffusion.types import Array, Cond
 from bassdiff.models.bass_codec import BassCodec
 from bassdiff.models.discriminator import Discriminator
@@ -63,15 +64,17 @@ def build(config: ConfigDict, workdir: Path) -> tuple[AutoencoderObjective, grai
             max_seconds=config.data.max_seconds,
             with_bass=config.kind == "bass",
         )
+        folder = workdir / "data" / split
         with first_process_first(f"{split} songs"):
-            stores[split] = store_building.build(
-                workdir / "data" / split,
+            store_building.build(
+                folder,
                 source,
                 latents.waveform_fields(config.kind, config.data.num_mixes),
                 {"kind": config.kind, "split": split, **config.data.to_dict()},
                 config.seed,
                 functools.partial(tqdm, desc=f"{split} songs", unit="song"),
             )
+            stores[split] = Store(folder)
 
     def crops(split: str, num_samples: int) -> grain.MapDataset:
         share = config.varied_share if split == "train" else 0.0
