@@ -13,21 +13,21 @@ base   23, 61 M       v5e-16 or one H100  not run   not measured
 
 from ml_collections import ConfigDict
 
+from bassdiff.training.run_config import run_config
+
 
 def get_config(which: str = "small") -> ConfigDict:
     """`which` is SIZE for the bass codec or SIZE,mix for the codec of mixes."""
     size, _, kind = which.partition(",")
-    config = ConfigDict()
-    config.objective = "autoencoder"
+    config = run_config("autoencoder")
     config.kind = kind or "bass"
-    config.seed = 0
     config.init = ""
-    # Of the weights that `init` names, the encoder alone is taken; a decoder is fitted to it.
+    # Take only the encoder of `init`, and fit a decoder to it.
     config.fresh_decoder = False
     config.model = ConfigDict(
         {
-            # A mix has no one pitch and is only listened to: channels that are each as loud as any
-            # other, of narrow bands a quarter tone apart.
+            # A mix has no single pitch and is only encoded: channels of equal variance, from narrow
+            # bands a quarter tone apart.
             "tiny,mix": dict(num_envelope_channels=8, num_long_bands=16,
                              encoder_width=8, decoder_width=8, decoder_blocks=1),
             "small,mix": dict(num_envelope_channels=128, num_long_bands=156,
@@ -47,8 +47,8 @@ def get_config(which: str = "small") -> ConfigDict:
         dict(frame_lengths=(512, 1024, 2048), width={"tiny": 2, "small": 8, "base": 32}[size])
     )
     config.bfloat16 = size == "base"
-    # The latent space stays at its closed-form fit for `small`: diffusion training can start
-    # at once, while the decoder is still learning.
+    # For `small`, the latent space stays at its closed-form fit: diffusion training can start at
+    # once, while the decoder is still being trained.
     config.train_encoder = size != "small"
     config.loss = ConfigDict(
         dict(log_magnitude=5.0, multi_scale=1.0, waveform=0.0, in_step=10.0,
@@ -58,28 +58,23 @@ def get_config(which: str = "small") -> ConfigDict:
     config.adversarial_from_step = {"tiny": 2, "small": 1500, "base": 50_000}[size]
     config.learning_rate = {"tiny": 1e-3, "small": 5e-4, "base": 2e-4}[size]
     config.weight_decay = 0.0
-    config.gradient_clip = 1.0
     config.warmup_steps = {"tiny": 2, "small": 100, "base": 2_000}[size]
     config.ema_decay = 0.999
     config.num_steps = {"tiny": 8, "small": 3_000, "base": 500_000}[size]
     config.batch_size = {"tiny": 8, "small": 8, "base": 256}[size]
     config.num_parts = 1
     config.crop_samples = 65536
-    # The share, 0 to 1, of crops that are heard in another sound: what a codec is trained on is not
-    # all that will come. Without `init`, the encoder too is fitted to them.
+    # Share, 0 to 1, of crops that are changed to another sound, so that the codec meets more sounds
+    # than its songs have. Without `init`, the encoder is fitted to them too.
     config.varied_share = 0.0
-    # Weights whose diffusion model samples the sound, in this share of the crops, that the decoder
-    # learns from; empty for encoded latents alone.
+    # Weights of a diffusion model: in `sampled_share` of the crops, it samples the sound that the
+    # decoder learns from. Empty to use encoded latents only.
     config.denoiser = ""
     config.sampled_share = 0.5
     config.num_fit_clips = {"tiny": 16, "small": 256, "base": 1024}[size]
-    config.mesh = ConfigDict(dict(data=-1, fsdp=1))
     config.checkpoint_every = {"tiny": 4, "small": 250, "base": 1_000}[size]
     config.validate_every = {"tiny": 8, "small": 250, "base": 5_000}[size]
     config.log_every = {"tiny": 2, "small": 20, "base": 100}[size]
-    config.step_seconds = 600.0
-    # Processes that read; threads do where there are none.
-    config.num_read_workers = 0
     config.data = ConfigDict(
         dict(source="composed:200", soundfonts=(), variants=1, num_mixes=2, max_seconds=120.0)
     )

@@ -14,12 +14,12 @@ base   190 M       v5e-16 or one H100  not run   not measured
 
 from ml_collections import ConfigDict
 
+from bassdiff.training.run_config import latent_data, run_config
+
 
 def get_config(size: str = "small") -> ConfigDict:
     """The configuration of one size."""
-    config = ConfigDict()
-    config.objective = "diffusion"
-    config.seed = 0
+    config = run_config("diffusion")
     config.init = ""
     config.adapter_rank = 0
     config.model = ConfigDict(
@@ -28,7 +28,7 @@ def get_config(size: str = "small") -> ConfigDict:
                          reach_frames=64),
             "small": dict(widths=(128, 192, 256, 384), num_blocks=2, attention_levels=(2, 3),
                           num_heads=4, reach_frames=256),
-            # Multiples of 128, and heads of 128: what a TPU's matrix unit takes at once.
+            # Widths and heads are multiples of 128, the size of a TPU's matrix unit.
             "base": dict(widths=(256, 512, 1024, 1024), num_blocks=3, attention_levels=(2, 3),
                          num_heads=8, reach_frames=512),
         }[size]
@@ -41,31 +41,25 @@ def get_config(size: str = "small") -> ConfigDict:
     config.learning_rate = {"tiny": 1e-3, "small": 6e-4, "base": 2e-4}[size]
     config.warmup_steps = {"tiny": 2, "small": 200, "base": 5_000}[size]
     config.weight_decay = 0.01
-    config.gradient_clip = 1.0
     config.ema_decay = {"tiny": 0.9, "small": 0.999, "base": 0.9999}[size]
     config.num_steps = {"tiny": 8, "small": 8_000, "base": 400_000}[size]
     config.batch_size = {"tiny": 8, "small": 8, "base": 512}[size]
-    # In how many parts a batch goes through the network, and whether blocks are computed again in
-    # the backward pass: both trade time for memory.
+    # Parts that a batch is processed in, and recomputation of blocks in the backward pass: both
+    # trade time for memory.
     config.num_parts = 1
     config.model.remat = config.model.keep_products = size == "base"
     config.crop_frames = {"tiny": 32, "small": 512, "base": 512}[size]
-    # Of which the linear part of a fresh network is made, in closed form.
+    # Crops to which the linear part of a fresh network is fitted, in closed form.
     config.num_fit_crops = {"tiny": 16, "small": 256, "base": 1024}[size]
-    config.mesh = ConfigDict(dict(data=-1, fsdp=1))
     config.checkpoint_every = {"tiny": 4, "small": 250, "base": 1_000}[size]
     config.validate_every = {"tiny": 8, "small": 500, "base": 5_000}[size]
-    # Harmony and rhythm of what is played to the validation mixes; 0 for never.
+    # Steps between scores of harmony and rhythm on the validation mixes; 0 for none.
     config.evaluate_every = {"tiny": 8, "small": 1_000, "base": 10_000}[size]
     config.log_every = {"tiny": 2, "small": 20, "base": 100}[size]
-    config.step_seconds = 600.0
     config.sampling = ConfigDict(
         dict(
             solver="dpmpp2m", schedule="cosine", steps=20, sigma_min=0.3, guidance=4.0, rescale=0.7
         )
     )
-    # Processes that read; threads do where there are none, which is enough for latents.
-    config.num_read_workers = 0
-    # Each is a folder, or several as DIR*2+DIR*1, weighted.
-    config.data = ConfigDict(dict(latents="", validation_latents="", codecs="small"))
+    config.data = latent_data(codecs="small")
     return config

@@ -1,4 +1,4 @@
-"""Distils released or own weights to a few evaluations: an adapter that plays fast.
+"""Distils weights to a few evaluations: an adapter that samples fast.
 
     bassdiff encode --data midi:SONGS --weights small --out runs/latents
     bassdiff encode --data midi:SONGS --split validation --weights small --out runs/unseen
@@ -10,41 +10,35 @@ size   adapter  hardware     time    expected
 tiny   rank 2   anything     seconds nothing: for tests
 small  rank 16  2 CPU cores  60 min  not run on the weights of today
 
-The levels are those between which the teacher's Euler steps miss least
+The levels are those between which the teacher's Euler steps have the least error
 (`bassdiff/diffusion/fit_schedule.py`, four unseen clips, 56 levels from 80 to 0.3).
 """
 
 from ml_collections import ConfigDict
 
+from bassdiff.training.run_config import latent_data, run_config
+
 
 def get_config(size: str = "small") -> ConfigDict:
     """The configuration of one size."""
-    config = ConfigDict()
-    config.objective = "distillation"
-    config.seed = 0
+    config = run_config("distillation")
     config.teacher = "small"
     config.rank = {"tiny": 2, "small": 16}[size]
     config.levels = {"tiny": (80.0, 1.0), "small": (80.0, 4.207, 1.376, 0.45)}[size]
-    # Plain guidance on top of what the student has learned, when it plays: 1 is none, and all else
-    # takes two evaluations a level. Of 1, 1.5 and 2.5 the middle one kept an earlier teacher's
-    # harmony on 40 unseen clips and its pitch.
+    # Guidance of the student in sampling, on top of the guidance that it has learned: 1 is none,
+    # and other values take two evaluations a level. Of 1, 1.5 and 2.5, 1.5 kept the harmony and the
+    # pitch of an earlier teacher on 40 unseen clips.
     config.extra_guidance = {"tiny": 1.0, "small": 1.5}[size]
     config.num_substeps = {"tiny": 2, "small": 4}[size]
     config.learning_rate = {"tiny": 1e-3, "small": 1e-3}[size]
     config.warmup_steps = {"tiny": 2, "small": 50}[size]
     config.weight_decay = 0.0
-    config.gradient_clip = 1.0
     config.ema_decay = {"tiny": 0.9, "small": 0.995}[size]
     config.num_steps = {"tiny": 4, "small": 2_000}[size]
     config.batch_size = {"tiny": 8, "small": 8}[size]
     config.crop_frames = {"tiny": 32, "small": 192}[size]
-    config.mesh = ConfigDict(dict(data=-1, fsdp=1))
     config.checkpoint_every = {"tiny": 4, "small": 100}[size]
     config.validate_every = {"tiny": 4, "small": 250}[size]
     config.log_every = {"tiny": 2, "small": 20}[size]
-    config.step_seconds = 600.0
-    # Processes that read; threads do where there are none, which is enough for latents.
-    config.num_read_workers = 0
-    # Each is a folder, or several as DIR*2+DIR*1, weighted.
-    config.data = ConfigDict(dict(latents="", validation_latents=""))
+    config.data = latent_data()
     return config

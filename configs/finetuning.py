@@ -13,18 +13,18 @@ small  rank 8, 1.2 MB  2 CPU cores  7 min    not measured with the weights of to
 
 `--config.adapter_rank=0` trains the whole network instead (not measured).
 
-A `--style` needs no training and goes most of the way; an adapter and a style together go further.
-Strong guidance leads away from what an adapter learns.
+A `--style` needs no training and does most of the work; an adapter and a style together come
+closer. Strong guidance weakens what an adapter has learned.
 """
 
 from ml_collections import ConfigDict
 
+from bassdiff.training.run_config import latent_data, run_config
+
 
 def get_config(size: str = "small") -> ConfigDict:
     """The configuration of one size."""
-    config = ConfigDict()
-    config.objective = "diffusion"
-    config.seed = 0
+    config = run_config("diffusion")
     config.init = ""
     config.adapter_rank = {"tiny": 2, "small": 8}[size]
     # The model is that of the weights.
@@ -38,26 +38,20 @@ def get_config(size: str = "small") -> ConfigDict:
     config.learning_rate = {"tiny": 1e-3, "small": 2e-3}[size]
     config.warmup_steps = {"tiny": 2, "small": 20}[size]
     config.weight_decay = 0.0
-    config.gradient_clip = 1.0
     config.ema_decay = {"tiny": 0.9, "small": 0.98}[size]
     config.num_steps = {"tiny": 4, "small": 300}[size]
     config.batch_size = {"tiny": 8, "small": 8}[size]
     config.crop_frames = {"tiny": 32, "small": 192}[size]
-    config.mesh = ConfigDict(dict(data=-1, fsdp=1))
     config.checkpoint_every = {"tiny": 4, "small": 50}[size]
     config.validate_every = {"tiny": 4, "small": 150}[size]
     config.evaluate_every = 0
     config.log_every = {"tiny": 2, "small": 10}[size]
-    config.step_seconds = 600.0
     config.num_parts = 1
-    # Of a whole network; an adapter is sampled as the weights it corrects.
+    # For adapter_rank=0; an adapter is sampled with the settings of the weights that it corrects.
     config.sampling = ConfigDict(
         dict(
             solver="dpmpp2m", schedule="cosine", steps=20, sigma_min=0.3, guidance=4.0, rescale=0.7
         )
     )
-    # Processes that read; threads do where there are none, which is enough for latents.
-    config.num_read_workers = 0
-    # Each is a folder, or several as DIR*2+DIR*1, weighted.
-    config.data = ConfigDict(dict(latents="", validation_latents="", codecs="small"))
+    config.data = latent_data(codecs="small")
     return config
