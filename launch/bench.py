@@ -30,10 +30,11 @@ from jax.experimental.compilation_cache import compilation_cache
 
 import bassdiff
 from bassdiff.audio.io import SAMPLE_RATE_HZ, read_mono
+from bassdiff.diffusion.chain import Chain, chain
 from bassdiff.diffusion.denoiser import precondition
 from bassdiff.diffusion.editing import Keep
 from bassdiff.diffusion.grounding import MixAndStyle, StyleGrounding
-from bassdiff.diffusion.guidance import CFG, GUIDANCES, Chain, Interval, chain
+from bassdiff.diffusion.guidance import CFG, GUIDANCES, Interval
 from bassdiff.diffusion.sampling import make_guidance
 from bassdiff.diffusion.settings import Sampling
 from bassdiff.diffusion.types import Array, Cond, PyTree
@@ -48,7 +49,7 @@ from launch.training_bench import measure_training
 BATCH_SIZES = (1, 4, 8, 16)
 COMPILE_EVENT = "/jax/core/compile/backend_compile_duration"
 SONG_SECONDS = (10, 15, 20, 23, 30, 40, 45, 50, 60, 70)
-# Heard in windows, unlike all that are shorter than the first.
+# The first is the shortest that is denoised in windows.
 LONG_SONG_MINUTES = (15, 30, 45)
 
 
@@ -171,9 +172,9 @@ def measure_batches(weights_name: str) -> dict[str, Any]:
 
 
 def long_songs(generator: BassGenerator, minute: np.ndarray) -> dict[str, float]:
-    """Seconds per minute of song and peak memory, of songs that are heard in windows.
+    """Seconds per minute of song and peak memory, of songs that are denoised in windows.
 
-    In 4 steps, so that what is not sampling counts too. Memory only grows, so the songs do.
+    In 4 steps, so that the rest of the work counts too. Peak memory never falls, so songs grow.
     """
     figures = {}
     for minutes in LONG_SONG_MINUTES:
@@ -195,10 +196,10 @@ def peak_memory_mb() -> float:
 
 
 def guidance_costs(weights: Weights, repeats: int) -> dict[str, float]:
-    """Time of one guided estimate of 512 frames, by plain CFG's, and CFG's by a doubled batch's.
+    """Time of a guided estimate of 512 frames relative to plain CFG, and CFG's to a doubled batch.
 
-    All are timed in turn, round after round, and the medians of the rounds' ratios are given, so
-    that a machine that is slow for a while is slow for all of them.
+    All are timed in turn, round after round, and the medians of the rounds' ratios are returned,
+    so that a machine that is slow for a while is slow for all of them.
     """
     unet, channels = weights.unet.model, weights.mix_codec.model.num_channels
     rng = np.random.default_rng(0)
@@ -259,7 +260,7 @@ def matmul_gflops(repeats: int, size: int = 2048) -> float:
 
 
 def median_seconds(function: Callable[[], Any], repeats: int) -> float:
-    """Median time of a call, its results waited for, after one call that does not count."""
+    """Median time of a call with its results ready, after a warm-up call."""
     jax.block_until_ready(function())
     times = []
     for _ in range(repeats):

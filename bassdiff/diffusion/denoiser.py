@@ -46,7 +46,7 @@ def velocity_loss(network: Network, z: Array, noise: Array, sigma: Array, cond: 
       cond: Condition; frames beyond `cond.frames` do not count.
 
     Returns:
-      `[B]` float32; 1 for a network that always says 0 on white data.
+      `[B]` float32; 1 for a network that always returns 0, on white data.
     """
     alpha = _per_sample(1.0 / jnp.sqrt(1.0 + jnp.square(sigma)))
     rate = _per_sample(sigma) * alpha

@@ -1,4 +1,4 @@
-"""Edits and long form: decorators of the denoiser that know what is to stay, or how far to look."""
+"""Edits and long form: decorators of the denoiser that keep given parts, or work by windows."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from bassdiff.diffusion.guidance import Place
+from bassdiff.diffusion.chain import Place
 from bassdiff.diffusion.types import Array, Cond, Denoise
 
 
 class Keep(struct.PyTreeNode):
-    """Knows the answer in some places: what is kept there comes out as it went in.
+    """Keeps given latents: where `keep` is 1, they come out as they went in.
 
         x0 <- keep * known + (1 - keep) * x0
 
-    Every solver then leads x there along known + sigma * noise, so the model sees the kept part
-    at the right noise level at every step, and fits the rest to it. A range of frames kept is
-    inpainting, the leading frames kept is continuation, some channels kept (those that hold
-    notes) is a change of sound.
+    Every solver then moves x there along known + sigma * noise, so the model sees the kept part
+    at the right noise level at every step and fits the rest to it. Keeping a range of frames is
+    inpainting, keeping the leading frames is continuation, and keeping the channels that hold
+    notes is a change of sound.
 
     Attributes:
       known: `[B, T, C]` normalised latents.
@@ -44,12 +44,12 @@ class Keep(struct.PyTreeNode):
 
 
 class Windowed(struct.PyTreeNode):
-    """Looks at a long song through overlapping windows, blended inside every step.
+    """Denoises a long song in overlapping windows, blended inside every step.
 
-    Memory for activations is that of one window, and time is proportional to the real frames:
-    the number of windows is traced, so one program serves every length up to T. As all windows
-    share x and are blended at every noise level, neighbours agree before details appear, and no
-    border is ever decided by one window alone. A batch no longer than a window is passed on.
+    Activations take the memory of one window, and time is proportional to the real frames: the
+    number of windows is traced, so one program serves every length up to T. All windows share x
+    and are blended at every noise level, so neighbours agree before details appear, and no
+    border is decided by one window alone. A batch no longer than a window is denoised whole.
 
     Attributes:
       window: Frames of a window, in (hop, T].
@@ -71,7 +71,7 @@ class Windowed(struct.PyTreeNode):
             overlap = self.window - self.hop
             to_edge = jnp.minimum(jnp.arange(self.window), jnp.arange(self.window)[::-1]) + 1
             weight = jnp.minimum(1.0, to_edge / (overlap + 1))[:, None]  # [W, 1]
-            # The last window ends with the song: a short rest would lack context.
+            # The last window ends with the song: a shorter one would lack context.
             final = jnp.maximum(cond.frames - self.window, 0)
             counts = 1 + -(-final // self.hop)  # [B]
 

@@ -1,8 +1,8 @@
-"""Fits a schedule to a model: the levels from which steps go wrong least.
+"""Fits a schedule to a model: the levels between which steps have the least error.
 
-One fine descent of the model tells the answer at every level, and so what a single Euler step
-from any level to any lower one would have missed: no further evaluation is needed. The best K
-of those levels are then a shortest path, which dynamic programming finds exactly.
+One fine descent of the model gives the estimate at every level, and with it the error that a
+single Euler step from any level to any lower one would make, without further evaluations. The
+best K of those levels are then a shortest path, which dynamic programming finds exactly.
 
 Source: the dynamic program of arXiv 2106.03802, on the discretisation error of arXiv 2404.14507.
 """
@@ -22,11 +22,11 @@ from bassdiff.runtime.errors import InputError
 def step_errors(
     denoise: Denoise, guidance: Guidance, sigmas: np.ndarray, cond: Cond, noise: Array
 ) -> np.ndarray:
-    """What single Euler steps between any two levels would miss.
+    """The errors of single Euler steps between any two levels.
 
     Args:
       denoise: D(x, sigma, cond).
-      guidance: As the schedule will be used with.
+      guidance: The guidance that the schedule will be used with.
       sigmas: `[M]` fine, strictly decreasing levels; the descent takes every one.
       cond: Condition of a few samples.
       noise: `[B, T, C]` unit normal.
@@ -37,7 +37,7 @@ def step_errors(
       column M is the jump to zero. Infinity where j <= i.
     """
     guided, solver, mask = guidance(denoise), Euler(), cond.mask()
-    # Of no consequence: the solver adds no noise.
+    # The keys are unused: the solver adds no noise.
     keys = row_keys(jnp.zeros(noise.shape[0]))
 
     @jax.jit
@@ -66,11 +66,11 @@ def step_errors(
 
 
 def fit_levels(errors: np.ndarray, sigmas: np.ndarray, num_steps: int) -> np.ndarray:
-    """The levels whose steps miss least in all: the sum of root mean square errors.
+    """The levels whose steps have the smallest sum of root mean square errors.
 
     Args:
-      errors: As from `step_errors`.
-      sigmas: `[M]` levels that it was given.
+      errors: From `step_errors`.
+      sigmas: `[M]` levels that they belong to.
       num_steps: K, from 1 to M.
 
     Returns:
@@ -82,7 +82,7 @@ def fit_levels(errors: np.ndarray, sigmas: np.ndarray, num_steps: int) -> np.nda
     if not 1 <= num_steps <= len(sigmas):
         raise InputError(f"{num_steps} steps cannot be chosen from {len(sigmas)} levels")
     missed = np.sqrt(errors)
-    # cost[i]: the least from level 0 to i in as many steps as have been counted.
+    # cost[i]: the least error from level 0 to level i in the number of steps so far.
     cost = np.where(np.arange(missed.shape[1]) == 0, 0.0, np.inf)
     came_from = []
     for _ in range(num_steps):

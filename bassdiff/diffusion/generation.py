@@ -1,4 +1,4 @@
-"""The compiled program that plays a batch: whoever plays, plays by it."""
+"""The compiled program that generates a batch of basses."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FRAME_BUCKETS = (
 
 
 def frame_bucket(frames: int) -> int:
-    """The length, in latent frames, that a song of so many is padded to."""
+    """The length that a song of `frames` latent frames is padded to."""
     return next(size for size in FRAME_BUCKETS if size >= frames)
 
 
@@ -49,9 +49,9 @@ def advance_requests(
       window: Through which it looks at long songs.
       params: Its parameters.
       solver: See `diffusion/solvers.py`.
-      layout: Of the bass's latents.
+      layout: The meaning of the bass's channels.
       request: What to play.
-      trajectory: Where the batch is; its memory is taken over.
+      trajectory: Where the batch is; its memory is donated.
       first: Index of that level.
       last: Index of the level to go to.
     """
@@ -75,16 +75,16 @@ def generate_latents(
 ) -> list[np.ndarray]:
     """Latents of a batch of basses.
 
-    One program serves all requests of one batch size, length, contrast and solver, whatever the
-    numbers in them. A row comes out the same in any batch, but for rounding.
+    One program serves all requests of one batch size, length, contrast and solver; their numbers
+    do not matter. A row comes out the same in any batch, up to rounding.
 
     Args:
       model: The network.
       params: Its parameters.
       window: Through which it looks at long songs; `chain()` for none.
       solver: See `diffusion/solvers.py`.
-      layout: Of the bass's latents.
-      request: What to play, padded to a length that programs are wanted for.
+      layout: The meaning of the bass's channels.
+      request: The basses to generate, padded to a length from `frame_bucket`.
       mesh: Devices that share the rows, along its axis `data`; None for one device.
       progress: Called with (steps done, steps in all) after every step, which the host then waits
         for; without it there is one call.
@@ -96,13 +96,13 @@ def generate_latents(
     # Of the longest row: the others are done before.
     steps = int(np.max(np.sum(np.asarray(request.levels) > 0.0, axis=1)))
     if mesh is not None:
-        # Nothing is copied that is there already.
+        # Arrays that are on the devices already are not copied.
         params, layout = jax.device_put((params, layout), NamedSharding(mesh, PartitionSpec()))
         short = -num_rows % mesh.shape["data"]
         request = jax.tree.map(lambda leaf: np.concatenate([leaf, *[leaf[-1:]] * short]), request)
     trajectory = requests.blank(solver, request)
     if mesh is not None:
-        # Placed as every step leaves it: otherwise the second step would be compiled anew.
+        # Placed as every step leaves it: otherwise the second step would compile again.
         by_row = NamedSharding(mesh, PartitionSpec("data"))
         request, trajectory = jax.device_put((request, trajectory), by_row)
     for first, last in [(i, i + 1) for i in range(steps)] if progress else [(0, steps)]:

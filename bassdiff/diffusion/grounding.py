@@ -1,8 +1,8 @@
 """Style grounding: pulls a sample towards the sound of a reference, inside every step.
 
-A reference is known by the mean, and perhaps the spread, of its latents over the frames that sound.
-Decorators of the denoiser, like those of `guidance.py`; put them after what contrasts or rescales,
-which would move the mean that they have set.
+A reference is given by the mean, and perhaps the spread, of its latents over the frames that sound.
+These are decorators of the denoiser, like those of `guidance.py`; put them after contrasts and
+rescaling, which would move the mean that they have set.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from bassdiff.diffusion.guidance import Place, rescaled
+from bassdiff.diffusion.chain import Place
+from bassdiff.diffusion.guidance import rescaled
 from bassdiff.diffusion.rows import interleave, per_row
 from bassdiff.diffusion.schedules import noise_rate
 from bassdiff.diffusion.statistics import Sounding, frame_mean
@@ -26,9 +27,9 @@ class StyleGrounding(struct.PyTreeNode):
         w = strength * channels * noise_rate(sigma)
         x0 <- x0 + w (style - mean_frames x0)
 
-    Means are weighted by how much of each frame of x0 sounds. Weighted by the noise rate, it
-    decides the sound while everything is still open and leaves the details to the model. With a
-    `spread` it matches each channel's deviation too:
+    Means are weighted by how much of each frame of x0 sounds. The noise rate makes the pull
+    strong while everything is still open, and leaves the details to the model. With a `spread`
+    each channel's deviation is matched too:
 
         x0 <- x0 + w (style - mean + match_spread (spread / std_frames x0 - 1) (x0 - mean))
 
@@ -97,7 +98,7 @@ def _rank_three(values: Array) -> Array:
 
 
 class StyleReplacement(struct.PyTreeNode):
-    """The other reading of style grounding: replaces the mean of x, not of the estimate.
+    """The other reading of style grounding: replaces the mean of x, not that of the estimate.
 
         x <- x + strength * channels * (style - mean_frames x),  x0 = D(x, sigma)
 
@@ -130,8 +131,8 @@ class MixAndStyle(struct.PyTreeNode):
 
         x0 = x0_null + scale (x0_mix - x0_null) + style_scale (x0_both - x0_mix)
 
-    x0_mix knows the mix and x0_both the condition's style too. All three come from one call on
-    three times the rows.
+    x0_mix is conditioned on the mix, and x0_both on the style too. All three come from one call
+    on three times the rows.
 
     Attributes:
       scale: Guidance weight of the mix; 1 is the conditional model.

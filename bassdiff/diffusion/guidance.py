@@ -1,20 +1,15 @@
 """Guidance: decorators of the denoiser. Each is a pytree whose numbers are leaves.
 
 To add one, write a `PyTreeNode` whose `__call__` takes a `Denoise` and returns another, give it
-a test, and put it into a `chain`. Those of this file contrast the model with and without its
-mix; one that needs no more than these two estimates is a `Contrast` with a `combine`. Style
-grounding is in `grounding.py`, edits and long form in `editing.py`. Numbers are for the whole
+a test, and put it into a `chain`. Those in this file contrast the model with and without its
+mix; one that needs only these two estimates is a `Contrast` with a `combine`. Style grounding
+is in `grounding.py`, edits and long form in `editing.py`. Numbers are scalars for the whole
 batch, or `[B]`, one for each row.
-
-Order matters: what contrasts comes first, then what changes the scale of the estimate, then
-grounding, then edits. `chain` refuses another order.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
-from enum import IntEnum
 from typing import Any, ClassVar
 
 import jax
@@ -22,23 +17,13 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
+from bassdiff.diffusion.chain import Place
 from bassdiff.diffusion.rows import interleave, per_row
 from bassdiff.diffusion.statistics import inner_product, sample_std
-from bassdiff.diffusion.types import Array, Cond, Denoise, Guidance
-from bassdiff.runtime.errors import InputError
+from bassdiff.diffusion.types import Array, Cond, Denoise
 
-# A plain weight that a unit of CFG++ is like (arXiv 2406.08070, table 1).
+# The plain guidance weight that a CFG++ scale of 1 is equivalent to (arXiv 2406.08070, table 1).
 CFGPP_UNIT = 12.5
-
-
-class Place(IntEnum):
-    """Where in a chain a guidance belongs."""
-
-    MODEL = 0
-    CONTRAST = 1
-    SCALE = 2
-    GROUNDING = 3
-    EDIT = 4
 
 
 class Contrast(struct.PyTreeNode):
@@ -107,8 +92,8 @@ class CFGpp(Contrast):
 
         scale / (1 - sigma_next / sigma)
 
-    so it works with every solver, and is the published one with Euler. The sampler says how large
-    the step is (`Cond.step_ratio`); outside one it is taken to end at level 0.
+    so it works with every solver, and with Euler is the published method. The sampler passes the
+    size of the step in `Cond.step_ratio`; outside a step it is taken to end at level 0.
 
     Attributes:
       scale: 0 (the unconditional model) to 1; 0.6 is like a plain weight of 7.5.
@@ -134,12 +119,12 @@ class CFGpp(Contrast):
 class Interval(struct.PyTreeNode):
     """A contrast where the noise level lies in an interval, the plain model elsewhere.
 
-    Late guidance does little or harm: at low levels the mix tells a bass next to nothing that its
-    notes do not. The model is asked in turns, with the mix and without it, and the second turn is
-    left out where no row of the batch is inside.
+    Late guidance does little, or does harm: at low levels the mix says next to nothing about a
+    bass that its notes do not. The model is evaluated with the mix and then without it, and the
+    second evaluation is skipped where no row of the batch is inside.
 
     Attributes:
-      guidance: What acts inside.
+      guidance: The contrast to apply inside.
       low: Lower end of the interval in sigma, inclusive.
       high: Upper end, inclusive.
 
@@ -174,7 +159,7 @@ class Interval(struct.PyTreeNode):
 
 
 class APG(Contrast):
-    """Adaptive projected guidance: takes the part of the contrast that only inflates away.
+    """Adaptive projected guidance: removes the part of the contrast that only inflates.
 
         d = x0_cond - x0_null, at most `norm` times as long as a unit latent of its size
         x0 = x0_cond + (scale - 1) (d_orthogonal + parallel * d_parallel)
@@ -211,17 +196,17 @@ class APG(Contrast):
 
 
 class CFGZeroStar(Contrast):
-    """CFG-Zero*: fits the model without the mix to the one with it before contrasting them.
+    """CFG-Zero*: scales the estimate without the mix to the one with it before contrasting them.
 
     On the velocities v of the variance-preserving path, x0 = c_skip x + c_out v:
 
         v = share v_null + scale (v_cond - share v_null),  share = <v_cond, v_null> / |v_null|^2
 
-    and v = 0 above a level, where the first steps of few know too little to move.
+    and v = 0 above a level, where the first of few steps know too little to move.
 
     Attributes:
       scale: Guidance weight; 1 is the conditional model.
-      zero_above: Level from which on upwards nothing moves; infinity for none.
+      zero_above: Level above which nothing moves; infinity for none.
 
     Source: arXiv 2503.18886, equations 7 to 9, on v instead of a flow's velocity.
 
@@ -249,12 +234,12 @@ class DynamicThresholding(struct.PyTreeNode):
 
         s = max(floor, the `quantile` of |x0| per sample),  x0 <- clip(x0, -s, s) * floor / s
 
-    It was made for pixels, which end at 1. Latents do not end, so `floor` is a guess in
-    deviations, and what it clips is music.
+    It was made for pixels, whose range ends at 1. Latents have no such range, so `floor` is a
+    guess in deviations, and the clipped values are music.
 
     Attributes:
       quantile: 0 to 1, over real frames and channels.
-      floor: Where nothing is changed below, in deviations of the latents.
+      floor: Size below which nothing is changed, in deviations of the latents.
 
     Source: arXiv 2205.11487, section 2.3.
 
@@ -279,37 +264,6 @@ class DynamicThresholding(struct.PyTreeNode):
             return jnp.clip(x0, -bound, bound) * (floor / bound)
 
         return thresholded
-
-
-class Chain(struct.PyTreeNode):
-    """Several guidances as one; the left one wraps first, so the right one acts last."""
-
-    links: tuple[Guidance, ...]
-
-    def __call__(self, denoise: Denoise) -> Denoise:
-        """Wraps `denoise` by every link."""
-        for link in self.links:
-            denoise = link(denoise)
-        return denoise
-
-
-def chain(*links: Guidance) -> Chain:
-    """`Chain` of its arguments; without any it changes nothing.
-
-    Raises:
-      InputError: They stand in an order in which one would undo another. A guidance without
-        a `place` may stand anywhere.
-
-    >>> chain()(max) is max
-    True
-    """
-    placed = [link for link in links if hasattr(link, "place")]
-    for earlier, later in itertools.pairwise(placed):
-        if earlier.place > later.place:
-            raise InputError(
-                f"{type(later).__name__} would undo {type(earlier).__name__}; put it before"
-            )
-    return Chain(links)
 
 
 def _cfg(settings: Any) -> CFG:

@@ -1,12 +1,12 @@
-"""Solvers that remember: one evaluation per step, higher order from earlier ones.
+"""Multistep solvers: one evaluation per step, higher order from earlier evaluations.
 
-All of them draw a polynomial through the last estimates and integrate it exactly over the step;
-they differ in the variable and in what is drawn. Along lambda = -log(sigma) the ODE reads
+All of them fit a polynomial to the last estimates and integrate it exactly over the step; they
+differ in the variable and in the quantity that is fitted. Along lambda = -log(sigma) the ODE reads
 
     d(x / sigma) / d lambda = x0 / sigma,   so over a step h in lambda
     x <- e^-h x + integral_0^h e^-(h - t) x0(lambda + t) dt
 
-and its reverse-time SDE with a share eta of fresh noise has (1 + eta) h in the exponents.
+and its reverse-time SDE, with a share eta of fresh noise, has (1 + eta) h in the exponents.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def _integral(
     """Integral of the polynomial through up to three values, in Newton's form.
 
     Args:
-      moments: Integrals of 1, t and t^2 over the step, with whatever kernel.
+      moments: Integrals of 1, t and t^2 over the step, times a kernel.
       value: At t = 0.
       first: Another value and its t; a t of NaN leaves the term out.
       second: A third one.
@@ -139,7 +139,7 @@ class DPMpp2M(struct.PyTreeNode):
         x0, place = denoise(x, sigma), -jnp.log(sigma)
         h = -jnp.log(sigma_next) - place
         one, _, _ = _exponential_moments(h, self.eta)
-        # The rule of the middle: as if the line were flat at its value half a step ahead.
+        # The midpoint rule: as if the line were flat at its value half a step ahead.
         moments = one, one * h / 2.0, one
         integral = _integral(moments, x0, state.since(place)[0])
         x = _descend(x, integral, h, self.eta, sigma_next, keys)
@@ -192,11 +192,11 @@ class UniPCState(struct.PyTreeNode):
 
 
 class UniPC(struct.PyTreeNode):
-    """Predictor and corrector from one evaluation: the estimate a step was going to makes it good.
+    """Predictor and corrector from one evaluation: each step corrects the one before it.
 
     A step predicts with the line through the last two estimates, as `DPMpp3M` would with two.
     The next step evaluates there anyway, and repeats the move with the parabola through that
-    estimate too; it goes on from the corrected x with the same estimate. Order 3.
+    estimate too; it continues from the corrected x with the same estimate. Order 3.
 
     Source: arXiv 2302.04867, UniPC-2; of the polynomial's integral, which its B(h) leaves
     unchanged.

@@ -1,4 +1,4 @@
-"""Pedal: holds one note where the mix tells of no harmony, inside every step."""
+"""Pedal: holds one note where the mix has no harmony, inside every step."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import ClassVar
 import jax.numpy as jnp
 from flax import struct
 
-from bassdiff.diffusion.guidance import Place
+from bassdiff.diffusion.chain import Place
 from bassdiff.diffusion.types import Array, Cond, Denoise
 
 
@@ -16,9 +16,9 @@ class Pedal(struct.PyTreeNode):
 
         p = argmin_p sum_t |n (x0_t - code_p)|^2,    x0_t <- x0_t + share_t n (code_p - x0_t)
 
-    where n picks the channels that hold notes. When notes are played and how they sound stays the
-    model's choice; so does the note, by a majority of its frames. To drums alone a model that is
-    left to itself wanders from key to key, since nothing tells it which one it is in.
+    where n picks the channels that hold notes. The model still chooses when notes are played, how
+    they sound and, by a majority of its frames, which note it is. Without a pedal a model wanders
+    from key to key where only drums play, since nothing tells it which key it is in.
 
     Attributes:
       codes: `[P, C]`: normalised latents that hold each note.
@@ -40,7 +40,7 @@ class Pedal(struct.PyTreeNode):
             x0 = denoise(x, sigma, cond)
             codes = jnp.asarray(self.codes) * jnp.asarray(self.notes)[None]
             mask = cond.mask()
-            # |x0 - code|^2 without what is the same for all codes.
+            # |x0 - code|^2 without the term that is the same for all codes.
             cross = jnp.einsum("btc,pc->bp", x0 * mask, codes)
             size = jnp.sum(mask, axis=(1, 2))[:, None] * jnp.sum(codes**2, axis=1)[None]
             note = codes[jnp.argmin(size - 2.0 * cross, axis=1)][:, None]

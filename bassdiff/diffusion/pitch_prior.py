@@ -1,4 +1,4 @@
-"""Pitch prior: says which notes are likelier where, inside every step."""
+"""Pitch prior: makes some notes likelier than others, inside every step."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from bassdiff.diffusion.guidance import Place
+from bassdiff.diffusion.chain import Place
 from bassdiff.diffusion.rows import per_row
 from bassdiff.diffusion.schedules import noise_rate
 from bassdiff.diffusion.types import Array, Cond, Denoise
@@ -25,15 +25,15 @@ class PitchPrior(struct.PyTreeNode):
         x0 <- x0 + sum_i (q(i) - p(i)) code_i,   v = noise_rate(sigma)^2
 
     in the channels of one span at a time, where v is the variance of normalised data that is left
-    at a noise level. While everything is open, the estimate moves by the difference of two means,
-    and at the end a note that the prior excludes moves to the nearest that it does not. A note
-    that the prior takes as it is does not move, so it keeps its vibrato, slides and detuning.
+    at a noise level. While everything is open, the estimate moves by the difference of two means;
+    at the end, a note that the prior excludes moves to the nearest allowed one. A note that the
+    prior allows does not move, so it keeps its vibrato, slides and detuning.
 
     Attributes:
       codes: `[P, C]`: normalised latents that hold each note.
       spans: `[S, C]`, 1 for the channels that hold the note of each span within a frame.
-      log_prior: `[B, T, P]` in nats, 0 for what is as likely as without it; a frame of zeros is
-        left as it is, to the bit.
+      log_prior: `[B, T, P]` in nats, 0 for notes that are as likely as without it; a frame of
+        zeros is left as it is, to the bit.
 
     Source: Bayes' rule on the clean estimate; none known for this use of it.
     """

@@ -1,7 +1,7 @@
-"""What is asked of the sampler: a batch of basses to play, one per row.
+"""A request to the sampler: a batch of basses to generate, one per row.
 
-`play` is the one way from mixes' latents to basses' latents. Whoever plays, a musician's command,
-training that listens to itself or an evaluation, makes a `Request` and calls it.
+`play` is the one way from mixes' latents to basses' latents. A musician's command, the evaluation
+during training and the tasks of `evaluation` all make a `Request` and call it.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ import numpy as np
 from flax import struct
 
 from bassdiff.diffusion import sampler
+from bassdiff.diffusion.chain import Chain, chain
 from bassdiff.diffusion.editing import Keep
 from bassdiff.diffusion.grounding import StyleGrounding, StyleReplacement
-from bassdiff.diffusion.guidance import Chain, chain
 from bassdiff.diffusion.pedal_point import Pedal
 from bassdiff.diffusion.pitch_prior import PitchPrior
 from bassdiff.diffusion.rows import row_keys, row_noise
 from bassdiff.diffusion.statistics import Sounding
 from bassdiff.diffusion.types import Array, Cond, Denoise, Guidance, Solver
 
-# Styles that may take turns in one song.
+# The most styles that may take turns in one song.
 MAX_SECTIONS = 8
 
 
 class LatentLayout(struct.PyTreeNode):
-    """What the channels of a bass's latents hold.
+    """The meaning of the channels of a bass's latents.
 
     Attributes:
       sound: `[C]`, 1 for channels that hold sound and 0 for those that hold notes.
-      notes: `[S, C]`, 1 for channels that say which note it is, and not whether it sounds, in each
-        of the spans of time that a frame consists of.
+      notes: `[S, C]`, 1 for channels that hold the pitch, but not whether it sounds, in each of
+        the spans of time that a frame consists of.
       note_codes: `[P, C]` latents that hold each note.
       sounding: How much of a frame sounds.
     """
@@ -45,12 +45,12 @@ class LatentLayout(struct.PyTreeNode):
 
 
 class Request(struct.PyTreeNode):
-    """A batch of basses to play. Every leaf has the batch as its first axis.
+    """A batch of basses to generate. Every leaf has the batch as its first axis.
 
     Attributes:
       mix: `[B, T, C']` normalised latents of the mixes.
       frames: `[B]` int32, how many leading frames of each row are real.
-      seed: `[B]` uint32; the same seed, the same bass.
+      seed: `[B]` uint32; the same seed gives the same bass.
       levels: `[B, K]` noise levels, decreasing to 0 and 0 from there on.
       known: `[B, T, C]` latents of a bass to start from; 0 where there is none.
       keep: `[B, T, C]`, 1 where they are kept.
@@ -61,8 +61,8 @@ class Request(struct.PyTreeNode):
       match_spread: `[B]`, 0 to match means only, 1 to match deviations too.
       held: `[B, T]`, 0 to 1, how much a frame is held on one note; see `Pedal`.
       log_prior: `[B, T, P]` which notes are likelier, in nats; see `PitchPrior`.
-      contrast: What contrasts and rescales estimates with the mix and without it; the numbers
-        are `[B]`.
+      contrast: The guidance that contrasts estimates with and without the mix; its numbers are
+        `[B]`.
       replaces_mean: Whether the style replaces the mean of x and not that of the estimate; for
         all rows.
     """
@@ -93,15 +93,15 @@ class Request(struct.PyTreeNode):
         seed: int = 0,
         num_pitches: int = 1,
     ) -> Request:
-        """Basses of whatever sound to mixes `[B, T, C']`, from nothing.
+        """Basses to mixes `[B, T, C']`, without a style or a draft.
 
         Args:
           mix: `[B, T, C']`, all of it real.
           levels: `[K]` noise levels, positive.
           num_channels: C.
           contrast: With numbers for all rows.
-          seed: Of the first row; the others count on.
-          num_pitches: P of the layout, to say later which notes are likelier; with 1, none is.
+          seed: The first row's; each further row adds 1.
+          num_pitches: P of the layout, for a `log_prior` that is set later; 1 for none.
         """
         rows, frames = mix.shape[:2]
         return cls(
@@ -132,9 +132,9 @@ class Request(struct.PyTreeNode):
         return self.replace(**{name: pad(getattr(self, name)) for name in by_frame})
 
     def cond(self, layout: LatentLayout) -> Cond:
-        """What the network is told.
+        """The network's condition.
 
-        It was told of one sound at a time: where several take turns, grounding alone sees to them.
+        In training it saw one style at a time: where several take turns, grounding alone acts.
         """
         used = jnp.any(jnp.asarray(self.sections) > 0.0, axis=1)  # [B, S]
         one = (jnp.sum(used, axis=1) == 1) & (jnp.asarray(self.style_strength) > 0.0)
@@ -151,9 +151,9 @@ class Request(struct.PyTreeNode):
         )
 
     def guidance(self, layout: LatentLayout) -> Chain:
-        """All that acts inside a step, in its order.
+        """The guidance, grounding and edits of a step, in their order.
 
-        All links are always there: with or without a style or a draft it is one program.
+        All links are always present, so one program serves with and without a style or a draft.
         """
         if self.replaces_mean:
             ground = StyleReplacement(self.style[:, :1], self.style_strength, layout.sound)
@@ -193,12 +193,12 @@ def play(
     first: Array | int,
     last: Array | int,
 ) -> sampler.Trajectory:
-    """Plays a batch from level `first` to level `last`; from level 0, beginning with noise.
+    """Takes a batch from level `first` to level `last`; a `first` of 0 begins with noise.
 
     Args:
       denoise: D(x, sigma, cond).
       solver: See `diffusion/solvers.py`.
-      layout: Of the bass's latents.
+      layout: The meaning of the bass's channels.
       request: What to play.
       trajectory: `blank`, or as an earlier call left it.
       first: Index of the level that the trajectory is at.

@@ -1,4 +1,4 @@
-"""What belongs to one row of a batch, whatever its neighbours are."""
+"""Numbers, keys and noise that belong to one row of a batch and ignore its neighbours."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def row_keys(seeds: Array) -> Array:
 def row_noise(keys: Array, like: Array) -> Array:
     """Unit normal noise of the shape `[B, T, C]` and the type of `like`, by a key `[B]` for each.
 
-    Every frame is drawn by itself. So a row's noise depends neither on its neighbours nor on how
+    Every frame is drawn by itself, so a row's noise depends neither on its neighbours nor on how
     much padding follows it.
     """
 
@@ -34,8 +34,8 @@ def row_noise(keys: Array, like: Array) -> Array:
 
 
 def interleave(*rows: Array) -> Array:
-    """Several `[B, ...]` as one `[n B, ...]`, what belongs to a row side by side.
+    """Several `[B, ...]` as one `[n B, ...]`, with the entries of a row side by side.
 
-    Stacked on the batch axis instead, a sharded batch would have to move between devices.
+    If they were stacked on the batch axis, a sharded batch would have to move between devices.
     """
     return jnp.stack(rows, axis=1).reshape(-1, *rows[0].shape[1:])

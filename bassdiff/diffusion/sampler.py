@@ -18,7 +18,7 @@ from flax import struct
 from bassdiff.diffusion.rows import per_row
 from bassdiff.diffusion.types import Array, Cond, Denoise, Guidance, PyTree, Solver
 
-# A level that a row which is done stands for: nothing comes of what is computed there.
+# The level at which rows that are done are evaluated; the result is discarded.
 _DONE = 1e-3
 
 
@@ -42,10 +42,10 @@ def begin(solver: Solver, noise: Array, sigma: Array, draft: Array | float = 0.0
     level gives a variation of it (arXiv 2108.01073).
 
     Args:
-      solver: Whose state is to begin.
+      solver: The solver, for its first state.
       noise: `[B, T, C]`.
       sigma: The first level: a number, or one for each row `[B, 1, 1]`.
-      draft: What the noise is added to.
+      draft: Latents that the noise is added to.
     """
     x = draft + noise * sigma
     return Trajectory(x, solver.init(x))
@@ -69,8 +69,8 @@ def advance(
 
     Args:
       denoise: D(x, sigma, cond).
-      solver: Its numbers are leaves, its class is part of the program.
-      guidance: Likewise.
+      solver: The solver. Its numbers are leaves; its class is part of the program.
+      guidance: The guidance, likewise.
       levels: `[K]` noise levels of all rows, or `[B, K]`. The step to a level of 0 ends at the
         guided estimate, and a row at 0 stays there, so that rows may take different numbers of
         steps. Entries after `last` are not read.

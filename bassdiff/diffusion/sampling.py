@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from bassdiff.diffusion.chain import chain
 from bassdiff.diffusion.editing import Windowed
-from bassdiff.diffusion.guidance import GUIDANCES, chain
+from bassdiff.diffusion.guidance import GUIDANCES
 from bassdiff.diffusion.noise_range import SIGMA_MAX
 from bassdiff.diffusion.schedules import SCHEDULES, through
 from bassdiff.diffusion.settings import FITTED, Sampling
@@ -41,7 +42,7 @@ def make_guidance(sampling: Sampling) -> tuple[Guidance, ...]:
 
 
 def make_window(sampling: Sampling, num_frames: int, frame_seconds: float) -> Guidance:
-    """The link that looks at a song of so many latent frames through windows, or at once."""
+    """The link that denoises a song of `num_frames` latent frames in windows, or at once."""
     if not sampling.window_seconds:
         at_once = num_frames <= MAX_ONE_PASS_FRAMES
         return chain() if at_once else Windowed(WINDOW_FRAMES, WINDOW_FRAMES * 3 // 4)

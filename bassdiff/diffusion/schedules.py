@@ -92,15 +92,15 @@ def log_linear(
 
 
 def through(levels: Sequence[float]) -> Schedule:
-    """A schedule of any length through given levels, such as those that `fitting.py` finds.
+    """A schedule of any length through given levels, such as those that `fit_schedule.py` finds.
 
-    log(sigma) is interpolated over the index; beyond the first and the last level its slope
-    goes on. Ends that a caller asks for cut the ladder short, or stretch it.
+    log(sigma) is interpolated over the index, and extrapolated beyond the first and the last
+    level. The `sigma_min` and `sigma_max` of a call cut the ladder short, or stretch it.
 
     Args:
       levels: Strictly decreasing, positive, two or more.
 
-    Source: arXiv 2404.14507, section 4, which shares its optimised schedules so.
+    Source: arXiv 2404.14507, section 4, which publishes its optimised schedules in this form.
 
     >>> through([16.0, 4.0, 1.0])(5, sigma_min=1.0, sigma_max=16.0).round(3).tolist()
     [16.0, 8.0, 4.0, 2.0, 1.0]

@@ -1,8 +1,8 @@
-"""The settings of sampling, each declared once: default, range, and what to say of it.
+"""The settings of sampling, each declared once: default, range and help.
 
 The command line's options and their help, the checks and the grid of a sweep come from these
-fields. Nothing heavy is imported, so that `--help` answers at once; what the names stand for is in
-`sampling.py`.
+fields. Nothing heavy is imported, so that `--help` answers at once; `sampling.py` turns names into
+solvers, schedules and guidance.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def _name(default: str, words: str) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class Sampling:
-    """How to sample. Weights bring their own defaults; every field says in `metadata` what it is.
+    """How to sample. Weights bring their own defaults; the `metadata` of a field has its help.
 
     `levels` are noise levels that were fitted to the weights, strictly decreasing, for the schedule
     `fitted`.
@@ -151,7 +151,7 @@ def setting_fields() -> list[dataclasses.Field[Any]]:
 
 
 def _names() -> dict[str, list[str]]:
-    """What the settings that are names may be."""
+    """The allowed values of settings that are names."""
     from bassdiff.diffusion.guidance import GUIDANCES
     from bassdiff.diffusion.schedules import SCHEDULES
     from bassdiff.diffusion.solvers import SOLVERS

@@ -1,11 +1,11 @@
-"""Solvers of dx/dsigma = (x - D(x, sigma)) / sigma that look at one step only.
+"""Single-step solvers of dx/dsigma = (x - D(x, sigma)) / sigma.
 
 Each is a pytree of an `init` and a `step`. To add one, write it here (or in `multistep.py`, if
 it remembers earlier steps), list it in `SOLVERS`, and add its order to
 `tests/diffusion/test_solvers.py`.
 
-Stochastic solvers have a share `eta` of the noise that is drawn anew: 0 is the ODE, 1 the SDE
-of the forward process run backwards.
+Stochastic solvers replace a share `eta` of the noise: 0 is the ODE, 1 the SDE of the forward
+process run backwards.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from bassdiff.diffusion.types import Array, BoundDenoise, PyTree, Solver
 
 
 class Euler(struct.PyTreeNode):
-    """First order, and with `eta` above 0 ancestral sampling: down further, noise back up.
+    """First order; with an `eta` above 0, ancestral sampling: a longer step down, then fresh noise.
 
         up^2 = eta^2 sigma_next^2 (1 - sigma_next^2 / sigma^2),  down^2 = sigma_next^2 - up^2
         x <- x0 + (down / sigma) (x - x0) + up noise
@@ -93,13 +93,13 @@ class Exponential(struct.PyTreeNode):
     """First order, and exact in a single step for normal data of deviation `std`.
 
     Data of mean m and deviation s have a denoiser that is linear in x, and the ODE keeps
-    (x - m) / sqrt(s^2 + sigma^2). So the step reads the m that explains the estimate,
+    (x - m) / sqrt(s^2 + sigma^2). The step solves for the m that explains the estimate,
 
         m = ((s^2 + sigma^2) x0 - s^2 x) / sigma^2
         x <- m + sqrt((s^2 + sigma_next^2) / (s^2 + sigma^2)) (x - m)
 
-    With s = 0 this is Euler; with s = 1, the deviation of normalised latents, it integrates
-    their linear part exactly and only what the model knows beyond it by steps.
+    With s = 0 this is Euler. With s = 1, the deviation of normalised latents, it integrates
+    their linear part exactly, and only the rest of the model's estimate by steps.
 
     Attributes:
       std: Deviation of the data, not negative.
@@ -135,11 +135,11 @@ class Exponential(struct.PyTreeNode):
 
 
 class Churn(struct.PyTreeNode):
-    """Any solver from a little higher up: adds fresh noise, then descends from there.
+    """Any solver, started from a slightly higher level: adds fresh noise, then descends.
 
         sigma_hat = (1 + churn) sigma,  x_hat = x + sqrt(sigma_hat^2 - sigma^2) noise
 
-    The noise washes out errors that earlier steps have made.
+    The noise washes out the errors of earlier steps.
 
     Attributes:
       solver: The solver that descends; one that remembers steps will remember the raised ones.

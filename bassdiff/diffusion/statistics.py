@@ -1,4 +1,4 @@
-"""Statistics of latents over their real frames; padding counts for nothing."""
+"""Statistics of latents over their real frames, without padding."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from bassdiff.diffusion.types import Array
 class Sounding(struct.PyTreeNode):
     """How much of a latent frame sounds, read off the latents themselves.
 
-    A mean over all frames of a bass mixes its timbre with silence. Weighted by this, it does not.
+    A mean over all frames of a bass mixes its timbre with silence; one weighted by this does not.
 
     Attributes:
-      weights: `[C]`; all zero where latents do not tell, which makes every frame sound.
+      weights: `[C]`; all zero where latents do not say, which makes every frame sound.
       offset: A scalar.
     """
 

@@ -21,7 +21,7 @@ BoundDenoise: TypeAlias = Callable[[Array, Array], Array]
 
 
 class Cond(struct.PyTreeNode):
-    """What the denoiser is conditioned on.
+    """The denoiser's condition.
 
     Attributes:
       mix: `[B, T, C]` normalised latents of the mix.
@@ -32,8 +32,8 @@ class Cond(struct.PyTreeNode):
         notes; None if no row has one.
       keep_style: `[B]`, 1 where the style may be used, 0 where a row has none.
       mix_noise: `[B]` standard deviation of noise that is on the mix's latents; None for none.
-      step_ratio: `[B]` the level that a sampler goes to by the one that it is at, 0 to 1; None
-        where nothing is being sampled. Networks do not see it; guidance may.
+      step_ratio: `[B]` the next noise level divided by the present one, 0 to 1; None outside a
+        sampler. Networks do not see it; guidance may.
     """
 
     mix: Array
@@ -99,5 +99,5 @@ class Solver(Protocol):
         sigma_next: Array,
         keys: Array,
     ) -> tuple[Array, PyTree]:
-        """One step: the `x` at `sigma_next`, and the state to go on from; noise by `keys` `[B]`."""
+        """One step: the `x` at `sigma_next` and the next state; noise is drawn by `keys` `[B]`."""
         ...

@@ -13,9 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from bassdiff.diffusion.chain import chain
 from bassdiff.diffusion.denoiser import velocity_loss
 from bassdiff.diffusion.generation import generate_latents
-from bassdiff.diffusion.guidance import chain
 from bassdiff.diffusion.request import MAX_SECTIONS, LatentLayout, Request
 from bassdiff.diffusion.sampling import make_guidance, make_solver, noise_levels
 from bassdiff.diffusion.settings import Sampling
@@ -97,7 +97,7 @@ class DiffusionObjective:
       bindings: Recorded with the weights: codec fingerprints and sampling defaults.
       layout: Meaning of the channels of the bass's latents.
       stationary: Parameters of the network's linear part, see `stationary_init`, for a fresh one.
-      num_parts: A batch goes through the network in so many parts, for its memory.
+      num_parts: Parts that a batch is processed in, to save memory.
       start: Parameters to start from; noise when None.
       adapter_rank: If positive, `start` stays as it is, and an adapter of this rank is trained.
       origin: What `start` is, recorded with the weights.

@@ -23,8 +23,9 @@ import numpy as np
 import optax
 
 from bassdiff.diffusion import sampler
+from bassdiff.diffusion.chain import Chain, chain
 from bassdiff.diffusion.denoiser import precondition
-from bassdiff.diffusion.guidance import CFG, Chain, chain
+from bassdiff.diffusion.guidance import CFG
 from bassdiff.diffusion.rows import row_keys
 from bassdiff.diffusion.schedules import cosine
 from bassdiff.diffusion.solvers import DPMpp2M, Euler

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from bassdiff.diffusion import sampler
+from bassdiff.diffusion.chain import chain
 from bassdiff.diffusion.editing import Keep, Windowed
-from bassdiff.diffusion.guidance import CFG, chain
+from bassdiff.diffusion.guidance import CFG
 from bassdiff.diffusion.schedules import cosine
 from bassdiff.diffusion.solvers import SOLVERS
 

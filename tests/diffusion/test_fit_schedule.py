@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from bassdiff.diffusion.chain import chain
 from bassdiff.diffusion.fit_schedule import fit_levels, step_errors
-from bassdiff.diffusion.guidance import chain
 from bassdiff.diffusion.rows import row_keys
 from bassdiff.diffusion.sampler import sample
 from bassdiff.diffusion.schedules import cosine, log_linear, through

@@ -4,17 +4,10 @@ import numpy as np
 import pytest
 
 from bassdiff.diffusion import sampler
+from bassdiff.diffusion.chain import chain
 from bassdiff.diffusion.editing import Keep
 from bassdiff.diffusion.grounding import StyleGrounding, StyleReplacement
-from bassdiff.diffusion.guidance import (
-    APG,
-    CFG,
-    CFGpp,
-    CFGZeroStar,
-    DynamicThresholding,
-    Interval,
-    chain,
-)
+from bassdiff.diffusion.guidance import APG, CFG, CFGpp, CFGZeroStar, DynamicThresholding, Interval
 from bassdiff.diffusion.solvers import Euler
 from bassdiff.runtime.errors import InputError
 

@@ -9,8 +9,9 @@ import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from bassdiff.diffusion import request as requests
+from bassdiff.diffusion.chain import chain
 from bassdiff.diffusion.editing import Windowed
-from bassdiff.diffusion.guidance import GUIDANCES, chain
+from bassdiff.diffusion.guidance import GUIDANCES
 from bassdiff.diffusion.request import LatentLayout, Request
 from bassdiff.diffusion.sampling import make_guidance, noise_levels
 from bassdiff.diffusion.settings import Sampling

@@ -6,18 +6,11 @@ import numpy as np
 import pytest
 
 from bassdiff.diffusion import sampler
+from bassdiff.diffusion.chain import chain
 from bassdiff.diffusion.denoiser import precondition
 from bassdiff.diffusion.editing import Keep
 from bassdiff.diffusion.grounding import MixAndStyle, StyleGrounding
-from bassdiff.diffusion.guidance import (
-    APG,
-    CFG,
-    CFGpp,
-    CFGZeroStar,
-    DynamicThresholding,
-    Interval,
-    chain,
-)
+from bassdiff.diffusion.guidance import APG, CFG, CFGpp, CFGZeroStar, DynamicThresholding, Interval
 from bassdiff.diffusion.schedules import cosine
 from bassdiff.diffusion.solvers import SOLVERS, Churn, DPMpp2M, Euler, Heun
 from bassdiff.diffusion.statistics import frame_mean

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from bassdiff.diffusion import settings
+from bassdiff.diffusion.chain import chain
 from bassdiff.diffusion.editing import Windowed
-from bassdiff.diffusion.guidance import CFG, GUIDANCES, CFGpp, chain
+from bassdiff.diffusion.guidance import CFG, GUIDANCES, CFGpp
 from bassdiff.diffusion.sampling import make_guidance, make_window, noise_levels
 from bassdiff.diffusion.settings import FITTED, Sampling, setting_fields
 from bassdiff.runtime.errors import InputError

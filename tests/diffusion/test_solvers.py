@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bassdiff.diffusion.guidance import chain
+from bassdiff.diffusion.chain import chain
 from bassdiff.diffusion.rows import row_noise
 from bassdiff.diffusion.sampler import advance, begin, sample
 from bassdiff.diffusion.schedules import karras, noise_rate

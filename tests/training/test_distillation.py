@@ -5,7 +5,8 @@ import optax
 import pytest
 
 from bassdiff.diffusion import sampler
-from bassdiff.diffusion.guidance import CFG, chain
+from bassdiff.diffusion.chain import chain
+from bassdiff.diffusion.guidance import CFG
 from bassdiff.diffusion.rows import row_keys
 from bassdiff.diffusion.sampling import noise_levels
 from bassdiff.diffusion.settings import Sampling
