@@ -1,4 +1,4 @@
-"""Low-rank adapters: small corrections of a network's matrices, kept apart from it.
+"""Low-rank adapters: small corrections of a network's matrices, stored apart from it.
 
 A matrix W `[in, out]` (a convolution's `[width, in, out]`, seen as `[width in, out]`) becomes
 W + down up with down `[in, rank]` and up `[rank, out]`. Everything else stays as it is.
@@ -18,15 +18,16 @@ DOWN, UP = "down", "up"
 
 
 def init_adapter(key: Array, params: PyTree, rank: int) -> PyTree:
-    """An adapter that does not change anything yet.
+    """An adapter that does not change the network yet.
 
     Args:
-      key: Decides `down`; `up` is zero.
+      key: Draws `down`; `up` is zero.
       params: The network's parameters.
-      rank: Of every correction; matrices no larger than that have none.
+      rank: The rank of every correction; matrices that are not larger have none.
 
     Returns:
-      The tree of `params` with `{"down", "up"}`, float32, in the place of its matrices only.
+      The tree of `params` with `{"down", "up"}`, float32, in place of each matrix; other leaves
+      are left out.
     """
     adapter = {}
     for path, leaf in flax.traverse_util.flatten_dict(params).items():

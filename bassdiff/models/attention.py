@@ -9,7 +9,7 @@ import numpy as np
 from bassdiff.diffusion.types import Array
 from bassdiff.models.layers import ChannelNorm
 
-# Finite, so that a block without any frame to look at has no NaN.
+# Finite, so that a block without any real frame does not give NaN.
 _UNSEEN = -1e9
 
 
@@ -41,14 +41,14 @@ class DynamicPositionalBias(nn.Module):
 class SelfAttention(nn.Module):
     """A = softmax(Q K^T / sqrt(d) + B) V within a fixed reach; residual, zero-initialised output.
 
-    Songs are longer than training crops. Without an end to what a frame looks at, the many distant
-    frames of a long song would dilute what it was trained to find. Frames are dealt into blocks as
-    long as the reach, each of which looks at itself and its two neighbours: the cost grows with the
-    length of a song and not with its square.
+    Songs are longer than training crops. With an unlimited reach, the many distant frames of a
+    long song would dilute the attention that was learned on crops. Frames are split into blocks
+    as long as the reach, each of which attends to itself and its two neighbours, so the cost grows
+    with the length of a song and not with its square.
 
     Attributes:
       num_heads: Heads; must divide the channel count.
-      reach: Frames of this resolution that a frame looks at on either side, itself beside.
+      reach: Frames of this resolution that a frame attends to on either side.
       dtype: Compute type; the softmax runs in float32.
     """
 
@@ -71,7 +71,7 @@ class SelfAttention(nn.Module):
         )
         seen = jnp.pad(mask, padding).reshape(batch, num_blocks, size)
 
-        # From the last query and the first key of a block and its neighbours, downwards.
+        # Offsets from the last query to the first key of a block and its neighbours, descending.
         offsets = np.arange(2 * size - 1, -2 * size, -1)
         near = _toeplitz(np.abs(offsets) <= self.reach, size)
         bias = DynamicPositionalBias(self.num_heads, self.reach)(offsets)
@@ -93,8 +93,8 @@ class SelfAttention(nn.Module):
 def _toeplitz(values: Array | np.ndarray, size: int) -> Array:
     """Values `[..., 4 size - 1]` of falling offsets as the block `[..., size, 3 size]` of them.
 
-    Each row is the one above, moved by one: a reshape of copies that lack an element. A gather
-    would be added up by a scatter in the backward pass, which accelerators are slow at.
+    Each row is the one above, shifted by one: a reshape of copies that lack one element. A gather
+    would become a scatter in the backward pass, which accelerators are slow at.
     """
     rest = values.shape[:-1]
     padded = jnp.pad(values, [(0, 0)] * len(rest) + [(0, 1)])

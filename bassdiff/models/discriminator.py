@@ -1,4 +1,4 @@
-"""Multi-resolution spectrogram discriminators: what an ear would object to at several scales."""
+"""Multi-resolution spectrogram discriminators."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class SpectrogramDiscriminator(nn.Module):
 
     @nn.compact
     def __call__(self, audio: Array) -> tuple[Array, tuple[Array, ...]]:
-        """Maps `[B, N]` to patch scores `[B, T', F']` and the features on the way to them."""
+        """Maps `[B, N]` to patch scores `[B, T', F']` and the features of earlier layers."""
         spectrum = stft(audio, self.frame_length, self.frame_length // 4)
         magnitude = jnp.sqrt(jnp.square(spectrum.real) + jnp.square(spectrum.imag) + 1e-6)
         # |X|^0.3 with the phase kept: quiet overtones weigh as much as loud fundamentals.

@@ -1,7 +1,7 @@
-"""The features of a latent frame, and the levels of partials and tones that are read off them.
+"""The features of a latent frame, and levels of tones and noise from them.
 
-A latent frame stands for 2048 samples. Eight short windows follow its attacks and decays in broad
-bands, and one long window, which reaches into the neighbours, tells pitches apart in narrow ones.
+A latent frame covers 2048 samples. Eight short windows follow its attacks and decays in broad
+bands, and one long window, which reaches into the neighbours, resolves pitches in narrow ones.
 """
 
 from __future__ import annotations
@@ -72,10 +72,10 @@ def band_interpolation() -> np.ndarray:
 
 
 def bank_log_power(short: Array, long: Array) -> Array:
-    """What the features say about the squared amplitude of a tone in each narrow band.
+    """The squared amplitude of a tone in each narrow band, from the features.
 
-    A tone lights the bands beside its own too, so only bands that stand above both neighbours
-    sound; the others are 52 dB softer, from where training may fetch them.
+    A tone leaks into the bands beside its own, so only bands above both neighbours keep their
+    level; the others are 52 dB softer, and training can raise them again.
 
     Args:
       short: `[B, 8 T, 24]` log-power of the broad bands.
@@ -91,7 +91,7 @@ def bank_log_power(short: Array, long: Array) -> Array:
     level = log_power(long) - of_tone[None, None]
     amplitude = jnp.exp(0.5 * (level - 12.0 * (1.0 - is_peak)))
     ends = jnp.pad(amplitude, ((0, 0), (1, 1), (0, 0)), mode="edge")
-    # A frame's window is in its middle: lines join the middles.
+    # A frame's window is centred in it: interpolate between the middles.
     place = ((np.arange(SUBFRAMES) + 0.5) / SUBFRAMES - 0.5)[None, None, :, None]
     before, after = np.maximum(-place, 0.0), np.maximum(place, 0.0)
     joined = (
@@ -119,7 +119,7 @@ def short_centres_hz() -> np.ndarray:
 
 
 def dynamics(short: Array) -> Array:
-    """How far each moment's log-power is from its mean over a long window, `[B, M, 24]`."""
+    """Deviation of each log-power from its mean over a long window, `[B, M, 24]`."""
     count = short.shape[1]
 
     def smoothed(window: np.ndarray) -> Array:
@@ -129,7 +129,7 @@ def dynamics(short: Array) -> Array:
         total = sum(power[:, i : i + count] * window[i] for i in range(size))
         return jnp.log(total / float(window.sum()) + 1e-9)
 
-    # A low note's window sees single periods come and go: not an envelope, but the pitch itself.
+    # Short windows resolve single periods of a low note: its pitch, not its envelope.
     return smoothed(np.ones(SLOWEST_PERIOD)) - smoothed(hann(4 * SUBFRAMES))
 
 

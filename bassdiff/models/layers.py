@@ -1,4 +1,4 @@
-"""The small pieces that both networks are made of. None of them normalises over time."""
+"""Layers that the networks share. None of them normalises over time."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from bassdiff.diffusion.types import Array
 class ChannelNorm(nn.Module):
     """RMS normalisation of each frame over its channels, with a learned gain.
 
-    Statistics over time would couple distant frames, so that neither chunked coding
-    nor padded batches could equal the whole: each frame is normalised on its own.
+    Statistics over time would couple distant frames, and neither chunked coding nor padded
+    batches could equal the whole; here each frame is normalised on its own.
     """
 
     dtype: jnp.dtype = jnp.float32

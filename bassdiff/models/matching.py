@@ -1,8 +1,8 @@
-"""The matching model: two towers that say how well a bass fits a mix.
+"""The matching model: two towers that measure how well a bass fits a mix.
 
-A contrastive judge: each tower maps its side's frames to a unit vector, and the cosine of the
-two vectors is the fit. What the towers read is not their affair: a codec's latents, or the
-fixed log-magnitude features that need no codec.
+It is trained contrastively: each tower maps its side's frames to a unit vector, and the cosine of
+the two vectors is the fit. The frames are a codec's latents, or the fixed log-magnitude features
+that need no codec.
 """
 
 from __future__ import annotations
@@ -23,15 +23,14 @@ MAX_LOG_SCALE = float(np.log(100.0))
 
 
 class AttentionPool(nn.Module):
-    """Masked attention pooling of what sounds, and of when it recurs.
+    """Masked attention pooling, of values and of their rhythm.
 
-    The first part is a weighted mean of values, the weights a softmax over real frames, one
-    set per head. It does not know where in the window anything happened, and a bass half a
-    beat late would score like one in time. The second part therefore correlates other values
-    with oscillations at fixed rates, c_k = sum_t (v_t - mean v) e^(2 pi i f_k t) / sqrt(n) over
-    the n real frames, as cosines and sines: by Parseval's theorem the inner product of two such
-    spectra measures whether two rhythms coincide. The result is the sum of a linear map of each
-    part.
+    The first part is a weighted mean of values, whose weights are a softmax over real frames, one
+    set per head. It is invariant to time, so a bass half a beat late would score like one in time.
+    The second part therefore correlates other values with oscillations at fixed rates,
+    c_k = sum_t (v_t - mean v) e^(2 pi i f_k t) / sqrt(n) over the n real frames, as cosines and
+    sines: by Parseval's theorem the inner product of two such spectra measures whether two rhythms
+    coincide. The result is the sum of a linear map of each part.
 
     Attributes:
       num_heads: Softmax heads.
@@ -63,7 +62,7 @@ class AttentionPool(nn.Module):
         waves = jnp.asarray(np.concatenate([np.cos(phase), np.sin(phase)], 1), jnp.float32)
         rhythm = nn.Dense(self.num_rhythms, name="rhythm")(h)
         count = jnp.maximum(jnp.sum(mask, axis=1, keepdims=True), 1.0)
-        # What is steady says nothing about when.
+        # A constant value has no rhythm.
         rhythm = (rhythm - jnp.sum(rhythm * mask, axis=1, keepdims=True) / count) * mask
         spectrum = jnp.einsum("btr,tk->brk", rhythm, waves) / jnp.sqrt(count)
         return nn.Dense(self.size, use_bias=False, name="content")(content) + nn.Dense(

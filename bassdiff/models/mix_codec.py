@@ -1,9 +1,9 @@
-"""The mix's autoencoder: waveforms to an unbounded latent sequence that a bass is played to.
+"""The mix's autoencoder: waveforms to an unbounded latent sequence that conditions a bass.
 
-A latent frame stands for 2048 samples. Its channels are computed from log-magnitudes and do not
-carry the waveform's phase. Only the encoder matters for what is played; the decoder lets people
-hear what it keeps: tones a quarter tone apart and a noise, whose levels are read off the latents
-and corrected by a network. All of it is convolutional.
+A latent frame covers 2048 samples. Its channels are computed from log-magnitudes and do not hold
+the waveform's phase. Generation needs only the encoder; the decoder makes audible what it keeps:
+tones a quarter tone apart and a noise, whose levels come from the latents and are corrected by a
+network. All of it is convolutional.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class MixEncoder(nn.Module):
         """Maps `[B, N]` to `[B, N / 2048, C]` float32."""
         features = spectral_features(audio, self.num_long_bands)
         envelope = nn.Dense(self.num_envelope_channels, name="projection")(features)
-        # What the projection misses: three stride-2 stages over the full log-magnitudes.
+        # A correction of the projection: three stride-2 stages over the full log-magnitudes.
         h = log_magnitude(stft(audio, STFT_LENGTH, STFT_HOP)).astype(self.dtype)
         h = nn.Dense(self.width, dtype=self.dtype)(h)
         width = self.width
@@ -72,8 +72,8 @@ class MixEncoder(nn.Module):
 class MixDecoder(nn.Module):
     """Latents to waveform.
 
-    Amplitudes of the partials and the noise are read off the features that the envelope
-    channels stand for; a network corrects both.
+    Amplitudes of the tones and the noise come from the features that the envelope channels
+    encode; a network corrects both.
 
     Attributes:
       num_long_bands: As in the encoder.
@@ -92,8 +92,8 @@ class MixDecoder(nn.Module):
         """Maps latents `[B, T, C]` to a waveform `[B, 2048 T]` float32.
 
         Args:
-          latents: As the encoder made them.
-          first_frame: `[B]` int32, the number of the first latent frame; it picks the noise.
+          latents: Latents of the encoder.
+          first_frame: `[B]` int32, the number of the first latent frame; it selects the noise.
         """
         batch, num_frames, _ = latents.shape
         num_features = SUBFRAMES * NUM_BANDS + self.num_long_bands
@@ -117,7 +117,7 @@ class MixDecoder(nn.Module):
         amplitudes = jnp.exp(0.5 * jnp.clip(level, -25.0, 3.0))
         centres_hz = long_centres_hz(self.num_long_bands)
         tone = sound_bank(centres_hz, amplitudes, first_frame * SUBFRAMES)
-        # Under a tone the noise is mostly what the tone leaves over: little.
+        # A tone takes most of the power of its band, so little is left to the noise under it.
         level = short - np.log(float(np.sum(hann(STFT_LENGTH) ** 2)))
         level = level - 3.0 * (short_centres_hz() < LONG_FMAX_HZ)[None, None]
         level = level + correction("noise", NUM_BANDS)
@@ -165,7 +165,7 @@ class MixCodec(nn.Module):
         return self.encoder(audio)
 
     def decode(self, latents: Array, phase: Array, first_frame: Array, anchor: int = 0) -> Array:
-        """`[B, T, C]` latents to a `[B, 2048 T]` waveform; it has no oscillator to go on."""
+        """`[B, T, C]` latents to a `[B, 2048 T]` waveform; `phase` is unused."""
         del phase, anchor
         return self.decoder(latents, first_frame)
 

@@ -1,7 +1,7 @@
 """Pitch as part of a latent: tracking it in JAX, and a smooth, redundant code for it.
 
-A waveform's phase is hard to generate and a pitch is not: the bass codec therefore keeps
-the pitch and leaves the phase to its decoder's oscillator.
+A waveform's phase is hard to generate, and a pitch is easy: the bass codec therefore keeps the
+pitch and leaves the phase to its decoder's oscillator.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ RANGE_SEMITONES = 48
 PERIODS_SEMITONES = (96.0, 48.0, 24.0, 12.0, 5.0, 2.0)
 NUM_WAVES = 2 * len(PERIODS_SEMITONES)
 CODE_SIZE = NUM_WAVES + 1  # the last value says whether it sounds: 1 or -1
-# Where, in spans, a span without a pitch looks for a note that it may belong to; and how long
-# the pitch of a note is known after it.
+# The neighbours, in spans, from which a span without a pitch takes one, nearest first; and for how
+# many spans the pitch of a note stays known after it.
 SOUNDS_BEYOND = (1, -1, 2, -2, 3)
 KNOWN_AFTER = 16
 
@@ -96,12 +96,12 @@ def track(audio: Array) -> tuple[Array, Array]:
 
 
 def settle(semitones: Array, voiced: Array) -> tuple[Array, Array, Array]:
-    """Makes notes of what a tracker found.
+    """Cleans up tracked pitches: fills in attacks, ends of notes and short silences.
 
-    A tracker errs in single spans, and finds a pitch only when a few periods have sounded: the
-    attack before and the end after belong to the note all the same (how loud they are, the
-    envelope says). The pitch itself stays known for 370 ms of silence: if it went to zero with
-    the voice, a generated pitch that is undecided, between two notes, would look like silence.
+    A tracker errs in single spans, and finds a pitch only after a few periods: the attack before
+    and the end after still belong to the note (their levels are in the spectrum). The pitch stays
+    known for 370 ms of silence: if its code went to zero with the voice, a generated pitch that is
+    undecided between two notes would look like silence.
 
     Args:
       semitones: `[B, M]` from `track`.
@@ -117,7 +117,7 @@ def settle(semitones: Array, voiced: Array) -> tuple[Array, Array, Array]:
     semitones = jnp.where(agree & astray, before[0], semitones)
     voiced = jnp.where(lone, 0.0, jnp.where(agree, 1.0, voiced))
 
-    # Nearest first: both notes hide in a short gap between them, so they share it.
+    # Nearest first, so that two notes share a short gap between them.
     semitones, sounds = _lent(semitones, voiced, SOUNDS_BEYOND)
     late = [-shift for shift in range(1, KNOWN_AFTER + 1)]
     semitones, known = _lent(semitones, sounds, late)
@@ -175,7 +175,8 @@ def decode_pitch(code: Array) -> tuple[Array, Array]:
       code: `[..., 13]`.
 
     Returns:
-      Frequency `[...]` in Hz, and whether it sounds `[...]`: 1 if surely, -1 if surely not.
+      Frequency `[...]` in Hz, and whether it sounds `[...]`: from 1, certainly, to -1, certainly
+      not.
     """
     match = code[..., :NUM_WAVES] @ wave_table(_GRID).T  # [..., 960]
     best = jnp.clip(jnp.argmax(match, axis=-1), 1, len(_GRID) - 2)[..., None]
@@ -187,7 +188,7 @@ def decode_pitch(code: Array) -> tuple[Array, Array]:
 
 
 def _vertex(left: Array, middle: Array, right: Array) -> Array:
-    """Where, from -1 to 1, the parabola through three neighbours has its extremum."""
+    """The place, -1 to 1, of the extremum of the parabola through three neighbours."""
     curvature = left - 2.0 * middle + right
     safe = jnp.where(jnp.abs(curvature) > 1e-9, curvature, 1.0)
     shift = jnp.where(jnp.abs(curvature) > 1e-9, 0.5 * (left - right) / safe, 0.0)

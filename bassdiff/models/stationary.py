@@ -1,8 +1,8 @@
 """The best linear denoiser of latents, as a part of the network.
 
-Were latents a stationary Gaussian process, their Wiener filter would be all there is to know. It is
-known in closed form from the latents' covariance and power spectra, and what it removes, most noise
-of small levels, a network has to learn otherwise through many narrow layers.
+For a stationary Gaussian process, the Wiener filter is the optimal denoiser. It follows in closed
+form from the latents' covariance and power spectra, and removes most of the noise at low levels,
+which a network would otherwise have to learn through many narrow layers.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 from bassdiff.diffusion.types import Array
 
-# Of the spectra. Filters reach half as far on either side, less one frame: 1.4 s.
+# Length of the spectra. Filters reach half as far on either side, less one frame: 1.4 s.
 PERIOD_FRAMES = 64
 _TAPS = PERIOD_FRAMES // 2 - 1
 
@@ -36,10 +36,10 @@ class StationaryDenoiser(nn.Module):
     def __call__(self, x: Array, sigma: Array) -> Array:
         """Maps `x` `[B, T, C]`, which is c_in times the noisy latents at `sigma` `[B]`, to F.
 
-        White latents of unit variance, as which fresh parameters take them, give 0.
+        Fresh parameters assume white latents of unit variance, for which F is 0.
         """
         size = self.num_channels
-        # What is known in closed form is not trained: an orthonormal basis would drift.
+        # Not trained: the basis would drift from being orthonormal.
         basis = jax.lax.stop_gradient(self.param("basis", lambda *_: jnp.eye(size)))
         log_spectrum = self.param(
             "log_spectrum", nn.initializers.zeros_init(), (PERIOD_FRAMES // 2 + 1, size)
@@ -57,7 +57,7 @@ class StationaryDenoiser(nn.Module):
             before = padded[:, _TAPS - tap : _TAPS - tap + count]
             after = padded[:, _TAPS + tap : _TAPS + tap + count]
             filtered = filtered + (before + after) * taps[:, tap : tap + 1]
-        # All of it in the basis: where that is not quite orthonormal, a rest of x would be left.
+        # c_skip x is projected too: if the basis is not quite orthonormal, x would leave a residue.
         share = (1.0 + jnp.square(level)) / level * (turned - filtered) - level * turned
         return share @ basis.T
 

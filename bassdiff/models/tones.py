@@ -1,6 +1,6 @@
-"""What decoders sound with: a voice of partials, a bank of fixed tones, and noise.
+"""Sound sources of decoders: a voice of partials, a bank of fixed tones, and noise.
 
-All three are the same function of absolute time in every chunk, so that pieces join unheard.
+All three are functions of absolute time, so that chunks join without a seam.
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ from bassdiff.audio.filters import band_filters, hann
 from bassdiff.audio.io import SAMPLE_RATE_HZ
 from bassdiff.diffusion.types import Array
 
-# Amplitudes change once in so many samples.
+# Samples between changes of an amplitude.
 SPAN = 256
-# Cycles by which partial k leads, by k squared. All in phase make one pulse a period, a buzz that
-# basses do not have: above 1 kHz, their kurtosis is 4 to 5 where that of such pulses was 10 to 16.
+# Partial k leads by this many cycles times k squared. Partials in phase make one pulse a period, a
+# buzz that basses do not have: above 1 kHz, the kurtosis of basses is 4 to 5, and that of such
+# pulses 10 to 16.
 DISPERSION = 1.0 / 140.0
 _HIGHEST_HZ = 20000.0
 # Partials in one pass over the samples.
 _UNROLLED = 8
-# Spans after which every tone of a bank is where it began: its frequencies are multiples of a
-# sixth of a hertz, and its phases integers that no length of song makes inexact.
+# Spans after which every tone of a bank repeats: its frequencies are multiples of a sixth of a
+# hertz, and its phases are integers, which stay exact in songs of any length.
 BANK_PERIOD = 1024
 
 
@@ -49,9 +50,9 @@ def advance_phase(frequency_hz: Array, anchor: int = 0) -> Array:
 
 @jax.custom_vjp
 def oscillate(frequency_hz: Array, phase: Array, amplitudes: Array) -> Array:
-    """A sum of partials, each of a phase of its own.
+    """A sum of partials, each with its own phase.
 
-    Pitches come from a code by a choice, which has no slope: only amplitudes have gradients.
+    Pitches are decoded by an argmax, which has no gradient: only amplitudes have gradients.
 
     Args:
       frequency_hz: `[B, M]`, constant over each 256 samples.
@@ -62,7 +63,7 @@ def oscillate(frequency_hz: Array, phase: Array, amplitudes: Array) -> Array:
       `[B, 256 M]` float32. Partials above 20 kHz are left out.
     """
     batch, count, num_partials = amplitudes.shape
-    # An amplitude belongs to the middle of its 256 samples.
+    # An amplitude is that of the middle of its 256 samples.
     edges = jnp.pad(amplitudes, ((0, 0), (1, 1), (0, 0)), mode="edge")
     falling, steady, rising = _ramps()
 
@@ -91,7 +92,7 @@ def _oscillate_forward(
 def _oscillate_backward(
     kept: tuple[Array, Array, Array], slope: Array
 ) -> tuple[Array, Array, Array]:
-    """The transpose of a linear map: what each partial has in common with the slope."""
+    """The transpose of a linear map: the inner product of each partial and the gradient."""
     frequency_hz, phase, shape = kept
     batch, count = frequency_hz.shape
     slope = slope.reshape(batch, count, SPAN)
@@ -100,7 +101,7 @@ def _oscillate_backward(
     def project(wave: tuple[Array, ...], k: Array) -> tuple[tuple[Array, ...], Array]:
         partial, wave = _next_partial(k, frequency_hz, *wave)
         before, here, after = (jnp.sum(ramp * partial, axis=-1) for ramp in ramps)
-        # The first and the last are their own neighbours.
+        # The first and the last amplitude are their own neighbours.
         here = here.at[:, 0].add(before[:, 0]).at[:, -1].add(after[:, -1])
         here = here.at[:, :-1].add(before[:, 1:]).at[:, 1:].add(after[:, :-1])
         return wave, here
@@ -140,7 +141,7 @@ def _next_partial(
 ) -> tuple[Array, tuple[Array, ...]]:
     """Partial k + 1 with its lead, and the waves of the two after it.
 
-    sin((k + 1) a) = 2 cos(a) sin(k a) - sin((k - 1) a), and so for cosines: one of each for all.
+    By sin((k + 1) a) = 2 cos(a) sin(k a) - sin((k - 1) a), and likewise for cosines.
     """
     number = (k + 1).astype(jnp.float32)
     lead = 2.0 * jnp.pi * DISPERSION * number**2
@@ -173,7 +174,7 @@ def sound_bank(frequencies_hz: np.ndarray, amplitudes: Array, first_span: Array)
     batch, num_spans, _ = amplitudes.shape
     span = (first_span[:, None] + jnp.arange(num_spans)[None]) % BANK_PERIOD
     turns = span[..., None] * jnp.asarray(cycles % BANK_PERIOD, jnp.int32)[None, None] % BANK_PERIOD
-    # Tones that begin together would beat together.
+    # Tones of equal phase would beat together.
     start = np.arange(len(cycles)) * 0.382 % 1.0
     angle = 2 * jnp.pi * (turns / BANK_PERIOD + start[None, None])
     within = 2 * np.pi * np.outer(cycles, np.arange(SPAN)) / (SPAN * BANK_PERIOD)
@@ -197,7 +198,7 @@ def sound_bank(frequencies_hz: np.ndarray, amplitudes: Array, first_span: Array)
 def band_power_of_tones(
     frame_length: int, num_bands: int, fmin_hz: float, fmax_hz: float
 ) -> np.ndarray:
-    """What a tone of amplitude 1 in the middle of each band of `band_filters` puts into it.
+    """The power in each band of `band_filters` of a tone of amplitude 1 in its middle.
 
     Returns:
       `[num_bands]` float32 natural logarithms of the mean power of a Hann-windowed frame.
@@ -218,13 +219,13 @@ def _power_of_tone(hz: float, frame_length: int) -> np.ndarray:
 
 
 def frame_noise(numbers: Array, num_samples: int) -> Array:
-    """White noise of unit variance, the same in every decoder and never the same in two frames.
+    """White noise of unit variance, which depends on the number of a frame alone.
 
-    A table of few frames would repeat, and a repeated noise is heard as a rhythm.
+    A repeating table of noise would be heard as a rhythm.
 
     Args:
       numbers: `[B, T]` int32 of latent frames.
-      num_samples: Of a frame.
+      num_samples: The length of a frame.
 
     Returns:
       `[B, T, num_samples]` float32.

@@ -18,9 +18,9 @@ from bassdiff.models.stationary import StationaryDenoiser
 class UNet(nn.Module):
     """F(x, sigma, cond): the network inside the preconditioned denoiser.
 
-    The noisy latents and the mix's latents are concatenated along channels at the input. To what
-    the network says the best linear denoiser is added (`stationary.py`). Every level keeps a
-    length mask, so a padded row gets what it would get alone.
+    The noisy latents and the mix's latents are concatenated along channels at the input. The best
+    linear denoiser (`stationary.py`) is added to the network's output. Every level has a length
+    mask, so a padded row gets the result that it would get alone.
 
     Attributes:
       num_channels: Channels of the bass latents, in and out.
@@ -28,11 +28,11 @@ class UNet(nn.Module):
       num_blocks: Residual blocks per level on the way down, and again on the way up.
       attention_levels: Levels (0 is the full rate) that have self-attention.
       num_heads: Attention heads.
-      reach_frames: How far attention looks on either side, in latent frames.
+      reach_frames: The reach of attention on either side, in latent frames.
       dtype: Compute type; parameters and output stay float32.
-      remat: Compute blocks again in the backward pass instead of keeping what is inside them.
-      keep_products: Then keep what matrix products and convolutions gave: only what is cheap to
-        compute is computed again.
+      remat: Recompute blocks in the backward pass instead of keeping their activations.
+      keep_products: With `remat`, keep the results of matrix products and convolutions, and
+        recompute only what is cheap.
     """
 
     num_channels: int
@@ -71,7 +71,7 @@ class UNet(nn.Module):
         numbers, attention_numbers = itertools.count(), itertools.count()
 
         def block(h: Array, level: int) -> Array:
-            # Named here: flax would call what is computed again otherwise, and not find weights.
+            # Named here: flax names a rematerialised block differently, and would miss its weights.
             name, width = f"ResidualBlock_{next(numbers)}", self.widths[level]
             h = again(ResidualBlock)(width, self.dtype, name=name)(h, embedding, masks[level])
             if level not in self.attention_levels:
@@ -107,11 +107,11 @@ class UNet(nn.Module):
         return out * masks[0]
 
     def _about(self, batch: int, cond: Cond) -> Array:
-        """What is known of a row beside its mix: `[B, 2 W]`, to be added to its noise level."""
+        """Embeds the condition apart from the mix, `[B, 2 W]`, to be added to the noise level's."""
         style = jnp.zeros((batch, self.num_channels)) if cond.style is None else cond.style
         keep = jnp.zeros(batch) if cond.keep_style is None else cond.keep_style
         noise = jnp.zeros(batch) if cond.mix_noise is None else cond.mix_noise
-        # Without a mix, its noise tells nothing.
+        # Without a mix, its noise level is ignored.
         known = [style * keep[:, None], keep[:, None], (noise * cond.keep)[:, None]]
         return nn.Dense(2 * self.widths[0], dtype=self.dtype, name="about")(
             jnp.concatenate(known, axis=-1)

@@ -138,7 +138,7 @@ class Codec:
 
     @property
     def layout(self) -> LatentLayout:
-        """What the channels of its normalised latents hold."""
+        """The meaning of the channels of its normalised latents."""
         return LatentLayout(
             self.sound_channels, self.note_channels, self.note_codes(), self.sounding
         )

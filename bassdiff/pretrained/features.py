@@ -1,4 +1,4 @@
-"""What a matching model reads: a codec's latents, or log-magnitudes that need no codec."""
+"""The features of matching models: a codec's latents, or log-magnitudes that need no codec."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Features:
     Attributes:
       mix: `[N]` at 44.1 kHz to `[T, C']` float32, a frame per 2048 samples.
       bass: Likewise, `[T, C]`.
-      origin: By side, what they are: a codec's fingerprint, or "spectrum".
+      origin: The origin of each side: a codec's fingerprint, or "spectrum".
     """
 
     mix: Encode
@@ -43,15 +43,14 @@ def open_features(kind: str, codecs: str | Path = "small") -> Features:
 
     Args:
       kind: "latents" of codecs, or "spectrum": log-magnitudes in 24 broad bands eight times a
-        frame and in 156 narrow ones once, with which other systems' basses are judged as
-        fairly as those of this codec.
+        frame and in 156 narrow ones once, which do not favour basses that a codec has decoded.
       codecs: Name or folder of the codecs; read for "latents" only.
 
     Raises:
       InputError: For another kind, or if the codecs cannot be loaded.
     """
     if kind not in KINDS:
-        raise InputError(f"{kind!r} are no features; choose among {', '.join(KINDS)}")
+        raise InputError(f"unknown features {kind!r}; choose among {', '.join(KINDS)}")
     if kind == "spectrum":
         return Features(spectrum, spectrum, {"mix": "spectrum", "bass": "spectrum"})
     mix, bass = load_codecs(codecs)

@@ -1,4 +1,4 @@
-"""Matching models at work: how well a bass fits a mix, from waveforms of any length."""
+"""Scores how well basses fit mixes, from waveforms of any length, with matching models."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bassdiff.pretrained.release import find, matching_name
 from bassdiff.pretrained.weights import MatchingWeights, load_matching
 from bassdiff.runtime.errors import InputError
 
-# Windows are embedded so many at a time, so that every length shares one program.
+# Windows per call, so that signals of all lengths share one program.
 BATCH_WINDOWS = 8
 
 
@@ -50,7 +50,7 @@ class Judge:
 
     @property
     def hop_samples(self) -> int:
-        """From one window to the next."""
+        """The distance from one window to the next, in samples."""
         return self._weights.model.window_frames // 2 * LATENT_HOP
 
     def mix_vectors(self, mix: np.ndarray) -> np.ndarray:
@@ -87,16 +87,16 @@ class Judge:
 class Panel:
     """Several judges as one: the cosine of its vectors is the mean of theirs.
 
-    Judges of spectra hear rhythm better and judges of latents the key, so that together they
-    miss less than either. It is an `Embedder` of `evaluation/embedders.py`, too: `sound` is
-    what a bass is like, `pair` the vectors of mix and bass side by side.
+    Judges of spectra are better at rhythm and judges of latents at the key, so that together they
+    are better than either. It is also an `Embedder` of `metrics/embedders.py`: `sound` embeds a
+    bass alone, and `pair` concatenates the vectors of mix and bass.
     """
 
     def __init__(self, judges: Sequence[Judge]) -> None:
         """Joins judges.
 
         Raises:
-          InputError: their windows do not lie alike.
+          InputError: Their windows have different lengths.
         """
         self.judges = tuple(judges)
         self.name = "+".join(judge.name for judge in judges)
@@ -129,7 +129,7 @@ class Panel:
 def load_judges(weights: str | Path = "small") -> Panel:
     """Loads the matching models of a folder, over spectra and over its codecs' latents.
 
-    They judge any basses, whatever weights these were played with.
+    They can judge basses of any origin.
 
     Args:
       weights: Name of released weights, or a folder that holds `matching_spectrum.safetensors`,

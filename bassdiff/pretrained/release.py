@@ -1,4 +1,4 @@
-"""Finding weights by name or folder, and releasing those of finished runs."""
+"""Finds weights by name or folder, and releases those of finished runs."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ ADAPTER = "adapter.safetensors"
 
 @dataclasses.dataclass(frozen=True)
 class Weights:
-    """What a generator is made of, checked to belong together."""
+    """The weights of a generator, checked to belong together."""
 
     mix_codec: CodecWeights
     bass_codec: CodecWeights
     unet: UNetWeights
 
 
-# Of released weights; see their card.
+# The licence of released weights; see their card.
 LICENCE = "Apache-2.0"
 
 
@@ -52,7 +52,7 @@ def released() -> list[str]:
 
 
 def find(name_or_folder: str | Path) -> Path:
-    """The folder that a name or path means; names of released weights win.
+    """The folder of weights; names of released weights take precedence over paths.
 
     Raises:
       InputError: If it is neither.
@@ -94,7 +94,7 @@ def load_weights(name_or_folder: str | Path, adapter: str | Path | None = None) 
     if has_adapter_only(folder):
         own = load_adapter(folder / ADAPTER)
         base = own.bindings["base"]
-        # One level: the folder itself, or another adapter, would lead on and on.
+        # Only one level: adapters of adapters, or of themselves, would not end.
         if has_adapter_only(find(base)):
             raise InputError(
                 f"{folder / ADAPTER} corrects {base}, which is an adapter too; name weights with a "
@@ -112,7 +112,7 @@ def load_weights(name_or_folder: str | Path, adapter: str | Path | None = None) 
 
 
 def has_adapter_only(folder: Path) -> bool:
-    """Whether weights are a correction of others."""
+    """Whether a folder holds only an adapter of other weights."""
     return (folder / ADAPTER).is_file() and not (folder / UNET).is_file()
 
 

@@ -29,7 +29,7 @@ FORMAT = 3
 def flatten(params: PyTree) -> dict[str, np.ndarray]:
     """Nested parameters as float16 arrays by path, such as `encoder/conv/kernel`."""
     flat = flax.traverse_util.flatten_dict(params, sep="/")
-    # What overflows float16 is refused when it is written.
+    # Values that overflow float16 are refused by `write_file`.
     with np.errstate(over="ignore"):
         return {name: np.asarray(leaf, np.float16) for name, leaf in flat.items()}
 
@@ -72,7 +72,7 @@ def write_file(
     Args:
       path: The file; its folder is created.
       tensors: From `flatten`.
-      fields: The model's fields, from which `read_file` lets its network be rebuilt.
+      fields: The model's fields, from which its network can be rebuilt.
       **rest: Other metadata.
 
     Raises:

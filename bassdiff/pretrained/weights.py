@@ -77,7 +77,7 @@ class UNetWeights:
 
     @property
     def checksum(self) -> str:
-        """Identifies what plays, so that scores can say what they are of."""
+        """Identifies the network and its adapters, for the record of scores."""
         # An adapter's checksum covers that of the network it belongs to.
         return "+".join(self.parts[1:] or self.parts)
 
@@ -158,7 +158,7 @@ def load_codec(path: Path) -> CodecWeights:
     check_statistics(path, latents["mean"], latents["std"], model.num_channels)
     if not _is_ours(path):
         audio = jax.ShapeDtypeStruct((1, 8 * LATENT_HOP), np.float32)
-        # A codec may come without a decoder: a mix's is not needed, another may be trained anew.
+        # A codec may come without a decoder: a mix's is not needed, and another may be trained.
         check_params(path, model, params, audio, optional="decoder")
     return CodecWeights(
         model,
@@ -258,7 +258,7 @@ def save_matching(
     bindings: Mapping[str, Any],
     training: Mapping[str, Any],
 ) -> None:
-    """Writes a matching model with the statistics and the origin of what it reads."""
+    """Writes a matching model with the statistics and the origin of its features."""
     tensors = flatten({"towers": params, "mean": dict(mean), "std": dict(std)})
     write_file(path, tensors, _fields(model), training=dict(training), bindings=dict(bindings))
 

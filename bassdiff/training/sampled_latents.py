@@ -24,9 +24,7 @@ class SampledLatents:
 
     Sampled latents are rougher than encoded ones. True latents are noised and sampled back with
     their notes held: the result has the errors of sampling, and its true waveform is known. A
-    single
-      estimate
-    would be an average, which is smoother than samples.
+    single estimate would be an average, which is smoother than samples.
 
     Attributes:
       network: Network F(x, sigma, cond) of the diffusion model.

@@ -19,7 +19,7 @@ from bassdiff.synthesis.composing.styles import (
 
 
 class Drummer:
-    """Plays one section's groove with fills, and tells where the kicks fall."""
+    """Plays one section's groove with fills, and returns where the kicks fall."""
 
     def __init__(self, style: Style, rng: np.random.Generator):
         """Draws one pattern for each drum."""

@@ -8,7 +8,7 @@ from bassdiff.synthesis.composing.meter import FOUR_FOUR, SIX_EIGHT, THREE_FOUR,
 
 # General MIDI percussion keys.
 KICK, RIM, SNARE, CLAP = 36, 37, 38, 39
-HAT, PEDAL, OPEN_HAT, CRASH, RIDE = 42, 44, 46, 49, 51
+HAT, OPEN_HAT, CRASH, RIDE = 42, 46, 49, 51
 SHAKER, TAMBOURINE, COWBELL = 70, 54, 56
 TOMS = (50, 47, 45, 43)
 
