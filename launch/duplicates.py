@@ -1,9 +1,9 @@
 """Measures how well songs are told apart: `python -m launch.duplicates --midi DIR --pop909 DIR`.
 
 Every song is rendered twice: as it is, and with other instruments, levels and effects, in another
-key, in half of the cases at another tempo, and from up to 8 s later on. A lead sheet's drums and
-bass are played anew as well. The first renderings are compared with all second ones. What is
-written stands in `bassdiff/evaluation/inspection/duplicates.json`.
+key, in half of the cases at another tempo, and from up to 8 s later on. For a lead sheet, drums and
+bass are composed again as well. The first renderings are compared with all second ones. The result
+is kept in `bassdiff/evaluation/inspection/duplicates.json`.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def entries(midi_dir: Path, pop909_dir: Path) -> Iterator[Entry]:
 
 
 def _read_midi(path: Path, rendering: int) -> Song:
-    """A MIDI file leaves nothing to play anew."""
+    """A MIDI file, in which nothing is composed."""
     return midi.read_midi(path)
 
 

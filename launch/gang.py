@@ -2,9 +2,9 @@
 
     python -m launch.gang --processes 2 -- bassdiff train diffusion --config ... --workdir ...
 
-When one process fails, the others are ended too. If its exit code asks for it (42, or 127 to 255:
-ended by a signal), all of them are started again, and go on from their last checkpoint; any other
-code ends the gang with that code.
+When one process fails, the others are ended too. If its exit code asks for a restart (42, or 127 to
+255: ended by a signal), all of them are started again and continue from their last checkpoint; any
+other code ends the gang with that code.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def wants_restart(code: int) -> bool:
 
 
 def _told_by_itself(code: int) -> tuple[bool, bool]:
-    """Sorts what processes failed of: a defect, an end in good order, being taken down."""
+    """Sorts exit codes by cause: a defect, an orderly end, being ended by another process."""
     return wants_restart(code), code != EXIT_RETRY
 
 
@@ -61,8 +61,9 @@ def run_once(command: Sequence[str], num_processes: int, grace_seconds: float) -
     """Starts all processes and waits until all are done or one has failed and the rest are ended.
 
     Returns:
-      0, or of the processes that failed at about the same time the exit code that a restart would
-      not mend, if there is one, else 42, else any; and whether the gang itself was asked to end.
+      0 if none failed. Otherwise an exit code of the processes that failed at about the same time:
+      one that a restart would not mend, if there is one, else 42, else any. And whether the gang
+      itself was asked to end.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -1,1 +1,1 @@
-"""Signals before any learning: files, resampling, loudness, Fourier transforms."""
+"""Signal processing without learning: files, resampling, loudness, Fourier transforms."""

@@ -1,4 +1,4 @@
-"""From channels to one signal, and how loud channels are together."""
+"""Downmixes channels to one signal, and measures their loudness together."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import numpy as np
 
 from bassdiff.audio.io import loudness_lufs
 
-# Of the power of the channels; a mean that keeps less has lost what the channels hold against
-# each other. Two channels without anything in common keep half.
+# The least share of the channels' power that a mean must keep; below it, channels of opposite
+# polarity cancel. Two channels without anything in common keep half.
 _LEAST_KEPT = 0.25
 
 
 def to_mono(samples: np.ndarray) -> np.ndarray:
-    """`[N]` or `[N, channels]` to `[N]` float32: the mean, if that keeps what there is to hear.
+    """`[N]` or `[N, channels]` to `[N]` float32: the mean, if that keeps most of the power.
 
     Channels of opposite polarity cancel in a mean, and empty ones dilute it. Where most of the
-    power would be lost, it is the signal that the channels have most in common, whatever their
-    signs, at their mean power.
+    power would be lost, the result is the channels' first principal component, which ignores
+    their signs, at their mean power.
     """
     samples = np.asarray(samples, np.float32)
     if samples.ndim == 1:
@@ -40,10 +40,10 @@ def to_mono(samples: np.ndarray) -> np.ndarray:
 
 
 def channels_lufs(samples: np.ndarray, sample_rate_hz: int) -> float:
-    """Loudness of `[N]` or `[N, channels]`, in LUFS: a stereo pair counts as its one half alone.
+    """Loudness of `[N]` or `[N, channels]`, in LUFS, where equal channels count once.
 
-    So a mono file and the same on two channels, in whatever polarity and beside empty channels, are
-    equally loud.
+    A mono file is as loud as the same signal on two channels, of either polarity and beside empty
+    channels.
     """
     samples = np.asarray(samples)
     if samples.ndim == 1 or samples.shape[1] == 1:

@@ -10,8 +10,8 @@ from bassdiff.audio.io import SAMPLE_RATE_HZ
 from bassdiff.audio.pitchedness import MIN_HZ, PLACES_PER_SEMITONE, RATE_HZ, partials
 
 FRAME_SECONDS = 1024 / RATE_HZ
-# Roots 0 to 11 with a major third, then with a minor one, then no chord.
-NUM_LABELS, NO_CHORD = 25, 24
+# Labels: major triads by root, 0 to 11, then minor ones, then no chord.
+NO_CHORD = 24
 _WINDOW = 4096
 _SMOOTH_SECONDS = 0.6
 # The third partial of a tone is a fifth above it, and the fifth a major third.
@@ -34,7 +34,7 @@ def estimate_chords(mix: np.ndarray, cents: float = 0.0) -> list[tuple[float, fl
 
     Returns:
       (start seconds, end seconds, label) without gaps. Labels from 0 are major triads by the pitch
-      class of their root, labels from 12 are minor ones, and 24 is no chord.
+      class of their root, labels from 12 are minor ones, and 24 stands for no chord.
     """
     low = soxr.resample(np.asarray(mix, np.float32), SAMPLE_RATE_HZ, RATE_HZ)
     chroma = _chroma(partials(low, _WINDOW)[0], cents)

@@ -24,7 +24,7 @@ from bassdiff.runtime.user_cache import user_cache
 
 _PATIENCE_SECONDS, _LONGEST_SECONDS = 5.0, 300.0
 _SUMS = "sums.json"
-# Not a warning: waiting is no fault, and must not become an error where warnings are errors.
+# Logged rather than warned: waiting must not become an error where warnings are errors.
 _LOG = logging.getLogger("bassdiff")
 
 
@@ -37,7 +37,7 @@ def _folder() -> Path:
         return root if root.name == "bassdiff" else root / "bassdiff"
     if cache:
         return cache / "numba" / "bassdiff"
-    # Numba refuses to compile what it cannot keep, and librosa wants to name a folder.
+    # Numba refuses to compile what it cannot cache, and librosa asks it to cache.
     passing = tempfile.TemporaryDirectory()
     atexit.register(passing.cleanup)
     os.environ.setdefault("XDG_CACHE_HOME", passing.name)

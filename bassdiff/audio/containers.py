@@ -13,9 +13,9 @@ from typing import BinaryIO
 from bassdiff.audio import riff
 
 _PAD_BYTES = 1
-# Real files have a few, or one for every piece of a stream; hostile ones as many as fit.
+# Real files have a few chunks, or one for every piece of a stream; hostile files have many more.
 _MOST_CHUNKS = 1 << 16
-# Longest legal Ogg page, so the last page starts within the last so many bytes.
+# Size of the longest legal Ogg page: the last page starts within this many bytes of the end.
 _OGG_PAGE_BYTES = 27 + 255 + 255 * 255
 _W64_GUID_TAIL = b"\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"
 
@@ -48,7 +48,7 @@ _MAGIC = (
 
 
 def kind(path: Path, base: int = 0) -> str | None:
-    """What libav calls a file of these first bytes; None if they do not tell.
+    """Libav's name for the format that the first bytes show; None if they show none.
 
     Args:
       path: an existing, readable file.
@@ -75,7 +75,7 @@ def id3_bytes(path: Path) -> int:
 
 
 def truncation(path: Path, base: int = 0) -> str | None:
-    """Says how a file is shorter than its header promises.
+    """Describes how a file is shorter than its header says.
 
     Args:
       path: an existing, readable file of any content.

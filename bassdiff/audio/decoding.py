@@ -1,4 +1,4 @@
-"""Any audio file as a stream of blocks at its own rate: what reads it is chosen by its content.
+"""Any audio file as a stream of blocks at its own rate; its content decides which library reads it.
 
 libsndfile reads wav, rf64, w64, flac, aiff, caf and au; libav reads the rest: mp3, ogg, m4a, webm,
 wma, video. Every fault is an `InputError` that names file, fault and remedy.
@@ -82,7 +82,7 @@ def _open(path: Path) -> tuple[AudioInfo, Iterator[np.ndarray]]:
         opened = open_libsndfile(path, lambda: plain or Window(path, start, head=header))
         if opened:
             return opened
-    # It takes longer to import than a wav file to read.
+    # Libav takes longer to import than a wav file takes to read.
     from bassdiff.audio import libav, mp3, ogg
 
     if kind == "ogg":

@@ -1,4 +1,4 @@
-"""What can be wrong with an audio file, each in one sentence with its remedy."""
+"""Errors of audio files: each is one sentence with its remedy."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def no_samples(path: Path) -> InputError:
 
 
 def damaged(path: Path, decoded: int) -> InputError:
-    """A decoder gave up after so many samples."""
+    """A decoder gave up after `decoded` samples."""
     return InputError(
         f"{path}: cannot be decoded beyond sample {decoded}, so it is truncated or damaged; "
         "export it again."

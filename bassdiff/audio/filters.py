@@ -1,4 +1,4 @@
-"""Windows and filter banks as numpy arrays: what every transform is made with."""
+"""Windows and filter banks of the transforms, as numpy arrays."""
 
 from __future__ import annotations
 

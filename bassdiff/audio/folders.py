@@ -1,11 +1,11 @@
-"""Which files of a folder are audio, by what people's folders really hold."""
+"""Finds the audio files of a folder."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
 
-# What the reader can read, in small letters.
+# Suffixes of formats that can be read, in lower case.
 AUDIO_SUFFIXES = frozenset(
     ".wav .wave .flac .ogg .oga .opus .mp3 .aiff .aif .aifc .caf .au .w64 .rf64 "
     ".m4a .m4b .aac .mp4 .mka .webm .wma .ac3 .eac3 .mp2 .tta .tak .wv .ape .dts .dsf .amr "
@@ -16,12 +16,12 @@ AUDIO_SUFFIXES = frozenset(
 def visible_files(folder: Path, suffixes: frozenset[str], deep: bool = False) -> list[Path]:
     """The files with one of some suffixes, in any case, sorted.
 
-    Hidden files are none: file managers and other systems leave `._song.wav`, which holds no audio.
+    Hidden files are left out: macOS writes files such as `._song.wav`, which hold no audio.
 
     Args:
-      folder: Whose.
-      suffixes: In small letters, with their dot.
-      deep: Look into sub-folders too, but for hidden ones.
+      folder: The folder.
+      suffixes: Suffixes in lower case, with their dot.
+      deep: Look into sub-folders too, except for hidden ones.
     """
 
     def found(where: Path) -> Iterator[Path]:

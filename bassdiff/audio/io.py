@@ -24,7 +24,7 @@ from bassdiff.runtime.errors import InputError
 SAMPLE_RATE_HZ = 44100
 
 _BLOCK_SAMPLES = 1 << 16
-# Of libsndfile: SFC_SET_ADD_PEAK_CHUNK, which soundfile has no name for.
+# libsndfile's SFC_SET_ADD_PEAK_CHUNK, for which soundfile has no name.
 _ADD_PEAK_CHUNK = 0x1050
 _WRITERS = {
     ".wav": ("WAV", "PCM_24"),
@@ -89,7 +89,7 @@ def read(path: str | os.PathLike[str], max_samples: int | None = None) -> np.nda
         cannot fill the memory.
 
     Returns:
-      `[N, channels]` float32 at the file's own rate, which `probe` tells.
+      `[N, channels]` float32 at the file's own rate, which `probe` returns.
 
     Raises:
       InputError: as `read_mono`.
@@ -108,7 +108,7 @@ def read_channels(path: str | os.PathLike[str], max_seconds: float | None = None
 
     Args:
       path: a file of any format libsndfile or ffmpeg decodes.
-      max_seconds: what is beyond is not read; all when `None`.
+      max_seconds: how much to read; all when `None`.
 
     Returns:
       `[channels, N]` float32, as stored (full scale is 1).
@@ -210,7 +210,7 @@ def write(
     samples = np.asarray(samples, np.float32)
     if samples.ndim not in (1, 2) or not samples.size:
         raise InputError(
-            f"{path}: samples of shape {samples.shape} are no audio; give [N] or [N, channels]."
+            f"{path}: samples of shape {samples.shape} are not audio; give [N] or [N, channels]."
         )
     if not np.isfinite(samples).all():
         raise InputError(f"{path}: not written, for it has samples that are NaN or infinite.")

@@ -1,4 +1,4 @@
-"""What libav decodes: m4a, webm, ogg, wma, video and the like, with the sound in its place.
+"""Decodes with libav: m4a, webm, ogg, wma, video and the like, without encoder delay.
 
 The container states where the sound begins and ends; the decoder gives the number of samples.
 Encoder delay and padding are removed. Sound that starts after the picture keeps its offset.
@@ -31,22 +31,22 @@ _OPTIONS = {"protocol_whitelist": "none", "format_whitelist": _DEMUXERS}
 _EXACT = ("mov", "matroska", "wv", "ape", "tta", "tak", "wav", "avi", "caf", "aiff", "flv")
 # Stored durations include priming and rounding.
 _SLACK, _SLACK_SECONDS = 0.01, 0.2
-# A stored end is rounded to a millisecond; what is that near to it is whole.
+# A stored end is rounded to a millisecond; a difference below that is not a truncation.
 _ROUNDING_SECONDS = 0.001
-# What comes before the sound where the container does not tell: the first block of a transform
-# lacks the one that it overlaps with. For MP3, what LAME puts in front besides.
+# Samples before the sound where the container does not give their number: the first block of a
+# transform lacks the one that it overlaps with. For MP3, LAME's delay is added.
 _DELAY = {"aac": 1024, "ac3": 256, "eac3": 256, "mp3": 1105, "mp2": 481, "mp1": 481}
-# Windows Media: the frame that libav's own encoder leaves out.
+# Windows Media: the frame that libav's own encoder drops.
 _WMA_FRAME = 2048
 # Held back while decoding, so that an end within it can be cut: the longest Vorbis block.
 LONGEST_FRAME = 8192
-# How long one of the streams of a Matroska file is, where its tags tell.
+# The tag that holds the duration of a stream in a Matroska file.
 _LENGTH = re.compile(r"(\d{1,3}):(\d\d):(\d\d(?:\.\d{1,9})?)")
 _LATEST_SECONDS = 3600
 
 
 def identify(path: Path, window: Callable[[], Window]) -> str:
-    """What libav calls a file of this content.
+    """Libav's name for the format of a file.
 
     Raises:
       InputError: It is not audio, or it is a playlist.
@@ -66,12 +66,12 @@ def open_libav(
     """Opens the sound of a container.
 
     Args:
-      path: The file, for what is said of it.
-      demuxer: What libav calls its kind.
-      window: Opens what is decoded.
+      path: The file, for messages.
+      demuxer: libav's name for its format.
+      window: Opens the bytes to decode.
 
     Returns:
-      What its header says, and its samples: `[n, channels]` float32 blocks.
+      Its header, and its samples: `[n, channels]` float32 blocks.
 
     Raises:
       InputError: At once for what the header shows, from the blocks for what lies inside.
@@ -117,7 +117,7 @@ def _seconds(ticks: int | None, time_base: Fraction | None) -> Fraction:
 
 
 def _stored_end(container: Any, stream: Any) -> Fraction | None:
-    """When the sound ends on the container's clock, in seconds; None where it does not say."""
+    """When the sound ends on the container's clock, in seconds; None where that is not stored."""
     if container.format.name.split(",")[0] not in _EXACT:
         return None
     if stream.duration is not None:
@@ -137,7 +137,7 @@ def _pictures(container: Any) -> list[Any]:
 
 
 def _frames(container: Any, stream: Any) -> Iterator[tuple[Any, bool]]:
-    """Decoded frames, and whether the container has told what comes before the sound."""
+    """Decoded frames, and whether the container states the encoder delay."""
     is_told: bool | None = None
     for packet in container.demux(stream):
         if is_told is None and packet.size:

@@ -13,7 +13,7 @@ from bassdiff.audio import faults
 from bassdiff.audio.window import Window
 
 _BLOCK_SAMPLES = 1 << 16
-# Its count for streams that do not say their length.
+# libsndfile's count for streams of unknown length.
 _UNKNOWN_NUM_SAMPLES = 1 << 60
 
 
@@ -40,8 +40,8 @@ def open_libsndfile(
     """Opens a file if libsndfile knows what is inside.
 
     Args:
-      path: The file, for what is said of it.
-      source: Gives what is decoded: a name, or a stretch of a file.
+      path: The file, for messages.
+      source: Returns a name, or a part of a file, to decode.
 
     Returns:
       Its header, and its samples: `[n, channels]` float32 blocks; None if it is unknown.
@@ -57,7 +57,7 @@ def open_libsndfile(
         return None
     # libsndfile guesses headerless formats from the suffix and ignores the content.
     if kind in ("RAW", "MP3") or (kind == "FLAC" and num_samples >= _UNKNOWN_NUM_SAMPLES):
-        # Where a FLAC stream of unknown length ends, it sees an error.
+        # libsndfile reports an error at the end of a FLAC stream of unknown length.
         return None
     if not num_samples:
         raise faults.no_samples(path)

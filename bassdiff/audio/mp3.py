@@ -26,12 +26,12 @@ def open_mpeg(
     """Opens a stream of MPEG audio frames.
 
     Args:
-      path: The file, for what is said of it.
+      path: The file, for messages.
       window: Opens the stream.
       fact_samples: The length that the fact chunk of a wav file says is inside; 0 without one.
 
     Returns:
-      What its header says, and its samples: `[n, channels]` float32 blocks.
+      Its header, and its samples: `[n, channels]` float32 blocks.
 
     Raises:
       InputError: At once if there is no frame, from the blocks for what lies inside.
@@ -61,7 +61,7 @@ def _decode(path: Path, window: Callable[[], Window], fact_samples: int) -> Iter
 
 
 def _streams(all_frames: Iterator[Frame]) -> Iterator[Iterator[Frame]]:
-    """Parts of one file that were encoded each for itself."""
+    """Parts of one file that were encoded independently."""
     count, before = 0, None
 
     def number(frame: Frame) -> int:

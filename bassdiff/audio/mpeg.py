@@ -1,4 +1,4 @@
-"""Reads MPEG audio (mp3, mp2) frame by frame, so that its length is counted, not believed.
+"""Reads MPEG audio (mp3, mp2) frame by frame, so that its length is counted instead of trusted.
 
 The only length that an MP3 states is in an extra first frame (Xing, Info or VBRI). That frame may
 be missing or wrong, and a concatenation of files has several.
@@ -32,13 +32,13 @@ Kind: TypeAlias = tuple[int, int, int]
 
 
 class Source(Protocol):
-    """What frames are read from."""
+    """A file, or a part of one, that frames are read from."""
 
     def seek(self, offset: int, /) -> int:
         """Moves to a byte."""
 
     def read(self, size: int, /) -> bytes:
-        """Reads at most so many bytes."""
+        """Reads at most `size` bytes."""
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,7 @@ def open_ogg(path: Path, base: int) -> tuple[AudioInfo, Iterator[np.ndarray]]:
       base: Bytes before it, such as a tag's.
 
     Returns:
-      What its first header says, and its samples: `[n, channels]` float32 blocks of all of its
-      streams.
+      Its first header, and its samples: `[n, channels]` float32 blocks of all of its streams.
 
     Raises:
       InputError: At once for what the header shows, from the blocks for what lies inside.

@@ -1,4 +1,4 @@
-"""Where a mix has no pitch, so that nobody can hear a key in it: drums alone."""
+"""Finds where a mix has no pitch, and therefore no key: where only drums play."""
 
 from __future__ import annotations
 
@@ -15,29 +15,30 @@ _HOP = 1024
 _WINDOWS = {2048: 3, 4096: 2}
 # Kicks and toms ring below, cymbals above.
 MIN_HZ, _MAX_HZ = 100.0, 2500.0
-# A partial stands out of the 160 Hz around it, and is within 40 dB of the strongest of its moment.
-# Medians take most of the time: of 15 bins as far apart as that.
+# A partial stands out of the 160 Hz around it, and is within 40 dB of the strongest of its frame.
+# Medians take most of the time, so they are taken of 15 bins across that range.
 _SURROUNDINGS, _APART_HZ, _PROMINENCE, _RANGE = 15, 10.8, 10.0, 1e-4
 PLACES_PER_SEMITONE = 10
-# Sums over what is near are taken of groups of moments, each of 0.46 s.
+# Sums over a neighbourhood are taken of groups of frames, each of 0.46 s.
 _GROUP, _NEAR_SECONDS = 5, 6.0
-# Less evidence of a scale, and less of the power in partials, as where one pure tone plays. Chosen
-# on 68 game songs in two SoundFonts. Of their drums alone 84 % of the time falls below both, and of
-# their mixes 0.7 %, mostly before the first chord; of 17 other songs in another SoundFont 88 and
-# 2.5 %, of 31 finished productions 87 and 3.1 %; those were in view when this was chosen.
+# A mix has no pitch below both thresholds: evidence of a scale, and share of the power in partials,
+# which is high where one pure tone plays. Chosen on 68 game songs in two SoundFonts: 84 % of their
+# drums alone is below both, and 0.7 % of their mixes, mostly before the first chord. For 17 other
+# songs in another SoundFont these are 88 and 2.5 %, and for 31 finished productions 87 and 3.1 %;
+# those were in view when the thresholds were chosen.
 _LEAST_IN_TUNE, _LEAST_SHARE = 3.0, 0.6
 _BLOCK_WINDOWS = 1024
 
 
 def pitchless(mix: np.ndarray, num_frames: int, frame_seconds: float) -> np.ndarray:
-    """Tells where a mix holds next to nothing that is in tune within six seconds either way.
+    """Finds where a mix has next to nothing in tune within six seconds either way.
 
-    Music keeps to a scale: of its many partials, all are nearly whole semitones apart. Drums ring
-    too, but at few frequencies and any. It errs on the side of pitch.
+    Music keeps to a scale: its many partials are nearly whole semitones apart. Drums ring too, but
+    at a few frequencies outside any scale. The thresholds favour pitch.
 
     Args:
       mix: `[N]` float at 44.1 kHz, of any level.
-      num_frames: how many frames to tell of.
+      num_frames: number of frames to return.
       frame_seconds: their length.
 
     Returns:
@@ -51,7 +52,7 @@ def pitchless(mix: np.ndarray, num_frames: int, frame_seconds: float) -> np.ndar
     _, share, sounding = found[min(_WINDOWS)]
     heard = _near(sounding)
     is_little = _near(share * sounding) < _LEAST_SHARE * heard
-    # Moments that hardly anything sounds near say nothing.
+    # Near-silent neighbourhoods say nothing.
     enough = 0.1 * _NEAR_SECONDS * RATE_HZ / _HOP
     told = (evidence < np.log1p(_LEAST_IN_TUNE)) & is_little & (heard > enough)
     middles = (np.arange(num_frames) + 0.5) * frame_seconds * RATE_HZ / (_HOP * _GROUP)
@@ -59,17 +60,17 @@ def pitchless(mix: np.ndarray, num_frames: int, frame_seconds: float) -> np.ndar
 
 
 def in_tune(places: np.ndarray) -> np.ndarray:
-    """Rayleigh's statistic of frequencies on a scale of semitones, wherever that is tuned to.
+    """Rayleigh's statistic of frequencies on a scale of semitones, for any tuning.
 
     Args:
-      places: `[..., P]` how often each tenth of a semitone is heard.
+      places: `[..., P]` how often each tenth of a semitone occurs.
 
     Returns:
-      `[...]`: the number of places, counted by their weight, times the square of how well they
-      agree on the scale. About 1 for any few frequencies, and as many as there are places for
-      music in tune; 0 where nothing is heard.
+      `[...]`: the effective number of places times the square of their agreement on the scale.
+      About 1 for a few random frequencies, and the number of places for music in tune; 0 for
+      silence.
     """
-    # Roots, so that a note that is held for long is not taken for all.
+    # Square roots, so that one long note does not outweigh all others.
     weights = np.sqrt(places)
     weights = weights / np.maximum(weights.sum(axis=-1, keepdims=True), 1e-9)
     turns = np.exp(2j * np.pi * np.arange(places.shape[-1]) / PLACES_PER_SEMITONE)
@@ -79,17 +80,16 @@ def in_tune(places: np.ndarray) -> np.ndarray:
 def partials(
     low: np.ndarray, window: int, per_semitone: int = PLACES_PER_SEMITONE
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Finds, eleven times a second, what sounds on at one frequency.
+    """Finds the partials that stay at one frequency, eleven times a second.
 
     Args:
       low: `[N]` float32 at 11025 Hz.
-      window: of `_WINDOWS`.
-      per_semitone: places.
+      window: one of `_WINDOWS`.
+      per_semitone: places per semitone.
 
     Returns:
-      `[F, P]` how many steady partials there are in each place, from 100 Hz on; `[F]` what share of
-      the power stands out as partials, steady or not; `[F]` bool, whether
-      anything sounds that is not 40 dB below the loudest.
+      `[F, P]` number of steady partials in each place, from 100 Hz on; `[F]` share of the power in
+      partials, steady or not; `[F]` bool, whether the frame is within 40 dB of the loudest.
     """
     low = np.pad(low, (window // 2, window // 2 + _HOP))
     windows = np.lib.stride_tricks.sliding_window_view(low, window)[::_HOP]
@@ -129,7 +129,7 @@ def partials(
 
 
 def _between_bins(power: np.ndarray, moments: np.ndarray, bins: np.ndarray) -> np.ndarray:
-    """Where between the bins peaks `[P]` of `power` `[F, B]` lie: parabolas through logarithms."""
+    """Positions of peaks `[P]` of `power` `[F, B]` between bins: parabolas through logarithms."""
     middle = np.clip(bins, 1, power.shape[1] - 2)
     below, at, above = (
         np.log(np.maximum(power[moments, middle + step], 1e-20)) for step in (-1, 0, 1)
@@ -139,7 +139,7 @@ def _between_bins(power: np.ndarray, moments: np.ndarray, bins: np.ndarray) -> n
 
 
 def _near(values: np.ndarray) -> np.ndarray:
-    """Sums `[G, ...]` of `values` `[F, ...]` over what is near each group of moments."""
+    """Sums `[G, ...]` of `values` `[F, ...]` over the neighbourhood of each group of frames."""
     groups = np.add.reduceat(values, np.arange(0, len(values), _GROUP), axis=0, dtype=np.float32)
     reach = round(_NEAR_SECONDS * RATE_HZ / (_HOP * _GROUP))
     return scipy.ndimage.convolve1d(groups, np.ones(2 * reach + 1), axis=0, mode="constant")

@@ -1,4 +1,4 @@
-"""The chunks of a wav file, as programs really write them."""
+"""Finds the sound in a wav file, also where its chunks are malformed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ UNKNOWN_64 = 0x7FFFFFFF_00000000
 _KNOWN = frozenset(
     b"fmt |data|fact|LIST|JUNK|junk|bext|iXML|id3 |ID3 |PEAK|PAD |cue |smpl|_PMX".split(b"|")
 )
-# Real files have a few, hostile ones as many as fit.
+# Real files have a few chunks; hostile files have many more.
 _MOST_CHUNKS = 1 << 16
 _EXTENSIBLE, _MP3, _MP2 = 0xFFFE, 0x55, 0x50
 
@@ -25,8 +25,8 @@ class Riff:
       codec: The format's tag: 1 PCM, 3 floats, and so on.
       start: The first byte of the sound.
       end: The byte after its last one.
-      promised_bytes: What the data chunk says; None where it says "until the end".
-      fact_samples: What the fact chunk says; 0 without one.
+      promised_bytes: The size of the data chunk; None where it means "until the end".
+      fact_samples: The number of samples in the fact chunk; 0 without one.
       clean_header: A header that says the same in the usual order; empty where the file's own is
         as good.
     """
@@ -89,7 +89,7 @@ def parse(path: Path, base: int = 0) -> Riff | None:
         promised = bytes_64 if bytes_64 < UNKNOWN_64 else None
     else:
         promised = num_bytes if num_bytes < UNKNOWN_32 else None
-    # A size of 0 is put down before the sound comes; a chunk after it makes it true.
+    # Programs write a size of 0 before the sound comes; if a chunk follows it, the size is right.
     if promised == 0 and first and first not in _KNOWN:
         is_odd, promised = True, None
     end = size if promised is None else min(size, start + promised)
@@ -107,7 +107,7 @@ def _header(order: str, fmt: bytes, fact: bytes, num_bytes: int) -> bytes:
         if content:
             padding = b"\0" * (len(content) % 2)
             body += name + struct.pack(order + "I", len(content)) + content + padding
-    # Beyond 4 GB, and from there on, it is "until the end".
+    # Sizes that do not fit the field mean "until the end".
     num_bytes = min(num_bytes, 0xFFFFFFFF)
     body += b"data" + struct.pack(order + "I", num_bytes)
     riff = struct.pack(order + "I", min(len(body) + num_bytes, 0xFFFFFFFF))

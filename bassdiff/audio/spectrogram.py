@@ -12,12 +12,12 @@ from bassdiff.audio.filters import band_filters, hann
 _BLOCK_FRAMES = 2048
 _FLOOR_POWER = 1e-10
 _ONSET_BANDS, _ONSET_RANGE_HZ = 40, (30.0, 8000.0)
-# What is further below the loudest is hiss, whose flux would be as large as a note's.
+# Bands further below the loudest are hiss, whose flux would be as large as a note's.
 _ONSET_RANGE_DB = 80.0
 
 
 def power_blocks(samples: np.ndarray, window: int, hop: int) -> Iterator[np.ndarray]:
-    """The power spectrogram a stretch at a time: that of ten minutes would take gigabytes.
+    """The power spectrogram in blocks, since that of ten minutes takes gigabytes.
 
     Args:
       samples: `[N]` float.

@@ -1,4 +1,4 @@
-"""The notes of a bass: from one voice's waveform to when it plays what."""
+"""Transcribes a bass: from the waveform of one voice to its notes."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from bassdiff.audio.pitch import HOP_SECONDS, track_pitch
 from bassdiff.audio.spectrogram import onset_strength
 
 _RATE_HZ, _HOP, _WINDOW = 22050, 256, 1024
-# A peak of the rise of level, in dB a frame, that is an attack; and how near two cannot be.
+# The rise of level, in dB a frame, that counts as an attack, and the least distance between two.
 _ATTACK_DB, _APART_FRAMES = 1.2, 6
 _NEW_NOTE_SEMITONES, _LEAST_FRAMES = 0.7, 4
-# Velocities 1 to 127 are so many dB.
+# The range of velocities 1 to 127, in dB.
 _RANGE_DB = 42.0
 
 
@@ -40,8 +40,8 @@ class BassNote:
 def transcribe(bass: np.ndarray, sample_rate_hz: int) -> list[BassNote]:
     """Finds the notes of a bass that plays one at a time.
 
-    A note begins where the pitch sets in or moves by most of a semitone, or where the level rises
-    at once: repeated notes are told apart by their attacks.
+    A note begins where a pitch begins or moves by most of a semitone, or where the level jumps:
+    repeated notes are separated by their attacks.
 
     Args:
       bass: `[N]` float.
@@ -60,7 +60,7 @@ def transcribe(bass: np.ndarray, sample_rate_hz: int) -> list[BassNote]:
     struck = [
         frame
         for frame in _attacks(onset_strength(low, _RATE_HZ, _WINDOW, _HOP))
-        # The click of an end rises in every band too, and nothing is louder after it.
+        # The click at the end of a note rises in every band too, but nothing is louder after it.
         if _level_db(low, frame, frame + _APART_FRAMES)
         > _level_db(low, frame - _APART_FRAMES, frame)
     ]

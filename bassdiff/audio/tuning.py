@@ -1,4 +1,4 @@
-"""How far a mix is from A = 440 Hz, and the change of speed that brings it there and back."""
+"""The tuning of a mix relative to A = 440 Hz, and changes of speed that correct it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bassdiff.audio.pitchedness import MIN_HZ, PLACES_PER_SEMITONE, RATE_HZ, in_
 _WINDOW = 4096
 # Two cents each.
 _PLACES_PER_SEMITONE = 50
-# Below it, partials agree on no scale: see `in_tune`.
+# Below this, partials do not agree on a scale: see `in_tune`.
 _LEAST_IN_TUNE = 8.0
 # The error of the estimate; songs within it are left unchanged.
 _LEAST_CENTS = 4.0
@@ -27,19 +27,18 @@ def tuning_cents(mix: np.ndarray) -> float:
       mix: `[N]` float at 44.1 kHz, of any level.
 
     Returns:
-      Cents, -50 to 50, positive where it is sharp; 0 where it is nearly in tune, or where nothing
-      tells.
+      Cents, -50 to 50, positive where it is sharp; 0 where it is nearly in tune or has no scale.
     """
     low = soxr.resample(np.asarray(mix, np.float32), SAMPLE_RATE_HZ, RATE_HZ)
     places = partials(low, _WINDOW, _PLACES_PER_SEMITONE)[0].sum(axis=0, dtype=np.float64)
-    # Evidence is counted as coarsely as everywhere.
+    # `in_tune` is calibrated for ten places per semitone.
     wide = _PLACES_PER_SEMITONE // PLACES_PER_SEMITONE
     coarse = np.bincount((np.arange(len(places)) + wide // 2) // wide, places)
     if in_tune(coarse) < _LEAST_IN_TUNE:
         return 0.0
     turns = np.exp(2j * np.pi * np.arange(len(places)) / _PLACES_PER_SEMITONE)
-    # Roots, as there: a note that is held for long is not all. The fifth and seventh partials of a
-    # note are 14 and 31 cents flat of the scale, so low partials count more.
+    # Square roots, so that one long note does not outweigh all others. The fifth and seventh
+    # partials of a note are 14 and 31 cents flat of the scale, so low partials count more.
     weights = np.sqrt(places) * 2.0 ** (-np.arange(len(places)) / (12.0 * _PLACES_PER_SEMITONE))
     above_lowest = np.angle(weights @ turns) / (2.0 * np.pi)
     semitones = above_lowest + 12.0 * np.log2(MIN_HZ / 440.0)
@@ -48,7 +47,7 @@ def tuning_cents(mix: np.ndarray) -> float:
 
 
 def speed_of(cents: float) -> float:
-    """How many times as long a signal is when it is slowed down until it is `cents` lower."""
+    """The factor by which slowing a signal down by `cents` makes it longer."""
     return float(2.0 ** (cents / 1200.0))
 
 

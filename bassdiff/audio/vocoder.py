@@ -1,4 +1,4 @@
-"""Recordings at another tempo and pitch, by a phase vocoder that spares attacks."""
+"""Changes the tempo and pitch of recordings by a phase vocoder that preserves attacks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import scipy.fft
 from bassdiff.audio.compiled_librosa import librosa
 from bassdiff.audio.io import resample
 
-# Long enough to tell the partials of low notes apart.
+# Long enough to resolve the partials of low notes.
 WINDOW_SAMPLES = 4096
 HOP_SAMPLES = WINDOW_SAMPLES // 4
 # Attacks are found to within a hop of the onset detector.
@@ -21,11 +21,11 @@ ATTACK_DB = 2.0
 def stretched_and_shifted(
     samples: np.ndarray, sample_rate_hz: int, tempo: float = 1.0, semitones: int = 0
 ) -> np.ndarray:
-    """Plays a recording faster or slower, and independently of that higher or lower.
+    """Changes the tempo of a recording and, independently, its pitch.
 
-    The vocoder runs once for both, since every pass costs quality: it stretches by what
-    resampling, which makes notes higher and shorter, leaves to be done. An attack at time t
-    comes at t / tempo, whatever the pitch, so stems stay together.
+    Resampling sets the pitch and changes the duration; the vocoder corrects the duration in one
+    pass, since every pass costs quality. An attack at time t comes at t / tempo for every pitch,
+    so stems stay together.
 
     Args:
       samples: `[N]` float32.
@@ -68,7 +68,7 @@ def stretched_by(samples: np.ndarray, sample_rate_hz: int, rate: float) -> np.nd
     padded = np.pad(samples, (WINDOW_SAMPLES, 2 * WINDOW_SAMPLES))
     attacks = _attacks(padded, sample_rate_hz) - WINDOW_SAMPLES
     sources, is_fresh = _time_map(attacks, rate, num_out)
-    # What lies further on is silence.
+    # Beyond the end is silence.
     sources = np.minimum(sources, len(samples) + WINDOW_SAMPLES // 2)
     window = np.hanning(WINDOW_SAMPLES + 1)[:-1].astype(np.float32)
     out = np.zeros(len(sources) * HOP_SAMPLES + WINDOW_SAMPLES, np.float32)
@@ -103,9 +103,9 @@ def _attacks(samples: np.ndarray, sample_rate_hz: int) -> np.ndarray:
 
 
 def _time_map(attacks: np.ndarray, rate: float, num_out: int) -> tuple[np.ndarray, np.ndarray]:
-    """Where in the recording each output frame comes from, and which ones take its phases.
+    """The position in the recording of each output frame, and which frames take its phases.
 
-    From half a window before an attack, when frames begin to hear it, until it is over, frames
+    From half a window before an attack, where frames begin to contain it, until it is over, frames
     are as far apart in the recording as in the output, and so copy it.
 
     Args:

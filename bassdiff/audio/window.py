@@ -10,13 +10,13 @@ from pathlib import Path
 class Window(io.RawIOBase):
     """Reads `head`, and then bytes `start` to `end` of a file.
 
-    Decoders take it in place of a path: so the file's name means nothing to them, and no other
-    file can be opened through it.
+    Decoders take it in place of a path, so they do not see the file's name and cannot open another
+    file through it.
 
     Args:
       path: The file.
       start: Its first byte that is read.
-      end: The byte that it ends before; the file's end when None.
+      end: The byte after the last one; the file's end when None.
       head: Bytes that come first, in place of a header that cannot be used as it is.
     """
 

@@ -1,6 +1,6 @@
 """A short mix without bass, to try the generator on.
 
-It was composed and rendered by this package; this makes it anew:
+It was composed and rendered by this package; this makes it again:
 
     python -c "from bassdiff import examples; examples.make_mix('mix.ogg')"
 """
@@ -33,7 +33,7 @@ def make_mix(path: str | Path) -> None:
     Raises:
       InputError: when the file cannot be written.
     """
-    # Whoever only reads the example needs no renderer.
+    # Reading the example needs no renderer.
     from bassdiff.audio import io
     from bassdiff.synthesis.effects import drive
     from bassdiff.synthesis.render import render

@@ -1,1 +1,1 @@
-"""Where the package meets its machine: long jobs, the compile cache, whole files, errors."""
+"""Services of the machine: long jobs, the compile cache, atomic files, errors."""

@@ -51,7 +51,7 @@ def check_writable(path: str | os.PathLike[str]) -> None:
     except OSError as error:
         # Such as a name that is too long.
         raise write_fault(path, error) from error
-    # Asking is not enough: root is told that it may write where nothing can be made.
+    # Permissions are not enough: root may write everywhere, but some file systems refuse.
     try:
         with tempfile.TemporaryFile(dir=path.parent):
             pass
@@ -93,9 +93,8 @@ def atomic_files() -> Iterator[OpenFile]:
     """Several files that appear together, or none of them.
 
     Yields:
-      A function that opens `path` for writing. What is written lies in the same folder under
-      a temporary name; when the body ends, all files take their names, replacing those that
-      had them. If it raises, none does.
+      A function that opens `path` for writing, under a temporary name in the same folder. When the
+      body ends, all files take their names and replace existing ones. If it raises, none does.
 
     Raises:
       InputError: a folder is missing or cannot be written, or the disk is full.
@@ -104,7 +103,7 @@ def atomic_files() -> Iterator[OpenFile]:
 
     @contextlib.contextmanager
     def open_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-        # Through a link to the file itself: replacing the link would part the two.
+        # Follows a link to its file, since replacing the link would separate the two.
         path = Path(os.path.realpath(path))
         temporary = path.with_name(f".{secrets.token_hex(8)}.part")
         sink: _Sink | None = None
@@ -177,7 +176,7 @@ class _Sink:
 
 
 def write_fault(path: Path, error: OSError) -> InputError:
-    """What to say of a file that cannot be written, and of the remedy."""
+    """The error of a file that cannot be written, with its remedy."""
     reason = (error.strerror or str(error)).lower()
     remedy = _REMEDIES.get(error.errno or 0, "choose another place")
     return InputError(f"{path}: cannot be written ({reason}); {remedy}.")

@@ -1,4 +1,4 @@
-"""The devices that were asked for."""
+"""Checks that requested devices exist."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def check_devices() -> None:
     """Checks that JAX finds the devices that `JAX_PLATFORMS` names.
 
     Raises:
-      InputError: It does not.
+      InputError: There is no such device.
     """
     import jax
 
@@ -19,7 +19,7 @@ def check_devices() -> None:
     try:
         jax.devices()
     except (RuntimeError, AssertionError) as error:
-        # Without the variable, JAX uses the devices that it finds: another fault.
+        # Without the variable, JAX uses the devices that it finds, so the error is another one.
         if not wanted:
             raise
         raise InputError(

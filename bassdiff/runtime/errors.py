@@ -1,4 +1,4 @@
-"""What goes wrong through no fault of the program, and the exit code that tells a cluster."""
+"""Errors that are not defects of the program, and their exit codes."""
 
 EXIT_DEFECT = 1
 EXIT_INPUT = 2
@@ -18,19 +18,19 @@ class InputError(ValueError):
 
 
 class GateFailed(Exception):
-    """An evaluation fell short of what was asked of it; the command line exits with 3."""
+    """An evaluation did not pass its gate; the command line exits with 3."""
 
 
 class SomeFailed(Exception):
-    """A job over many songs played all but some; the command line exits with 4."""
+    """Some songs of a job failed; the command line exits with 4."""
 
 
 class UnusableSong(InputError):
-    """A song that a job over many leaves out: without a bass, with nothing else, or damaged."""
+    """A song that a job over many songs leaves out, such as one without a bass or a damaged one."""
 
 
 class Preempted(Exception):
-    """The job was asked to end and has kept its work; the command line exits with 42."""
+    """The job was asked to end and saved its work; the command line exits with 42."""
 
 
 def exit_code(error: BaseException) -> int:

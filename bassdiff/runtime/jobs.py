@@ -1,4 +1,4 @@
-"""Where a long job meets its machines: other hosts, signals, deadlines and how it ends."""
+"""Long jobs: several hosts, signals, deadlines and exit codes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 from bassdiff.runtime.errors import EXIT_DEFECT, EXIT_RETRY, InputError, Preempted, exit_code
 
-# The names that jax itself reads where a cluster is not detected.
+# Variables that JAX itself reads if it detects no cluster.
 COORDINATOR, NUM_PROCESSES, PROCESS_ID = (
     *("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID"),
 )
@@ -25,11 +25,11 @@ COORDINATOR, NUM_PROCESSES, PROCESS_ID = (
 
 @contextlib.contextmanager
 def resumable_job() -> Iterator[None]:
-    """A job of one process that keeps what is done: SIGTERM ends it with `Preempted`."""
+    """A job of one process that can be resumed: SIGTERM ends it with `Preempted`."""
 
     def end(number: int, frame: FrameType | None) -> None:
         del number, frame
-        raise Preempted("asked to end; the same command goes on where this one stopped")
+        raise Preempted("asked to end; the same command continues where this one stopped")
 
     before = signal.signal(signal.SIGTERM, end)
     try:
@@ -49,13 +49,13 @@ def distributed_job(
     a `resumable_job` of one. Several processes that are asked to end notice it in the training
     loop only, where they can agree on a step.
 
-    An error on one of several processes would leave the others waiting for ever, and its own
-    interpreter too. So it ends the process at once, with its exit code.
+    An error on one of several processes would leave the others waiting forever, and its own
+    interpreter too. It therefore ends the process at once, with its exit code.
 
     Args:
-      start_seconds: For the processes to find each other.
-      heartbeat_seconds: A process that was not heard of for so long is dead, and ends the others.
-      shutdown_seconds: For the others to finish.
+      start_seconds: Time for the processes to find each other.
+      heartbeat_seconds: A process without a heartbeat for this long is dead; the others end.
+      shutdown_seconds: Time for the others to finish.
 
     Raises:
       InputError: The variables do not describe a job.
@@ -79,7 +79,7 @@ def distributed_job(
 
 
 def _initialize(**limits: Any) -> bool:
-    """Meets the other processes; returns whether there may be any."""
+    """Connects to the other processes; returns whether there may be any."""
     import jax
 
     if COORDINATOR not in os.environ:
@@ -109,7 +109,7 @@ def _initialize(**limits: Any) -> bool:
 
 @contextlib.contextmanager
 def end_requests() -> Iterator[Callable[[], bool]]:
-    """Gives a function that says whether this process was asked to end since.
+    """Yields a function that returns whether this process has been asked to end.
 
     In a job of several processes that is always no: there JAX itself takes SIGTERM and lets all
     agree on a step (`multihost_utils.reached_preemption_sync_point`).
@@ -129,10 +129,10 @@ def end_requests() -> Iterator[Callable[[], bool]]:
 
 
 def is_lost_peer(error: BaseException) -> bool:
-    """Whether one of several processes failed, as far as can be told, for want of another.
+    """Whether one of several processes probably failed because another one is gone.
 
-    Every transport words it differently, and most as of an unknown or internal kind. So it is
-    what the runtime raises but for the kinds that come of the program itself and would come again.
+    Every transport words this differently, mostly as an unknown or internal error. All errors of
+    the runtime therefore count, except kinds that the program itself causes and would cause again.
     """
     import jax
 
@@ -175,7 +175,7 @@ def agree(what: str, text: str) -> None:
 
 @contextlib.contextmanager
 def first_process_first(what: str) -> Iterator[None]:
-    """Lets process 0 do `what` before the others: they find it done, and share a disk with it."""
+    """Lets process 0 do `what` before the others, which share its disk and find it done."""
     import jax
     from jax.experimental import multihost_utils
 
@@ -187,11 +187,10 @@ def first_process_first(what: str) -> Iterator[None]:
 
 
 class Watchdog:
-    """Ends the process when what is expected does not happen in time.
+    """Ends the process when a step does not end in time.
 
-    On a pod a process that waits for another one waits for ever, and so does whoever pays for it.
-    Ended with 42, the job is restarted from its last checkpoint. The tracebacks of all threads
-    say where it hung.
+    On a pod, a process that waits for a lost one waits forever. Ended with 42, the job is restarted
+    from its last checkpoint. The tracebacks of all threads show where it hung.
     """
 
     def __init__(self) -> None:
@@ -216,7 +215,7 @@ class Watchdog:
         self._thread.join()
 
     def expect(self, what: str, seconds: float) -> None:
-        """The end of `what` within so many seconds, instead of what was expected before."""
+        """Sets the step in progress, `what`, and the seconds after which it must have ended."""
         with self._changed:
             self._what, self._deadline = what, time.monotonic() + seconds
             self._changed.notify()
@@ -231,8 +230,8 @@ class Watchdog:
 
     def _bite(self) -> None:
         print(
-            f"bassdiff: {self._what} did not end in time; stopping, so that the job can go on from "
-            "its last checkpoint",
+            f"bassdiff: {self._what} did not end in time; stopping, so that the job can continue "
+            "from its last checkpoint",
             file=sys.stderr,
             flush=True,
         )

@@ -14,9 +14,9 @@ def open_graph(path: Path, wanted_by: str, extra: str, providers: Sequence[str] 
 
     Args:
       path: the ONNX file.
-      wanted_by: who needs it, for the sentence about a missing onnxruntime.
-      extra: of bassdiff's, that brings onnxruntime.
-      providers: what runs it; all that this machine has, the fastest first, when empty.
+      wanted_by: what needs it, for the message about a missing onnxruntime.
+      extra: the extra of bassdiff that installs onnxruntime.
+      providers: onnxruntime's providers; when empty, all of this machine, the fastest first.
 
     Returns:
       An `onnxruntime.InferenceSession`.
@@ -36,4 +36,4 @@ def open_graph(path: Path, wanted_by: str, extra: str, providers: Sequence[str] 
             path, providers=list(providers) or onnxruntime.get_available_providers()
         )
     except Exception as error:  # onnxruntime's errors have no base class of their own.
-        raise InputError(f"{path}: is no ONNX file that can be run; export it again.") from error
+        raise InputError(f"{path}: is not a runnable ONNX file; export it again.") from error

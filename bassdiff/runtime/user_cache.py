@@ -18,11 +18,11 @@ def user_cache() -> Path | None:
     """The folder: `$XDG_CACHE_HOME/bassdiff`, or `~/.cache/bassdiff`.
 
     Returns:
-      It, made and tried; None, after one warning, where there is no home, no right or no space.
+      The folder, after a file could be written to it; None, after one warning, otherwise.
     """
     try:
         root = Path(os.environ.get("XDG_CACHE_HOME", ""))
-        # Its specification has a relative one ignored.
+        # The XDG specification says to ignore a relative path.
         root = root if root.is_absolute() else Path.home() / ".cache"
         folder = root / "bassdiff"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -58,8 +58,8 @@ def test_silence_stays_silent(separator_graph):
 @pytest.mark.parametrize(
     ("spoil", "sentence"),
     [
-        (lambda path: path.write_bytes(b"no graph"), "is no ONNX file that can be run"),
-        (lambda path: path.unlink(), "is no ONNX file that can be run"),
+        (lambda path: path.write_bytes(b"no graph"), "is not a runnable ONNX file"),
+        (lambda path: path.unlink(), "is not a runnable ONNX file"),
     ],
 )
 def test_what_is_no_graph_is_refused(separator_graph, spoil, sentence):

@@ -218,7 +218,7 @@ def test_bad_names_are_explained(which, message):
 
 def test_files_that_are_no_graphs_are_refused(tmp_path):
     (tmp_path / "net.onnx").write_bytes(b"not a graph")
-    with pytest.raises(InputError, match=r"net\.onnx: is no ONNX file that can be run"):
+    with pytest.raises(InputError, match=r"net\.onnx: is not a runnable ONNX file"):
         open_embedder(f"clap:{tmp_path / 'net.onnx'}")
 
 

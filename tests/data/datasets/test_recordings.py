@@ -112,7 +112,7 @@ def test_a_folder_is_prepared_and_read_back(song, separator, tmp_path, capsys):
 def test_what_cannot_take_apart_ends_the_job(song, tmp_path):
     song()
     (tmp_path / "no.onnx").write_bytes(b"no graph")
-    with pytest.raises(InputError, match=r"no.onnx: is no ONNX file"):
+    with pytest.raises(InputError, match=r"no.onnx: is not a runnable ONNX file"):
         prepare(
             "recordings", tmp_path / "data", tmp_path / "songs", separator=str(tmp_path / "no.onnx")
         )
