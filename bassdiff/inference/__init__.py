@@ -1,1 +1,1 @@
-"""A mix in, a bass out: what people hand in, the generator, and the files that they get."""
+"""A mix in, a bass out: the inputs, the generator and the files that it writes."""

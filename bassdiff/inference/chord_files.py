@@ -12,7 +12,7 @@ from bassdiff.inference.grid import Grid
 from bassdiff.runtime.errors import InputError
 
 _LAB, _MIDI = (".lab", ".txt"), (".mid", ".midi", ".kar")
-# Notes of a chord are struck together within this time.
+# Notes that begin within this time of each other belong to one chord.
 _TOGETHER_SECONDS = 0.05
 
 # `[(start, end, name), ...]`, text with bars, or a lab or MIDI file.
@@ -28,7 +28,7 @@ def read_chords(given: Chords, grid: Grid) -> list[Chord]:
       grid: When the bars of a text are.
 
     Raises:
-      InputError: They cannot be read; the sentence says where the mistake is.
+      InputError: They cannot be read; the message says where the mistake is.
     """
     if not isinstance(given, (str, Path)):
         return segments(given)
@@ -50,7 +50,7 @@ def _read_lab(path: Path) -> list[Chord]:
     """Chords of a lab file: lines of start and end in seconds and a chord, Harte's or as written.
 
     Raises:
-      InputError: The file is missing, or a line is not so; the sentence says which.
+      InputError: The file is missing, or a line is malformed; the message says which.
     """
     if not path.is_file():
         raise InputError(f"{path}: there is no such file of chords; check the path")
@@ -72,7 +72,7 @@ def _read_lab(path: Path) -> list[Chord]:
 
 
 def _read_midi(path: Path) -> list[Chord]:
-    """Chords of a MIDI file: what sounds together from one onset to the next.
+    """Chords of a MIDI file: the notes that sound together from one onset to the next.
 
     Raises:
       InputError: It is missing, damaged, or has no notes.

@@ -10,10 +10,10 @@ from typing import NamedTuple, TypeAlias
 from bassdiff.inference.grid import Grid
 from bassdiff.runtime.errors import InputError
 
-# As chords are spelt most often.
+# The most common spelling of each root.
 NOTE_NAMES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 _LETTERS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
-# What players write, and Harte's shorthand for it.
+# Harte's shorthand, and how players write it.
 _SUFFIXES = {
     "maj": ("", "maj", "M"),
     "min": ("m", "min", "-"),
@@ -53,7 +53,7 @@ _WITH_BEATS = re.compile(r"(.+):(\d+(?:\.\d+)?)")
 _FREE = ("N", "X", "N.C.", "NC")
 _MOST_REPEATS = 1000
 _REMEDY = "write chords such as C, F#m7, Bbmaj7 or G/B, with | between bars"
-# Chords of a bar: a name, and how many beats it lasts if that was said.
+# Chords of a bar: a name, and its length in beats if that is given.
 Bar: TypeAlias = "list[tuple[str, float | None]]"
 
 
@@ -106,18 +106,19 @@ def parse_chord(name: str) -> tuple[frozenset[int], int | None]:
 
 
 def pitch_class(letter: str, accidentals: str) -> int:
-    """0 to 11 of a letter and its sharps or flats."""
+    """The pitch class, 0 to 11, of a letter and its sharps or flats."""
     return (_LETTERS[letter] + accidentals.count("#") - accidentals.count("b")) % 12
 
 
 def parse_text(text: str) -> list[Bar]:
     """The bars of a text: `C | G/B | |: Am7 | F:2 G:2 :|x3`.
 
-    `|` or a new line ends a bar, `%` repeats the one before, `|:` and `:|` enclose what is played
-    twice, or as often as `:|x3` says. Chords share a bar, unless a number says how many beats.
+    `|` or a new line ends a bar, `%` repeats the bar before, and `|:` and `:|` enclose bars that
+    are played twice, or three times with `:|x3`. Chords share a bar equally, unless a number gives
+    their beats.
 
     Raises:
-      InputError: Something in it is not a chord; the message gives the place.
+      InputError: A word is not a chord; the message says where it is.
     """
     bars: list[Bar] = []
     bar: Bar = []

@@ -1,4 +1,4 @@
-"""From what a musician hands in to what sampling starts from: styles and drafts as latents."""
+"""Styles and drafts as latents, from which sampling starts."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Grounding:
     Attributes:
       style: `[S, C]` mean of the references' normalised latents where they sound.
       spread: `[S, C]` their standard deviation.
-      sections: `[T, S]` how much of a frame is in which reference's sound.
+      sections: `[T, S]` the share of each frame that is in each reference's sound.
       strength: 0 where there is no reference.
     """
 
@@ -60,8 +60,8 @@ class Start:
       given: `[N]` the draft at the mix's rate, as long as the mix; None where only notes are known.
       known: `[T, C]` its normalised latents.
       keep: `[T, C]`, 1 where they are kept.
-      sigma_max: The noise level that they are taken up to.
-      gain: Factor from the level at which codecs hear basses to the wanted one.
+      sigma_max: The noise level that sampling starts at.
+      gain: Factor from the level at which codecs encode basses to the wanted one.
       free_seconds: The stretch outside which all is kept, if there is one.
     """
 
@@ -74,7 +74,7 @@ class Start:
 
 
 class Preparation:
-    """Hears references and drafts as the bass codec does."""
+    """Encodes references and drafts with the bass codec."""
 
     def __init__(self, codec: Codec) -> None:
         self._codec = codec
@@ -94,15 +94,15 @@ class Preparation:
 
         Args:
           style: The references.
-          sample_rate_hz: Of those that are samples.
+          sample_rate_hz: The rate of references that are samples.
           sampling: Settings.
           num_frames: Latent frames of the mix.
           mix_seconds: Its length.
           frame_seconds: Seconds of the mix per latent frame; less if it is slowed down.
 
         Raises:
-          InputError: If a style cannot be heard, begins after the mix has ended, or is one of too
-            many that take turns.
+          InputError: If a style has no sound, begins after the mix has ended, or too many styles
+            take turns.
         """
         styles = _styles(style)
         starts = sorted({reference.start_seconds for reference in styles})
@@ -156,10 +156,10 @@ class Preparation:
         """A draft as latents, as long as a mix of `num_samples` at its rate.
 
         Args:
-          draft: What to start from.
-          sample_rate_hz: Of the mix.
-          num_samples: Of the mix.
-          slower: How many times as long what is heard is, to be in tune.
+          draft: The draft.
+          sample_rate_hz: The rate of the mix.
+          num_samples: The length of the mix.
+          slower: The factor by which the mix is slowed down, to be in tune.
 
         Raises:
           InputError: If the draft cannot be read, has no sound or does not fit the mix.
@@ -201,15 +201,15 @@ class Preparation:
         return Start(given, known, keep, draft.sigma_max, gain, free)
 
     def with_line(self, line: Line, start: Start | None, gain: float) -> Start:
-        """Where sampling starts if a line is to be played: its pitches are known and kept.
+        """Adds a line to a start: its pitches are known and kept.
 
         Args:
-          line: As long as the mix.
-          start: Where it would start without; what is kept there stays. None for noise.
-          gain: From the level at which codecs hear basses to the wanted one, without a draft.
+          line: A line as long as the mix.
+          start: The start without the line; its kept parts stay. None for noise.
+          gain: As in `Start`, for a start without a draft.
 
         Raises:
-          InputError: These weights hold no pitch.
+          InputError: The codec has no pitch channels.
         """
         is_pitch = self._codec.pitch_channels
         if not is_pitch.any():
@@ -232,12 +232,12 @@ def _styles(style: Recording | Sequence[Style] | None) -> list[Style]:
 
 
 def spliced(bass: np.ndarray, start: Start, sample_rate_hz: int) -> np.ndarray:
-    """A bass in its region, and beside it the draft, if there is one, to the sample.
+    """Puts a generated region into its draft, which stays the same to the sample outside it.
 
     Args:
-      bass: `[N]` what was generated, at the mix's rate and the draft's level.
-      start: What it was sampled from.
-      sample_rate_hz: Of the mix.
+      bass: `[N]` the generated bass, at the mix's rate and the draft's level.
+      start: The start that it was sampled from.
+      sample_rate_hz: The rate of the mix.
     """
     if start.given is None:
         return bass
@@ -250,14 +250,14 @@ def spliced(bass: np.ndarray, start: Start, sample_rate_hz: int) -> np.ndarray:
     rising = np.clip((times - begin) / SPLICE_SECONDS, 0.0, 1.0)
     falling = np.clip((end - times) / SPLICE_SECONDS, 0.0, 1.0)
     share = np.minimum(rising, falling).astype(np.float32)
-    # Not as a sum of a difference, which rounding would keep from being exact.
+    # Where the share is 0, rounding in the sum would change the draft.
     return np.where(share > 0.0, share * bass + (1.0 - share) * start.given, start.given)
 
 
 def _heard(
     name: str, recording: Recording, sample_rate_hz: int, wanted_hz: int = SAMPLE_RATE_HZ
 ) -> tuple[str, np.ndarray]:
-    """What to call a recording, and its samples `[N]` at the wanted rate."""
+    """The name of a recording for messages, and its samples `[N]` at the wanted rate."""
     if isinstance(recording, (str, Path)):
         name, rate_hz = str(recording), probe(recording).sample_rate_hz
         wave = read(recording)

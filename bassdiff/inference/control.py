@@ -41,8 +41,8 @@ class Control:
       bpm: The tempo, in beats a minute.
       first_beat_seconds: When bar 1 begins.
       meter: Beats of a bar, and their value.
-      tuning_cents: How far the mix is from A = 440 Hz, -100 to 100: it is heard in tune, and the
-        bass has its tuning. None is as it is estimated, and 0 as it is.
+      tuning_cents: How far the mix is from A = 440 Hz, -100 to 100. The mix is encoded in tune, and
+        the bass gets its tuning. None estimates it; 0 leaves the mix as it is.
       notes: A MIDI file with a line of one voice, or `[(start, end, MIDI pitch), ...]` in seconds,
         to be played in the sound and with the attacks that the model chooses.
       notes_region: Seconds within which the line is played; None for all of the song.
@@ -87,10 +87,10 @@ class Control:
         if self.notes_region is not None:
             start, end = self.notes_region
             if self.notes is None:
-                raise InputError("--notes-region is of --notes; name a line by it")
+                raise InputError("--notes-region needs --notes; give both")
             if not 0.0 <= start < end:
                 raise InputError(
-                    f"a region from {start:g} to {end:g} s is none; give START:END with 0 <= "
+                    f"a region from {start:g} to {end:g} s is invalid; give START:END with 0 <= "
                     "START < END"
                 )
         grid = self.grid
@@ -161,7 +161,7 @@ class Control:
     def log_prior(
         self, num_frames: int, frame_seconds: float, seconds: float, strength: float
     ) -> np.ndarray:
-        """Which notes are likelier in each frame; see `harmony.log_prior`.
+        """The log prior of notes in each frame; see `harmony.log_prior`.
 
         Args:
           num_frames: Latent frames of the mix.
@@ -172,7 +172,7 @@ class Control:
         Raises:
           InputError: The chords do not fit the length.
         """
-        # What plays takes a second to import: what is wrong with the words is said before.
+        # This takes a second to import; bad input is refused before.
         from bassdiff.inference import harmony
 
         segments = self.chord_segments()

@@ -44,8 +44,8 @@ Progress = Callable[[str, int, int], None]
 class BassGenerator:
     """A mix codec's encoder, a denoiser and a bass codec, ready to play.
 
-    Build one with `bassdiff.load`. All calls with songs of similar length share one compiled
-    program per solver, guidance and grounding, whatever the other settings.
+    Build one with `bassdiff.load`. Songs of similar length share one compiled program per solver,
+    kind of guidance and kind of grounding; other settings do not matter.
     """
 
     def __init__(self, weights: Weights, devices: Sequence[jax.Device] | None = None) -> None:
@@ -91,22 +91,22 @@ class BassGenerator:
             `[N, channels]` at the mix's rate; or several as `Style`s, to blend or to take
             turns. None leaves the sound to the model.
           draft: A bass to edit, continue, vary or give another sound; see `inputs.py`.
-          control: Chords, a key and the like that are decided and not left to the model.
+          control: Chords, a key and other choices that are not left to the model.
           seed: The same seed gives the same bass.
           sampling: Settings; the weights' defaults when None.
-          progress: Called with what is done (listening, playing, decoding), how much of it is
-            done and how much there is, after every step.
+          progress: Called after every step with the stage (listening, playing, decoding), how much
+            of it is done and how much there is.
           **overrides: Single settings of `Sampling` to change, such as `guidance=4.0`.
 
         Returns:
-          `[N]` float32 at the mix's rate, mono and aligned with it, as loud as a bass in it
-          should be, or as the draft is: `mix + bass`, or `mix + bass[:, None]` with channels, is
-          the mixdown. Like any sum it may exceed full scale. Outside its region an edited draft
-          is what was given, to the sample.
+          `[N]` float32, mono, at the mix's rate and aligned with it. Its level is that of a bass in
+          the mix, or the draft's: `mix + bass`, or `mix + bass[:, None]` with channels, is the
+          mixdown, which may exceed full scale. Outside its region, an edited draft is returned as
+          it was given, to the sample.
 
         Raises:
-          InputError: If the mix, the style, the draft or what is decided cannot be used, a setting
-            is out of range, or the weights do not get anywhere with these settings.
+          InputError: If the mix, the style, the draft or the control cannot be used, a setting is
+            out of range, or the result is not finite.
         """
         sampling = (sampling or self.defaults).changed(**overrides)
         if "guidance" in overrides and sampling.guidance_kind == "none":
@@ -121,13 +121,13 @@ class BassGenerator:
     def generate_batch(
         self, tasks: Sequence[Task], progress: Progress | None = None
     ) -> list[np.ndarray]:
-        """Plays several basses at once; each is what `generate` would play to its mix alone.
+        """Plays several basses at once; each is the bass that `generate` would return for its task.
 
-        Basses of like length and like kinds of settings are sampled together, over all devices of
-        this process. Numbers among the settings may differ from task to task.
+        Basses of similar length whose settings share a program are sampled together, over all
+        devices of this process. Numbers among the settings may differ from task to task.
 
         Args:
-          tasks: What to play.
+          tasks: The basses to play.
           progress: As in `generate`.
 
         Returns:
@@ -153,7 +153,7 @@ class BassGenerator:
         return basses
 
     def hear(self, task: Task) -> Heard:
-        """Reads and checks all that a task brings.
+        """Reads and checks the inputs of a task.
 
         Raises:
           InputError: See `generate`.
@@ -180,7 +180,7 @@ class BassGenerator:
     def _sample_all(
         self, heard: Sequence[Heard], mixes: Sequence[np.ndarray], progress: Progress | None
     ) -> list[np.ndarray]:
-        """Latents of every bass; what shares a program and a length is sampled together."""
+        """Latents of every bass; those that share a program and a length are sampled together."""
         latents: list[np.ndarray | None] = [None] * len(heard)
         groups: dict[Any, list[int]] = {}
         for number, one in enumerate(heard):
@@ -231,16 +231,16 @@ class BassGenerator:
         held: np.ndarray | None = None,
         log_prior: np.ndarray | None = None,
     ) -> Request:
-        """One row of what is asked of the sampler.
+        """A request of one row.
 
         Args:
           mix_latents: `[T, C']` normalised.
           sampling: Settings.
-          seed: Of the noise.
-          grounding: The sound; None for whatever sound.
+          seed: The seed of the noise.
+          grounding: The sound; None leaves it to the model.
           start: Where sampling starts; None for noise.
           held: `[T]`, where one note is held; None for nowhere.
-          log_prior: `[T, 48]`, which notes are likelier, in nats; None for as they are.
+          log_prior: `[T, 48]`, the log prior of notes in nats; None for none.
         """
         sigmas = noise_levels(sampling, start.sigma_max if start else SIGMA_MAX)
         request = Request.plain(
@@ -313,15 +313,18 @@ class BassGenerator:
 
 
 def _check_sound(bass: np.ndarray) -> None:
-    """Says what came out wrong, and which setting to change.
+    """Warns of a bass that is silent, too loud or too soft, and says which setting to change.
 
     Args:
-      bass: `[N]` at 44.1 kHz, at the level at which codecs hear basses.
+      bass: `[N]` at 44.1 kHz, at the level at which codecs encode basses.
+
+    Raises:
+      InputError: It is not finite.
     """
     if not np.all(np.isfinite(bass)):
         raise InputError(
-            "these weights play nothing finite with these settings; lower the guidance, take "
-            "more steps or use other weights"
+            "these weights generate values that are not finite with these settings; lower the "
+            "guidance, take more steps or use other weights"
         )
     excess_db = loudness_lufs(bass, SAMPLE_RATE_HZ) - BASS_LUFS
     if excess_db < -SILENT_DB:
@@ -343,7 +346,7 @@ def _check_sound(bass: np.ndarray) -> None:
 
 
 def load(weights: str | Path = "small", adapter: str | Path | None = None) -> BassGenerator:
-    """Loads a generator. What it compiles is kept between runs, as by the command line.
+    """Loads a generator. Compiled programs are kept between runs, as on the command line.
 
     Args:
       weights: The name of released weights, or a folder with `mix_codec.safetensors`,

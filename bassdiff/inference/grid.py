@@ -32,7 +32,7 @@ class Grid:
         return float(60.0 / np.median(np.diff(self.beat_seconds)))
 
     def seconds(self, beat: float) -> float:
-        """When a beat is, or a moment between two; beyond the ends, at the tempo there."""
+        """The time of a beat or of a fraction between two; extrapolated beyond the ends."""
         times = self.beat_seconds
         if beat < 0:
             return float(times[0] + beat * (times[1] - times[0]))
@@ -50,7 +50,7 @@ class Grid:
         return self.seconds(self.bar_beats(number)[0])
 
     def strong_beats(self, end_seconds: float) -> list[tuple[float, float]]:
-        """When strong beats begin and end: the first of each bar, and its middle if it has one."""
+        """When strong beats begin and end: the first of each bar, and the one in its middle."""
         strong = {0, self.beats_per_bar // 2} if self.beats_per_bar % 2 == 0 else {0}
         if self.beats_per_bar == 2:
             strong = {0}
@@ -63,7 +63,7 @@ class Grid:
         return found
 
     def scaled(self, factor: float) -> Grid:
-        """The same where time runs slower by `factor`."""
+        """The grid of the same song when it is slowed down by `factor`."""
         return dataclasses.replace(self, beat_seconds=self.beat_seconds * factor)
 
 
@@ -71,12 +71,12 @@ def steady_grid(bpm: float, first_beat_seconds: float = 0.0, meter: str = "4/4")
     """The grid of a steady tempo.
 
     Args:
-      bpm: Beats a minute; of a meter x/8, eighths.
+      bpm: Beats a minute; in a meter x/8, eighths a minute.
       first_beat_seconds: When bar 1 begins.
       meter: Beats of a bar and their value, as `4/4`.
 
     Raises:
-      InputError: If one is out of range.
+      InputError: A value is out of range.
     """
     if not MIN_BPM <= bpm <= MAX_BPM:
         raise InputError(

@@ -1,4 +1,4 @@
-"""From chords, a key and an instrument's range to which notes are likelier in each frame."""
+"""The prior over notes in each frame, from chords, a key and an instrument's range."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from bassdiff.runtime.errors import InputError
 _NEVER, _OUT_OF_RANGE = 1e4, 1e5
 # The cost at a strength of one half, in nats.
 _HALF_COST = 4.0
-# Without a grid, for how long a chord's bass note is asked for when the chord begins.
+# Without a grid, how long a chord's bass note is preferred when the chord begins.
 _ROOT_SECONDS = 0.3
 _EARLY_SECONDS = 0.03
-# How much shorter or longer than the song chords may be where no bar says.
+# How much shorter or longer than the song chords may be where there are no bars.
 _SLACK_SECONDS = 2.0
 
 
@@ -42,20 +42,20 @@ def log_prior(
     lowest_midi: float = -np.inf,
     highest_midi: float = np.inf,
 ) -> np.ndarray:
-    """Which notes are likelier, `[num_frames, 48]` in nats: 0 where nothing is asked.
+    """The log prior of notes, `[num_frames, 48]` in nats: 0 where every note is equally good.
 
     In a chord, its notes are free and others cost `cost(strength)`, those outside the key twice as
-    much. Where it begins and on strong beats its bass note is asked for: its other notes cost half.
+    much. Where it begins, and on strong beats, its notes other than the bass note cost half.
 
     Args:
       num_frames: Latent frames of the song.
       frame_seconds: Seconds of the song per frame.
-      chords: In order; where there is none, the key alone decides.
+      chords: The chords in order; between them, only the key counts.
       key: The song's key, if it is known.
       grid: Beats and bars, if they are known.
       strength: 0 to 1.
       lowest_midi: Lower notes are never played.
-      highest_midi: Nor are higher ones.
+      highest_midi: Higher notes are never played.
     """
     times = (np.arange(num_frames) + 0.5) * frame_seconds
     pitches = LOWEST_MIDI + np.arange(RANGE_SEMITONES)

@@ -35,9 +35,9 @@ class Heard:
       sampling: Its settings.
       wave: `[N]` the mix at 44.1 kHz, in tune.
       length: N, which counts when the wave has been let go.
-      slower: How many times as long it is as the mix, to be in tune.
-      gain: Factor to the level at which codecs hear mixes.
-      level: The same for the loudness of all channels together; what is played is as much softer.
+      slower: The factor by which the mix was slowed down, to be in tune.
+      gain: Factor to the level at which codecs encode mixes.
+      level: The same for the loudness of all channels together; the bass is divided by it.
       num_samples: Length of the mix at its own rate.
       sample_rate_hz: That rate.
       start: Where sampling starts.
@@ -68,10 +68,10 @@ def hear(task: Task, defaults: Sampling, preparation: Preparation) -> Heard:
     Args:
       task: What to play.
       defaults: Settings where it has none.
-      preparation: Hears references and drafts.
+      preparation: Encodes references and drafts.
 
     Raises:
-      InputError: Something of it cannot be used.
+      InputError: A part of the task cannot be used.
     """
     sampling = task.sampling or defaults
     check_seed(task.seed)
@@ -104,7 +104,7 @@ def hear(task: Task, defaults: Sampling, preparation: Preparation) -> Heard:
     )
     held = pitchless(wave, num_frames, FRAME_SECONDS)
     log_prior = control.log_prior(num_frames, frame_seconds, seconds, sampling.chord_strength)
-    # Who names the chords knows better than to hold one note.
+    # Given chords take the place of one held note.
     held = held & ~log_prior.any(axis=1)
     line = control.line(num_frames, frame_seconds)
     if line is not None:

@@ -1,4 +1,4 @@
-"""What a musician hands in: a mix within limits, references of sound, a bass to start from."""
+"""The inputs of generation: a mix within limits, references of sound, a bass to start from."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ MIN_SECONDS = 1.0
 MAX_SECONDS = 3600.0
 # A file, or samples `[N]` or `[N, channels]` at the mix's rate.
 Recording: TypeAlias = str | Path | np.ndarray
-# References change over within this time.
+# The crossfade between references.
 CROSSFADE_SECONDS = 0.5
-# A part kept from a draft meets a new one within this time.
+# The crossfade between kept and generated parts of a draft.
 SPLICE_SECONDS = 0.02
 
 
 def check_length(name: str, num_samples: int, sample_rate_hz: int) -> None:
-    """Checks that a mix has a length that can be played to.
+    """Checks that the length of a mix is supported.
 
     Raises:
       InputError: If it is shorter than 1 s or longer than 1 h.
@@ -55,7 +55,7 @@ class Style:
     Attributes:
       recording: The recording.
       weight: Its share among references that begin at the same time; positive.
-      start_seconds: From when on its sound is wanted, until another one's begins.
+      start_seconds: When its sound takes over, until another reference's begins.
     """
 
     recording: Recording
@@ -74,14 +74,14 @@ class Style:
 class Draft:
     """A bass to start from instead of from nothing.
 
-    `edit`, `continuation`, `variation` and `retimbre` say what it is for.
+    `edit`, `continuation`, `variation` and `retimbre` make one.
 
     Attributes:
       bass: The recording, played to the same mix and aligned with it.
       strength: 0 (the recording itself) to 1 (from scratch).
-      free_seconds: The stretch to play anew; outside it the draft is kept. None is all of it;
+      free_seconds: The stretch to generate; outside it the draft is kept. None is all of it;
         a start of None is where the draft ends.
-      keep_notes: Keep pitches, and play the sound anew.
+      keep_notes: Keep pitches, and generate the sound.
     """
 
     bass: Recording
@@ -97,13 +97,13 @@ class Draft:
             start, end = self.free_seconds
             if start is not None and not 0.0 <= start < end:
                 raise InputError(
-                    f"a region from {start:g} to {end:g} s is none; give START:END with 0 <= "
+                    f"a region from {start:g} to {end:g} s is invalid; give START:END with 0 <= "
                     "START < END"
                 )
 
     @property
     def sigma_max(self) -> float:
-        """The noise level that the draft is taken up to: even steps are even in its angle."""
+        """The noise level that is added to the draft: strengths are even steps in its angle."""
         return min(float(np.tan(self.strength * np.pi / 2.0)), SIGMA_MAX)
 
 
@@ -133,30 +133,30 @@ class Task:
 
 
 def edit(bass: Recording, start_seconds: float, end_seconds: float) -> Draft:
-    """Plays one stretch of a bass anew, to fit what is before and after it."""
+    """Generates one stretch of a bass again, to fit what is before and after it."""
     return Draft(bass, free_seconds=(start_seconds, end_seconds))
 
 
 def continuation(bass: Recording) -> Draft:
-    """Goes on from where a bass ends."""
+    """Continues a bass from its end."""
     return Draft(bass, free_seconds=(None, float("inf")))
 
 
 def variation(bass: Recording, strength: float = 0.4) -> Draft:
-    """Plays a bass differently: 0 not at all, 1 from scratch."""
+    """Varies a bass: a strength of 0 leaves it as it is, 1 starts from scratch."""
     return Draft(bass, strength)
 
 
 def retimbre(bass: Recording, strength: float = 0.6) -> Draft:
-    """Keeps a bass's notes and plays them in another sound; name a style with it."""
+    """Keeps a bass's notes and plays them in another sound; give a style with it."""
     return Draft(bass, strength, keep_notes=True)
 
 
 def section_shares(starts_seconds: np.ndarray, times_seconds: np.ndarray) -> np.ndarray:
-    """How much of each time belongs to which section: `[T, S]` float32 of row sum 1.
+    """The share of each section at each time: `[T, S]` float32, whose rows sum to 1.
 
     Args:
-      starts_seconds: `[S]`, not decreasing; the first section begins at 0 whatever it says.
+      starts_seconds: `[S]`, not decreasing; the first is ignored, as its section begins at 0.
       times_seconds: `[T]`.
     """
     begun = (times_seconds[:, None] - starts_seconds[None, 1:]) / CROSSFADE_SECONDS + 0.5

@@ -14,7 +14,7 @@ class Key:
     """A key.
 
     Attributes:
-      name: As it was written.
+      name: The name as it was given.
       tones: The pitch classes of its scale.
     """
 

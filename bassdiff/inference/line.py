@@ -1,4 +1,4 @@
-"""A line that the bass is to play: notes as a pitch over time."""
+"""A given line for the bass to play: notes as a pitch over time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # A MIDI file, or `[(start seconds, end seconds, MIDI pitch), ...]`.
 Notes: TypeAlias = str | Path | Sequence[tuple[float, float, float]]
-# What latents hold, in MIDI numbers.
+# The range of pitches that latents hold, in MIDI numbers.
 LOWEST_MIDI, HIGHEST_MIDI = 21, 68
 
 
@@ -30,7 +30,7 @@ class Line:
       semitones: `[2 T]` above 27.5 Hz.
       known: `[2 T]` bool, where there is a pitch.
       sounds: `[2 T]` bool, where it sounds.
-      wanted: `[T]` bool, the frames in which the line is to be played.
+      wanted: `[T]` bool, the frames in which the line is played.
     """
 
     semitones: np.ndarray
@@ -43,14 +43,14 @@ def read_notes(given: Notes) -> list[BassNote]:
     """Notes of one voice, in order.
 
     Raises:
-      InputError: They cannot be read, overlap, or are not within a bass's reach.
+      InputError: They cannot be read, overlap, or are out of a bass's range.
     """
     if isinstance(given, (str, Path)):
         from bassdiff.synthesis.midi import read_line
 
         name, notes = f"{given}: ", read_line(given)
     else:
-        # It brings scipy, which takes longer to import than bad input to be refused.
+        # This imports scipy, which takes longer than refusing bad input.
         from bassdiff.audio.transcription import BassNote
 
         name, notes = "", [BassNote(float(a), float(b), float(p), 100) for a, b, p in given]
@@ -86,7 +86,7 @@ def line_of(
       notes: In order.
       num_frames: T.
       frame_seconds: Seconds of the song per frame.
-      region: Seconds within which the line is to be played; None for all of the song.
+      region: Seconds within which the line is played; None for all of the song.
 
     Raises:
       InputError: The line begins after the song has ended.

@@ -1,4 +1,4 @@
-"""One performance: reads a mix, plays the bass, writes what a musician wants to have."""
+"""One performance: reads a mix, generates the bass and writes its files."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from bassdiff.runtime.errors import InputError
 if TYPE_CHECKING:
     from bassdiff.inference.generator import BassGenerator
 
-# A softer file is not the sum of its parts any more, which whoever adds them must know.
+# Mix and bass files no longer add up to the mixdown if a file is softer by more than this.
 AUDIBLE_GAIN_DB = -0.05
 AUDIBLE_LIMITING_DB = 6.0
 
@@ -56,22 +56,22 @@ def check_outputs(
     """Checks that the files can be written and destroy nothing.
 
     Args:
-      outputs: What is to be written.
+      outputs: The files to write.
       inputs: Files that must stay as they are.
       info: The mix's header: the mixdown has its rate and channels.
-      overwrite: Whether files that are there already may be replaced.
+      overwrite: Whether existing files may be replaced.
 
     Raises:
-      InputError: If a file cannot be written, replaces an input or what is there, or is named
+      InputError: If a file cannot be written, replaces an input or an existing file, or is named
         twice.
     """
     paths = [path for output in outputs for path in output.paths()]
     for path in paths:
-        # Not resolve: a link in a loop is none of its business.
+        # `Path.resolve` fails on a link that leads to itself.
         if os.path.realpath(path) in map(os.path.realpath, inputs):
             raise InputError(f"{path} is an input and would be overwritten; choose another name")
         if paths.count(path) > 1:
-            raise InputError(f"{path} is to be two files at once; choose another name for one")
+            raise InputError(f"{path} would be two files at once; choose another name for one")
     for output in outputs:
         check_target(output.bass, info.sample_rate_hz, 1)
         check_target(output.mixdown, info.sample_rate_hz, info.channels)
@@ -122,19 +122,19 @@ def perform(
 ) -> None:
     """Plays one bass per element of `outputs`, with seeds `seed`, `seed + 1`, ...
 
-    Everything that can be wrong with the request is checked first, and files appear only when
-    all the playing and writing is done.
+    The request is checked completely before anything is generated, and no file appears before all
+    are written.
 
     Args:
       mix_path: The mix.
       outputs: The files to write.
-      weights: Their name or folder.
+      weights: The name or folder of the weights.
       adapter: An adapter of these weights, or None.
-      styles: Whose sound to take.
-      draft: What to start from.
+      styles: References of sound.
+      draft: A bass to start from.
       control: Choices of the musician.
       seed: The seed of the first bass.
-      overrides: Settings that are not the weights'.
+      overrides: Settings that replace the weights' own.
       words: The options that were given, for the record.
       overwrite: Whether files that are there already may be replaced.
       expected_weights: Fingerprints that the weights must have; None if any will do.
@@ -199,7 +199,7 @@ def perform(
             )
             _write(output, mix, bass, info.sample_rate_hz, record, mix_path, open_file)
             if output.picture:
-                # It takes a second to import, which --no-plot saves.
+                # matplotlib takes a second to import, which --no-plot saves.
                 from bassdiff.inference.picture import draw
                 from bassdiff.inference.picture_marks import Marks
 

@@ -1,4 +1,4 @@
-"""One picture of a mix and its bass: what one sees before one listens."""
+"""A picture of a mix and its bass."""
 
 from __future__ import annotations
 

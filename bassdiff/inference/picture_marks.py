@@ -13,7 +13,7 @@ from matplotlib.ticker import NullLocator
 from bassdiff.inference.chords import Chord
 from bassdiff.inference.line import note_name
 
-# More of them could not be told apart.
+# The most bars that can be told apart.
 _MAX_BARS, _MAX_CHORDS = 40, 36
 _LINE_COLOUR, _REGION_COLOUR = "#cfd8dc", "#4df0ff"
 # C and G of each octave, in MIDI numbers.
@@ -27,7 +27,7 @@ class Marks:
     Attributes:
       bar_seconds: The start of each bar, bar 1 first.
       chords: The chords, in order.
-      region_seconds: The stretch that was played anew or to given notes, if there is one.
+      region_seconds: The stretch that was edited, or played to given notes, if there is one.
     """
 
     bar_seconds: Sequence[float] = ()
@@ -52,7 +52,7 @@ def draw_marks(axes: Sequence[Axes], marks: Marks, seconds: float) -> None:
     chord has its name where there is room.
 
     Args:
-      axes: Of the picture, from top to bottom; x is in seconds.
+      axes: The picture's axes from top to bottom; x is in seconds.
       marks: The marks.
       seconds: The length of the picture.
     """
@@ -75,7 +75,7 @@ def draw_marks(axes: Sequence[Axes], marks: Marks, seconds: float) -> None:
 
 
 def _over(axes: Axes) -> dict[str, Any]:
-    """How text over a spectrogram is drawn, its y from 0 to 1."""
+    """Drawing options of text over a spectrogram, its y from 0 to 1."""
     return {
         "transform": axes.get_xaxis_transform(),
         "color": "white",

@@ -13,7 +13,7 @@ import soundfile
 
 from bassdiff.runtime.errors import InputError
 
-# libsndfile reads no longer ones from a wav file.
+# The longest comment that libsndfile reads from a wav file.
 _MAX_COMMENT = 2000
 _KIND = "bassdiff-record"
 _REMEDY = "give a bass that `bassdiff generate` wrote, or the .json beside it"
@@ -43,12 +43,12 @@ def make_record(
     """A record of one bass. It has no date, so that the same bass has the same record.
 
     Args:
-      words: Options of `bassdiff generate` that were not as by default.
+      words: Options of `bassdiff generate` that differ from their defaults.
       files: Hashes of the files that were read, by path.
       version: The version of bassdiff.
       weights: Their name, fingerprints and licence.
       settings: All settings of sampling.
-      heard: What was heard in the mix or said of it: tuning, chords, ...
+      heard: Estimates and choices about the mix: tuning, chords, ...
       seed: The seed of this bass.
       bass: `[N]` float32.
     """
@@ -68,8 +68,8 @@ def make_record(
 def tags_of(record: Mapping[str, Any], mix: Path) -> dict[str, str]:
     """The tags of the audio file: for players to show, and the record for us to read.
 
-    The settings are left out, which options and weights decide, and what is heard where it is long;
-    the JSON beside the file has all.
+    The settings are left out, since options and weights determine them, and so are long estimates;
+    the JSON beside the file has everything.
     """
     tags = {"title": f"{mix.stem} (bass)", "software": f"bassdiff {record['bassdiff']}"}
     if "licence" in record["weights"]:

@@ -15,7 +15,7 @@ def checked(name: str, samples: np.ndarray) -> np.ndarray:
     """Samples `[N]` or `[N, channels]` as float32 whose full scale is 1; integers are scaled.
 
     Raises:
-      InputError: They are not finite numbers of such a shape; the sentence calls them `name`.
+      InputError: They are not finite numbers of such a shape; the message calls them `name`.
     """
     values = np.asarray(samples)
     if values.ndim not in (1, 2) or not values.size or values.dtype.kind not in "fiu":
@@ -32,7 +32,7 @@ def checked(name: str, samples: np.ndarray) -> np.ndarray:
     if values.dtype.kind == "i":
         wave /= np.float32(-float(np.iinfo(values.dtype).min))
     elif values.dtype.kind == "u":
-        # As unsigned samples are stored: silence is in the middle.
+        # Unsigned samples have silence in the middle of their range.
         half = (float(np.iinfo(values.dtype).max) + 1.0) / 2.0
         wave = wave / np.float32(half) - np.float32(1.0)
     if not np.all(np.isfinite(wave)):
@@ -41,7 +41,7 @@ def checked(name: str, samples: np.ndarray) -> np.ndarray:
 
 
 def whole_rate(sample_rate_hz: float) -> int:
-    """A sample rate as an integer; InputError if it is none."""
+    """A sample rate as an integer; InputError if it is not a positive whole number."""
     is_number = isinstance(sample_rate_hz, numbers.Real)
     if not (is_number and sample_rate_hz > 0 and sample_rate_hz % 1 == 0):
         raise InputError(
@@ -52,5 +52,5 @@ def whole_rate(sample_rate_hz: float) -> int:
 
 
 def _shown(value: object) -> str:
-    """A value, or what kind of thing it is where that says more."""
+    """A value, or its type where that says more."""
     return f"{value} Hz" if isinstance(value, numbers.Real) else f"a {type(value).__name__}"

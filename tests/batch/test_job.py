@@ -151,7 +151,7 @@ def test_what_is_not_finite_fails_alone(tmp_path, play, songs, rows, monkeypatch
     tally = play(songs, out=tmp_path / "out")
     assert (tally.played, tally.failed) == (4, 1)
     errors = {row["id"]: row["error"] for row in rows(tmp_path / "out")}
-    assert "nothing finite" in errors["song2"] and errors["song1"] is None
+    assert "not finite" in errors["song2"] and errors["song1"] is None
 
 
 def test_a_song_that_does_not_fit_fails_with_its_group_only(tmp_path, play, songs, monkeypatch):

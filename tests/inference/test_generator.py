@@ -170,7 +170,7 @@ def test_a_rate_that_is_none_is_refused(player, rate):
 def test_what_is_not_finite_is_not_played(player, monkeypatch):
     nothing = [np.full(9000 * 8, np.nan, np.float32)]
     monkeypatch.setattr(player.bass_codec, "decode_all", lambda latents: nothing)
-    with pytest.raises(InputError, match="nothing finite with these settings; lower the guidance"):
+    with pytest.raises(InputError, match="not finite with these settings; lower the guidance"):
         player.generate(mix(1.0), RATE, steps=2)
 
 

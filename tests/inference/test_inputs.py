@@ -27,8 +27,8 @@ def test_strength_is_an_angle():
     ("make", "words"),
     [
         (lambda: variation("bass.wav", 1.5), "the strength is 1.5"),
-        (lambda: edit("bass.wav", 5.0, 5.0), "a region from 5 to 5 s is none"),
-        (lambda: edit("bass.wav", -1.0, 5.0), "a region from -1 to 5 s is none"),
+        (lambda: edit("bass.wav", 5.0, 5.0), "a region from 5 to 5 s is invalid"),
+        (lambda: edit("bass.wav", -1.0, 5.0), "a region from -1 to 5 s is invalid"),
         (lambda: Draft("bass.wav", float("nan")), "the strength is nan"),
         (lambda: Style("bass.wav", 0.0), "the weight of a style is 0.0"),
         (lambda: Style("bass.wav", 1.0, -2.0), "a style starts at -2.0 s"),
