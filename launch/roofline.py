@@ -1,13 +1,13 @@
-"""How a model would run on a slice that is not at hand: memory, work and the best possible speed.
+"""Estimates how a model would run on a slice: memory, work and the best possible speed.
 
     python -m launch.roofline --config configs/diffusion.py:base --topology v5e:4x4
     python -m launch.roofline generate --minutes 10 --rows 1 --topology v5e:2x2
 
 Training steps and sampling steps are compiled by the compiler for TPUs, which needs no TPU
-(`pip install -e '.[tpu]'`). From what it says of a program, the roofline follows: a step takes no
-less time than its floating-point work, its memory traffic or its communication. Nothing is run.
-`--topology cpu:16` compiles for as many simulated CPU devices, to see the collectives without that
-compiler; what it says of memory says little of a TPU's.
+(`pip install -e '.[tpu]'`). The roofline follows from its figures for a program: a step takes at
+least the time of its floating-point work, of its memory traffic and of its communication. Nothing
+is run. `--topology cpu:16` compiles for that many simulated CPU devices, to see the collectives
+without the TPU compiler; its figures of memory do not apply to TPUs.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Chip:
 
     Attributes:
       flops: Products in bfloat16, floating-point operations per second.
-      memory_bytes: Of its HBM.
+      memory_bytes: Size of its HBM.
       memory_rate: Bytes per second between it and the cores.
       link_rate: Bytes per second of all links to its neighbours.
     """
@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         # Before jax is imported, which reads them once.
         flags = f"--xla_force_host_platform_device_count={shape} --xla_backend_optimization_level=0"
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flags}"
-    from bassdiff.cli.main import read_config
+    from bassdiff.cli.configs import read_config
 
     config = read_config(arguments.config, overrides)
     what: dict[str, Any]
@@ -98,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def compiled_training(
     config: ConfigDict, topology: str, fsdp: int
 ) -> tuple[jax.stages.Compiled, dict[str, Any]]:
-    """A training step on a slice, and what it is."""
+    """A compiled training step on a slice, and its description."""
     import jax
     import jax.numpy as jnp
     import numpy as np
@@ -148,7 +148,7 @@ def compiled_training(
 def compiled_generation(
     config: ConfigDict, topology: str, minutes: float, rows: int
 ) -> tuple[jax.stages.Compiled, dict[str, Any]]:
-    """One step of sampling with guidance on a slice, and what it is."""
+    """A compiled step of sampling with guidance on a slice, and its description."""
     import jax
     import jax.numpy as jnp
     import numpy as np
@@ -217,12 +217,12 @@ def compiled_generation(
 def program_figures(
     program: jax.stages.Compiled, model_flops: float, chip: Chip | None
 ) -> dict[str, Any]:
-    """What the compiler says of a program, and the roofline where the chip is known.
+    """The compiler's figures of a program, and the roofline if the chip is known.
 
     Args:
-      program: Compiled.
-      model_flops: Work per device that the model itself asks for, without what is computed again.
-      chip: That it was compiled for.
+      program: The compiled program.
+      model_flops: Work of the model per device, without recomputation.
+      chip: The chip that it was compiled for.
     """
     from bassdiff.training.utilisation import (
         program_bytes,

@@ -1,9 +1,9 @@
 """Measures training: the loop itself, as `python -m launch.bench train`.
 
-A diffusion model trains on latents of noise, a codec on composed songs. What a device waits for,
-what a checkpoint holds up and how much of the machine's rate for matrix products is used come from
-the loop's own log. How a step would grow with devices is given in collectives and their bytes, of
-programs compiled for fake devices: their time says nothing.
+A diffusion model trains on latents of noise, a codec on composed songs. The time that devices wait,
+the delay by checkpoints and the utilisation of the machine come from the loop's own log. The growth
+of a step with the number of devices is given in collectives and their bytes, from programs compiled
+for simulated devices, whose times mean nothing.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from bassdiff.audio.io import SAMPLE_RATE_HZ
-from bassdiff.cli.main import read_config
+from bassdiff.cli.configs import read_config
 from bassdiff.data import store_building
 from bassdiff.data.batches import local_batches
 from bassdiff.models.features import LATENT_HOP
@@ -67,7 +67,7 @@ def measure_training(spec: str, folder: Path) -> dict[str, Any]:
       folder: Empty; receives the data and the run.
 
     Raises:
-      InputError: The config is of neither.
+      InputError: The config is for another objective.
     """
     config = read_config(spec, [])
     build: Callable[[ConfigDict, Path], tuple[Objective, grain.MapDataset]]
@@ -150,7 +150,7 @@ def _store_noise(config: ConfigDict, folder: Path) -> None:
 
 
 def _batches_per_second(dataset: grain.MapDataset, batch_size: int) -> float:
-    """How fast batches are read where nothing else is done; the median of some whiles."""
+    """Batches read per second without training; the median of several measurements."""
     batches = local_batches(dataset, batch_size, 0, (0, 1))
     next(batches)
     rates = []

@@ -10,6 +10,7 @@ import pytest
 import bassdiff
 from bassdiff.audio import io
 from bassdiff.cli import main as cli
+from bassdiff.cli.configs import read_config
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -43,7 +44,7 @@ def test_commands_parse(command):
     assert all(word.startswith("--config.") for word in rest)
     config = getattr(arguments, "config", None)
     if config:
-        assert cli.read_config(config, rest).objective == arguments.objective
+        assert read_config(config, rest).objective == arguments.objective
 
 
 def test_ci_runs_the_first_two_commands():

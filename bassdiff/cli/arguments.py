@@ -1,235 +1,60 @@
-"""The words of the command line: which arguments each verb takes, and how they are checked."""
+"""Options that several verbs share, and how their values are checked."""
 
 from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn, TypeAlias
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from bassdiff import __version__
 from bassdiff.cli.control import control_words, region
-from bassdiff.cli.recall import info_words
 from bassdiff.diffusion.settings import KINDS, setting_fields
 from bassdiff.runtime.errors import EXIT_INPUT
+
+if TYPE_CHECKING:
+    from bassdiff.synthesis.stems import Source
 
 Verb: TypeAlias = Callable[[argparse.Namespace], None]
 AddWords: TypeAlias = Callable[[argparse.ArgumentParser], None]
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one sentence, as every other error is said."""
+    """Reports errors in one sentence, like all other errors."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(EXIT_INPUT, f"bassdiff: {message}; see {self.prog} --help\n")
 
 
-def arguments_of(
-    verbs: Sequence[Verb], more_words: Mapping[str, AddWords]
-) -> argparse.ArgumentParser:
-    """The parser of a command line with these verbs: functions of the names below, and of more."""
-    add_words = {**_ARGUMENTS, **more_words}
+def parser_of(verbs: Mapping[Verb, AddWords]) -> argparse.ArgumentParser:
+    """The parser of a command line with these verbs, each with what adds its options."""
     root = _Parser(
-        "bassdiff", description="Listens to a music mix and plays a bass line that belongs to it."
+        "bassdiff", description="Listens to a mix and plays a bass line that belongs to it."
     )
     root.add_argument("--version", action="version", version=f"bassdiff {__version__}")
-    found = root.add_subparsers(required=True, metavar="VERB")
-    for verb in verbs:
-        summary = (verb.__doc__ or "").strip()
-        sub = found.add_parser(verb.__name__, help=summary, description=summary)
-        sub.set_defaults(verb=verb)
-        add_words[verb.__name__](sub)
+    add_verbs(root, "verb", verbs)
     return root
 
 
-def _train(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("objective", choices=("autoencoder", "diffusion", "distillation", "matching"))
-    sub.add_argument(
-        "--config",
-        required=True,
-        metavar="FILE:SIZE",
-        help="a Python file, which is run, or one of ours by its name; one from others is a "
-        "program from others",
-    )
-    sub.add_argument(
-        "--values",
-        metavar="FILE",
-        help="settings of the config as JSON or YAML, which run nothing",
-    )
-    sub.add_argument("--workdir", required=True, help="checkpoints, logs and weights go here")
-    sub.add_argument(
-        "--profile",
-        type=_steps,
-        metavar="steps=A:B",
-        help="write a profiler trace of these steps for TensorBoard",
-    )
-    sub.add_argument(
-        "--init",
-        metavar="NAME_OR_DIR",
-        help="weights to start from instead of noise (autoencoder, diffusion); a run that "
-        "resumes keeps to what it began with",
-    )
-    sub.epilog = "Any key of the config can be set: --config.key=value."
+def add_verbs(parent: argparse.ArgumentParser, name: str, verbs: Mapping[Verb, AddWords]) -> None:
+    """Adds a parser for each function, under its name; parsing sets `name` to the function."""
+    found = parent.add_subparsers(required=True, metavar=name.upper())
+    for verb, add_words in verbs.items():
+        summary = (verb.__doc__ or "").strip()
+        sub = found.add_parser(verb.__name__, help=summary, description=summary)
+        sub.set_defaults(**{name: verb})
+        add_words(sub)
 
 
-def _encode(sub: argparse.ArgumentParser) -> None:
-    _data_arguments(sub)
-    sub.add_argument("--weights", default="small", help="name or folder of the codecs")
-    sub.add_argument("--out", required=True, help="folder that receives the latents")
-    sub.add_argument(
-        "--features",
-        default="latents",
-        help="latents of the codecs, or spectrum: for a matching model that needs no codec",
-    )
-    sub.add_argument("--mixes", type=positive(int), default=8, help="random mixes per song")
-    sub.add_argument(
-        "--keys", type=positive(int), default=1, help="keys of every song, as matching needs"
-    )
-    sub.add_argument("--seed", type=natural, default=0)
-    sub.add_argument(
-        "--part",
-        type=part,
-        default=(0, 1),
-        metavar="P/N",
-        help="make the P-th of N parts; others make theirs at any time, into the same folder",
-    )
-    sub.add_argument(
-        "--realism",
-        default="none",
-        metavar="GROUPS",
-        help="what makes rendered songs like recorded ones: tuning,feel,leads,mastering, all of "
-        "them, or none (none)",
-    )
-    sub.add_argument(
-        "--drums-alone",
-        action="store_true",
-        help="the drums of rendered songs, with a bass that holds the root; train on a few of them "
-        "beside whole songs",
-    )
-    copies = sub.add_argument_group("copies of every song, at other tempos and in other keys")
-    copies.add_argument("--copies", type=natural, default=0, metavar="N", help="how many")
-    copies.add_argument(
-        "--tempos",
-        type=float,
-        nargs=2,
-        default=(0.9, 1.1),
-        metavar=("SLOWEST", "FASTEST"),
-        help="relative to the song (0.9 1.1)",
-    )
-    copies.add_argument(
-        "--semitones", type=natural, default=2, metavar="N", help="at most, up or down (2)"
-    )
-
-
-def _release(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--codecs", required=True, help="folder with both codecs' weights")
-    sub.add_argument("--unet", required=True, help="the U-Net's unet.safetensors")
-    sub.add_argument(
-        "--matching",
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="a matching model's matching.safetensors; may be repeated",
-    )
-    sub.add_argument("--out", required=True, help="folder that receives the weights")
-
-
-def _evaluate(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument(
-        "task",
-        choices=(
-            *("music", "matching", "distances", "memorisation", "style", "longform"),
-            *("codec", "ablation", "listen", "report"),
-        ),
-        help="the question; listen makes a blind test of what was played, report a page of it all",
-    )
-    _evaluation_arguments(sub, "evaluation")
-    sub.add_argument("--training-log", metavar="FILE", help="metrics.jsonl to draw in the report")
-    sub.add_argument(
-        "--embedder",
-        default="matching",
-        help="distances: matching, log_mel, or vggish:, clap: or mert: with an ONNX file",
-    )
-    sub.add_argument(
-        "--bank", default="composed:40", help="music: songs to find the nearest bass in, or empty"
-    )
-    sub.add_argument(
-        "--training", default="", metavar="DIR", help="memorisation: latents trained on, by encode"
-    )
-    sub.add_argument(
-        "--sweep-clips",
-        type=positive(int),
-        default=12,
-        help="style, ablation: how many of the clips to play again for every setting",
-    )
-    sub.add_argument(
-        "--songs", dest="num_songs", type=positive(int), default=3, help="longform: how many"
-    )
-    sub.add_argument("--segment-seconds", type=positive(float), default=60.0)
-    sub.add_argument(
-        "--fail-if-gap-below",
-        type=_gap,
-        metavar="GAP",
-        help="ablation: exit with 3 unless the true mix wins by so much, between -0.5 and 0.5",
-    )
-    sub.add_argument("--systems", default="model,true,follower", help="listen: by their file names")
-    sub.add_argument("--kind", default="mushra", choices=("mushra", "ab"))
-    sub.add_argument("--page", metavar="DIR", help="listen: where the page goes")
-    sub.add_argument("--results", nargs="+", metavar="FILE", help="listen: sum up these results")
-
-
-def _sweep(sub: argparse.ArgumentParser) -> None:
-    sub.set_defaults(task="sweep", fail_if_gap_below=None, training_log=None)
-    sub.add_argument(
-        "--grid",
-        action="append",
-        default=[],
-        metavar="SETTING=VALUE,VALUE",
-        help="values of a setting; repeated for others: weights, "
-        + ", ".join(field.name for field in setting_fields()),
-    )
-    _evaluation_arguments(sub, "sweep")
-
-
-def _gallery(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--out", default="gallery", metavar="DIR", help="the page's folder (gallery)")
-    _data_arguments(sub, split="validation", required=False)
-    sub.set_defaults(data="composed:20")
-    sampling_arguments(sub)
-    sub.add_argument("--clips", dest="num_clips", type=positive(int), default=10)
-    sub.add_argument("--clip-seconds", type=positive(float), default=20.0)
-    sub.add_argument("--seed", type=int, default=0)
-
-
-def _evaluation_arguments(sub: argparse.ArgumentParser, out: str) -> None:
-    sub.add_argument(
-        "--out", default=out, metavar="DIR", help="clips, basses and tables; resumable"
-    )
-    sub.add_argument("--report", metavar="DIR", help="write index.html there")
-    _data_arguments(sub, split="validation", required=False)
-    sub.add_argument(
-        "--pairs", metavar="DIR", help="judge finished pairs instead: SONG/mix.*, bass.*, true.*"
-    )
-    sampling_arguments(sub)
-    sub.add_argument("--clips", dest="num_clips", type=positive(int), default=24)
-    sub.add_argument("--clip-seconds", type=positive(float), default=23.8)
-    sub.add_argument("--seed", type=int, default=0)
-    sub.add_argument(
-        "--judge",
-        default="small",
-        metavar="NAME_OR_DIR",
-        help="weights whose matching models judge, or none",
-    )
-
-
-def _generate(sub: argparse.ArgumentParser) -> None:
+def generate_words(sub: argparse.ArgumentParser) -> None:
+    """Adds the options of `generate`."""
     sub.add_argument("mix", nargs="?", metavar="MIX", help="audio file; a short example if absent")
     sub.add_argument("--out", metavar="FILE", help="bass to write (default: MIX-bass.wav, here)")
     sub.add_argument(
         "--overwrite", action="store_true", help="replace files that are there already"
     )
     sub.add_argument(
-        "--like", metavar="BASS", help="make a bass again; further options change what they say"
+        "--like", metavar="BASS", help="repeat a bass; other options that are given replace its own"
     )
     sub.add_argument(
         "--style",
@@ -252,16 +77,16 @@ def _generate(sub: argparse.ArgumentParser) -> None:
         default=[],
         type=float,
         metavar="SECONDS",
-        help="when each --style takes over, instead of blending",
+        help="when each --style takes over; by default they are blended",
     )
     drafts = sub.add_mutually_exclusive_group()
-    drafts.add_argument("--edit", metavar="BASS", help="play --region of a bass anew")
+    drafts.add_argument("--edit", metavar="BASS", help="replace the --region of a bass")
     drafts.add_argument(
-        "--continue", dest="continuing", metavar="BASS", help="go on from where a bass ends"
+        "--continue", dest="continuing", metavar="BASS", help="continue a bass from its end"
     )
-    drafts.add_argument("--vary", metavar="BASS", help="play a bass differently, by --strength")
+    drafts.add_argument("--vary", metavar="BASS", help="vary a bass, by --strength")
     drafts.add_argument(
-        "--retimbre", metavar="BASS", help="keep a bass's notes, in another sound (--style)"
+        "--retimbre", metavar="BASS", help="keep a bass's notes, in the sound of --style"
     )
     sub.add_argument(
         "--region",
@@ -288,15 +113,8 @@ def _generate(sub: argparse.ArgumentParser) -> None:
     )
 
 
-def _transcribe(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument(
-        "bass", metavar="BASS", help="recording of a bass that plays one note at a time"
-    )
-    sub.add_argument("--out", metavar="FILE", help="MIDI file to write (default: BASS with .mid)")
-
-
 def sampling_arguments(sub: argparse.ArgumentParser) -> None:
-    """Adds weights and settings; `sampling_overrides` reads the latter."""
+    """Adds weights and settings of sampling; `sampling_overrides` reads the settings."""
     sub.add_argument("--weights", default="small", metavar="NAME_OR_DIR")
     sub.add_argument("--adapter", metavar="FILE", help="a sound of your own for these weights")
     for field in setting_fields():
@@ -313,13 +131,6 @@ def sampling_overrides(arguments: argparse.Namespace) -> dict[str, float | int |
     return {name: value for name, value in overrides.items() if value is not None}
 
 
-def _steps(word: str) -> tuple[int, int]:
-    start, _, end = word.removeprefix("steps=").partition(":")
-    if not (start.isdecimal() and end.isdecimal() and 0 < int(start) <= int(end)):
-        raise argparse.ArgumentTypeError(f"{word!r} names no steps; write them as steps=100:105")
-    return int(start), int(end)
-
-
 def positive(kind: type[int] | type[float]) -> Callable[[str], int | float]:
     """Converts words to positive numbers, for argparse."""
 
@@ -334,7 +145,7 @@ def positive(kind: type[int] | type[float]) -> Callable[[str], int | float]:
 
 
 def natural(word: str) -> int:
-    """A whole number of 0 or more."""
+    """Converts a word to a whole number of 0 or more, for argparse."""
     value = int(word)
     if value < 0:
         raise argparse.ArgumentTypeError(f"{word} is below 0")
@@ -342,23 +153,17 @@ def natural(word: str) -> int:
 
 
 def part(word: str) -> tuple[int, int]:
-    """`"2/4"`, the second of four, as (1, 4)."""
+    """Converts `"2/4"`, the second of four, to (1, 4), for argparse."""
     found = re.fullmatch(r"(\d+)/(\d+)", word)
     if not found or not 1 <= int(found[1]) <= int(found[2]):
-        raise argparse.ArgumentTypeError(f"{word} is no part; the second of four is 2/4")
+        raise argparse.ArgumentTypeError(f"{word} is not a part; the second of four is 2/4")
     return int(found[1]) - 1, int(found[2])
 
 
-def _gap(word: str) -> float:
-    value = float(word)
-    if not -0.5 < value < 0.5:
-        raise argparse.ArgumentTypeError(f"{word} is not between -0.5 and 0.5")
-    return value
-
-
-def _data_arguments(
+def data_arguments(
     sub: argparse.ArgumentParser, split: str = "train", required: bool = True
 ) -> None:
+    """Adds the songs and how they are rendered; `open_songs` opens them."""
     sub.add_argument(
         "--data",
         required=required,
@@ -368,7 +173,7 @@ def _data_arguments(
 
 
 def rendering_words(sub: argparse.ArgumentParser, split: str | None = "train") -> None:
-    """Adds how songs are rendered, and their split unless it is None; `rendering` reads them."""
+    """Adds options of rendering, and the split unless it is None; `rendering` reads the former."""
     if split is not None:
         sub.add_argument("--split", default=split, choices=("train", "validation", "all"))
     sub.add_argument("--soundfont", action="append", default=[], help=".sf2 file; may be repeated")
@@ -380,7 +185,7 @@ def rendering_words(sub: argparse.ArgumentParser, split: str | None = "train") -
 
 
 def rendering(arguments: argparse.Namespace) -> dict[str, Any]:
-    """What was said of the rendering of songs, as `open_source` takes it."""
+    """The options of rendering, as arguments of `open_source`."""
     return {
         "soundfonts": arguments.soundfont,
         "variants": arguments.variants,
@@ -389,14 +194,16 @@ def rendering(arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-_ARGUMENTS: dict[str, AddWords] = {
-    "generate": _generate,
-    "info": info_words,
-    "train": _train,
-    "encode": _encode,
-    "release": _release,
-    "evaluate": _evaluate,
-    "sweep": _sweep,
-    "gallery": _gallery,
-    "transcribe": _transcribe,
-}
+def open_songs(
+    arguments: argparse.Namespace, feel: bool = False, drums_alone: bool = False
+) -> Source:
+    """The songs of `data_arguments`; see `open_source`."""
+    from bassdiff.data.sources import open_source
+
+    return open_source(
+        arguments.data,
+        arguments.split,
+        **rendering(arguments),
+        feel=feel,
+        drums_alone=drums_alone,
+    )

@@ -1,4 +1,4 @@
-"""The verb `batch`: its words, its progress and its summary."""
+"""The verb `batch`: its options, progress and summary."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from bassdiff.runtime.jobs import resumable_job
 if TYPE_CHECKING:
     from bassdiff.batch.tally import Tally
 
-# Of a pod of an Indexed Job, counted from 0.
+# The number of a pod of an Indexed Job, from 0.
 _INDEX = "JOB_COMPLETION_INDEX"
 
 
 @resumable_job()
 def batch(arguments: argparse.Namespace) -> None:
-    """Plays basses to many songs, and goes on where it was ended."""
+    """Plays basses to many songs; the same command continues an interrupted job."""
     if arguments.merge:
         _merge(arguments)
         return
@@ -79,7 +79,7 @@ def _merge(arguments: argparse.Namespace) -> None:
 
 
 def summary(tally: Tally) -> str:
-    """What became of the songs, as a table."""
+    """The result of a job, as a table."""
     rows = (
         ("played", str(tally.played)),
         ("there already", str(tally.kept)),
@@ -93,10 +93,10 @@ def summary(tally: Tally) -> str:
 
 
 def _bar(count: int) -> Callable[[Tally], None]:
-    """A progress bar over so many songs."""
+    """A progress bar over `count` songs."""
     from tqdm import tqdm
 
-    # Decoders keep the terminal from libraries that write to it while the bar does.
+    # A copy of stderr: decoders redirect the original while libraries that write to it run.
     bar = tqdm(total=count, desc="songs", unit="song", file=os.fdopen(os.dup(2), "w"))
 
     def show(tally: Tally) -> None:
@@ -111,7 +111,7 @@ def _bar(count: int) -> Callable[[Tally], None]:
 
 
 def batch_words(sub: argparse.ArgumentParser) -> None:
-    """Adds what the verb takes."""
+    """Adds the options of `batch`."""
     sub.add_argument(
         "songs",
         nargs="*",
@@ -131,13 +131,15 @@ def batch_words(sub: argparse.ArgumentParser) -> None:
         metavar="I/N",
         help="play the I-th of N parts; index/N takes the number of a Kubernetes Indexed Job",
     )
-    sub.add_argument("--seed", type=natural, default=0, help="those of songs follow from it (0)")
-    # Not ogg, whose streams have a number that is drawn at random: no two files are the same.
+    sub.add_argument(
+        "--seed", type=natural, default=0, help="the seeds of songs derive from it (0)"
+    )
+    # Without ogg, whose streams have a random number: no two files would be the same.
     sub.add_argument(
         "--format", default="wav", choices=("wav", "flac", "mp3"), help="of audio (wav)"
     )
-    sub.add_argument("--mixdown", action="store_true", help="write mixes with basses, too")
-    sub.add_argument("--midi", action="store_true", help="write the notes of basses, too")
+    sub.add_argument("--mixdown", action="store_true", help="also write mixes with basses")
+    sub.add_argument("--midi", action="store_true", help="also write the notes of basses")
     sub.add_argument(
         "--candidates",
         type=positive(int),
@@ -152,7 +154,7 @@ def batch_words(sub: argparse.ArgumentParser) -> None:
         help="weights whose matching models choose (small)",
     )
     sub.add_argument(
-        "--retry-failed", action="store_true", help="try again what failed in an earlier run"
+        "--retry-failed", action="store_true", help="retry songs that failed in an earlier run"
     )
     sub.add_argument(
         "--allow-failed", action="store_true", help="exit with 0 and not 4 when some songs failed"
@@ -169,7 +171,7 @@ def batch_words(sub: argparse.ArgumentParser) -> None:
         type=positive(float),
         default=900.0,
         metavar="S",
-        help="give a song up that takes longer to read (900)",
+        help="give up a song that takes longer to read (900)",
     )
     sub.add_argument(
         "--patience-seconds",
@@ -188,6 +190,6 @@ def _part(word: str) -> tuple[int, int]:
     number = os.environ.get(_INDEX, "")
     if not number.isdecimal():
         raise argparse.ArgumentTypeError(
-            f"{word} asks for the pod's number, and {_INDEX} is not set; write one, as 1/{count}"
+            f"{word} needs the pod's number, and {_INDEX} is not set; write one, as 1/{count}"
         )
     return part(f"{int(number) + 1}/{count}")

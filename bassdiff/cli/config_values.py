@@ -1,6 +1,6 @@
 """Settings of a config as JSON or YAML: values only, for files from others.
 
-A config is a Python file, and to read it is to run it. These run nothing.
+Reading a config runs it, since it is a Python file; reading these files runs nothing.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ _LARGEST_BYTES, _DEEPEST, _MOST = 1 << 20, 8, 1000
 
 
 def config_words(path: Path) -> list[str]:
-    """The `--config.key=value` words that say what a file says.
+    """The settings of a file as `--config.key=value` words.
 
     Args:
       path: A mapping of keys to values or to mappings, as JSON or, by its suffix, YAML.
 
     Raises:
-      InputError: It cannot be read, or says something else.
+      InputError: It cannot be read, or holds something else.
     """
     try:
         if path.stat().st_size > _LARGEST_BYTES:

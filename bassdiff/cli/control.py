@@ -17,7 +17,7 @@ _BARS = re.compile(r"bar:(\d+)(?:-(\d+))?")
 
 def control_words(sub: argparse.ArgumentParser) -> None:
     """Adds the options; `control_of` reads them."""
-    words = sub.add_argument_group("your choices, instead of the model's")
+    words = sub.add_argument_group("choices that are otherwise left to the model")
     words.add_argument(
         "--chords",
         metavar="CHORDS",
@@ -38,7 +38,7 @@ def control_words(sub: argparse.ArgumentParser) -> None:
         dest="tuning_cents",
         type=_cents,
         metavar="CENTS",
-        help="how far the mix is from A = 440 Hz; 0 hears it as it is (auto)",
+        help="how far the mix is from A = 440 Hz; 0 leaves it as it is (auto)",
     )
     words.add_argument("--notes", metavar="MIDI", help="line to play, of one voice")
     words.add_argument(
@@ -51,10 +51,10 @@ def control_words(sub: argparse.ArgumentParser) -> None:
 
 
 def control_of(arguments: argparse.Namespace) -> Control | None:
-    """The choices that were given; None if there were none.
+    """The choices that were given; None if there are none.
 
     Raises:
-      InputError: Something of it cannot be understood.
+      InputError: One of them cannot be parsed.
     """
     names = (
         *("chords", "key", "bpm", "first_beat_seconds", "meter", "tuning_cents"),

@@ -1,26 +1,30 @@
-"""The tasks of the verb `data`: each a function and the words of its command line."""
+"""The verb `data` and its tasks: each is a function, and one that adds its options."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeAlias
 
-from bassdiff.cli.arguments import positive, rendering, rendering_words
+from bassdiff.cli.arguments import (
+    AddWords,
+    Verb,
+    add_verbs,
+    positive,
+    rendering,
+    rendering_words,
+)
 from bassdiff.runtime.errors import GateFailed
-
-Task: TypeAlias = Callable[[argparse.Namespace], None]
+from bassdiff.runtime.jobs import resumable_job
 
 
 def prepare(arguments: argparse.Namespace) -> None:
-    """Prepares a set of songs once, to be read as tfds:NAME@DATA_DIR ever after."""
+    """Prepares a set of songs once, to be read as tfds:NAME@DATA_DIR."""
     from absl import logging
 
     from bassdiff.data.datasets.preparing import prepare
 
-    # TFDS warns of every collection that is not one of its own.
+    # TFDS warns of every collection that is not its own.
     logging.set_verbosity(logging.ERROR)
     options = ("soundfonts", "num_songs", "variants", "seed", "max_seconds", "separator")
     given = {name: getattr(arguments, name) for name in options}
@@ -67,12 +71,12 @@ def _prepare_words(sub: argparse.ArgumentParser) -> None:
         "--max-seconds", type=positive(float), help="songs are cut there, recordings too"
     )
     sub.add_argument(
-        "--separator", metavar="FILE.onnx", help="recordings: what takes them apart into stems"
+        "--separator", metavar="FILE.onnx", help="recordings: a network that separates stems"
     )
 
 
 def inspect(arguments: argparse.Namespace) -> None:
-    """Shows what songs, or a store of latents, hold, on a page."""
+    """Writes a page about the contents of songs or of a store of latents."""
     from tqdm import tqdm
 
     from bassdiff.evaluation.inspection.run import inspect
@@ -101,7 +105,7 @@ def _inspect_words(sub: argparse.ArgumentParser) -> None:
 
 
 def duplicates(arguments: argparse.Namespace) -> None:
-    """Finds songs that are in two splits, in whatever key and sound."""
+    """Finds songs that are in two splits, in any key and sound."""
     from tqdm import tqdm
 
     from bassdiff.evaluation.inspection.run import duplicates
@@ -132,7 +136,7 @@ def _duplicates_words(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--fail", action="store_true", help="exit with 3 if there is any pair")
 
 
-_TASKS: dict[Task, Callable[[argparse.ArgumentParser], None]] = {
+_TASKS: dict[Verb, AddWords] = {
     prepare: _prepare_words,
     inspect: _inspect_words,
     duplicates: _duplicates_words,
@@ -140,10 +144,11 @@ _TASKS: dict[Task, Callable[[argparse.ArgumentParser], None]] = {
 
 
 def data_words(sub: argparse.ArgumentParser) -> None:
-    """Adds the tasks to the parser of the verb; `task` of what it parses is the function."""
-    found = sub.add_subparsers(required=True, metavar="TASK")
-    for task, words in _TASKS.items():
-        summary = (task.__doc__ or "").strip()
-        parser = found.add_parser(task.__name__, help=summary, description=summary)
-        parser.set_defaults(task=task)
-        words(parser)
+    """Adds the tasks to the parser of `data`."""
+    add_verbs(sub, "task", _TASKS)
+
+
+@resumable_job()
+def data(arguments: argparse.Namespace) -> None:
+    """Prepares sets of songs for training, and inspects them."""
+    arguments.task(arguments)

@@ -27,7 +27,7 @@ _FILES = ("mix", "style", "edit", "continuing", "vary", "retimbre", "adapter", "
 
 
 def words_of(arguments: argparse.Namespace, defaults: argparse.Namespace) -> dict[str, Any]:
-    """The options of `generate` that say which bass, where they are not as by default."""
+    """The options of `generate` that decide the bass and differ from their defaults."""
     return {
         name: value
         for name, value in vars(arguments).items()
@@ -36,10 +36,10 @@ def words_of(arguments: argparse.Namespace, defaults: argparse.Namespace) -> dic
 
 
 def recalled(arguments: argparse.Namespace, defaults: argparse.Namespace) -> argparse.Namespace:
-    """The options of `generate --like FILE`: those that made the file, and what else is given.
+    """The options of `generate --like FILE`: those that made the file, and those that were given.
 
     Raises:
-      InputError: The file says nothing, or a file that made it is missing or another now.
+      InputError: The file has no record, or one of its inputs is missing or has changed.
     """
     from bassdiff.inference.record import file_hash, read_record
 
@@ -58,8 +58,8 @@ def recalled(arguments: argparse.Namespace, defaults: argparse.Namespace) -> arg
                 listed[number] = _find(given, like)
                 if file_hash(listed[number]) != wanted:
                     raise InputError(
-                        f"{listed[number]} is not the file that {like} was made from; give that "
-                        f"one, or another --{name} to make another bass"
+                        f"{listed[number]} is not the file that {like} was made from; give the "
+                        f"original, or --{name} to make another bass"
                     )
         words[name] = listed if isinstance(value, list) else listed[0]
     made_with = {name: record["words"].get(name) for name in ("weights", "adapter")}
@@ -72,7 +72,7 @@ def recalled(arguments: argparse.Namespace, defaults: argparse.Namespace) -> arg
 
 
 def describe(record: dict[str, Any]) -> list[str]:
-    """Lines that say what a record holds."""
+    """The lines in which `info` shows a record."""
     weights, heard, words = record["weights"], record.get("heard", {}), record["words"]
     known = record.get("settings", {})
     settings = [f"{name} {value}" for name, value in known.items() if value != []]
@@ -91,7 +91,7 @@ def describe(record: dict[str, Any]) -> list[str]:
 
 
 def info(arguments: argparse.Namespace) -> None:
-    """Says how a bass was made, and how to make it again."""
+    """Shows how a bass was made, and how to make it again."""
     from bassdiff.inference.record import read_record
 
     record = read_record(Path(arguments.bass))

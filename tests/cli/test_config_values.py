@@ -3,7 +3,7 @@ import json
 import pytest
 
 from bassdiff.cli.config_values import config_words
-from bassdiff.cli.main import read_config
+from bassdiff.cli.configs import read_config
 from bassdiff.runtime.errors import InputError
 
 

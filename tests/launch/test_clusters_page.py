@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import pytest
 
 from bassdiff.cli import main as cli
+from bassdiff.cli.configs import read_config
 from bassdiff.diffusion.types import Cond
 from bassdiff.models.unet import UNet
 from bassdiff.pretrained.release import load_codecs
@@ -44,7 +45,7 @@ def check_bassdiff_commands(text):
         arguments, rest = cli.parser().parse_known_args(shlex.split(command))
         assert all(word.startswith("--config.") for word in rest)
         if config := getattr(arguments, "config", None):
-            assert cli.read_config(str(ROOT / config), rest).objective == arguments.objective
+            assert read_config(str(ROOT / config), rest).objective == arguments.objective
 
 
 def check_verbs(text):
@@ -91,13 +92,13 @@ def check_links(text):
         assert (ROOT / "launch" / f"{name}.py").exists(), name
 
 
-def read_config(size):
-    return cli.read_config(f"{ROOT}/configs/diffusion.py:{size}", [])
+def config_of(size):
+    return read_config(f"{ROOT}/configs/diffusion.py:{size}", [])
 
 
 def check_estimates(text):
     """Hours and dollars follow from the formula."""
-    config = read_config("base")
+    config = config_of("base")
     work = 3e9 * float(re.search(r"F = ([\d.]+) GFLOP", text)[1])
     work *= config.batch_size * config.num_steps
     for _, devices, peak, hours, price, cost in rows(text, "machine"):
@@ -109,7 +110,7 @@ def check_estimates(text):
 
 def check_work(text):
     """The work is what XLA counts."""
-    config = read_config("base")
+    config = config_of("base")
     mix_codec, bass_codec = load_codecs("small")
     channels = bass_codec.model.num_channels
     model = UNet(num_channels=channels, **config.model, dtype=jnp.bfloat16)

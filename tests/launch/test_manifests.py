@@ -13,6 +13,7 @@ from yamllint import linter
 from yamllint.config import YamlLintConfig
 
 from bassdiff.cli import main as cli
+from bassdiff.cli.configs import read_config
 from bassdiff.runtime.errors import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -166,7 +167,7 @@ def check_command(path):
     (container,) = pod["containers"]
     arguments, overrides = cli.parser().parse_known_args(container["args"])
     file, _, size = arguments.config.partition(":")
-    config = cli.read_config(f"{ROOT / file}:{size}", overrides)
+    config = read_config(f"{ROOT / file}:{size}", overrides)
     assert config.objective == arguments.objective
     places = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
     volumes = {volume["name"] for volume in pod["volumes"]}
