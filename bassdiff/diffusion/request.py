@@ -21,6 +21,7 @@ from bassdiff.diffusion.pedal_point import Pedal
 from bassdiff.diffusion.pitch_prior import PitchPrior
 from bassdiff.diffusion.rows import row_keys, row_noise
 from bassdiff.diffusion.statistics import Sounding
+from bassdiff.diffusion.steadiness import Steadiness
 from bassdiff.diffusion.types import Array, Cond, Denoise, Guidance, Solver
 
 # The most styles that may take turns in one song.
@@ -32,6 +33,8 @@ class LatentLayout(struct.PyTreeNode):
 
     Attributes:
       sound: `[C]`, 1 for channels that hold sound and 0 for those that hold notes.
+      dynamics: `[C]`, 1 for channels of sound that tell how it moves inside a frame; see
+        `Steadiness`.
       notes: `[S, C]`, 1 for channels that hold the pitch, but not whether it sounds, in each of
         the spans of time that a frame consists of.
       note_codes: `[P, C]` latents that hold each note.
@@ -39,6 +42,7 @@ class LatentLayout(struct.PyTreeNode):
     """
 
     sound: Array
+    dynamics: Array
     notes: Array
     note_codes: Array
     sounding: Sounding
@@ -61,6 +65,7 @@ class Request(struct.PyTreeNode):
       match_spread: `[B]`, 0 to match means only, 1 to match deviations too.
       held: `[B, T]`, 0 to 1, how much a frame is held on one note; see `Pedal`.
       log_prior: `[B, T, P]` which notes are likelier, in nats; see `PitchPrior`.
+      steadiness: `[B]`, 0 to 1, how still held notes are kept; see `Steadiness`.
       contrast: The guidance that contrasts estimates with and without the mix; its numbers are
         `[B]`.
       replaces_mean: Whether the style replaces the mean of x and not that of the estimate; for
@@ -80,6 +85,7 @@ class Request(struct.PyTreeNode):
     match_spread: Array
     held: Array
     log_prior: Array
+    steadiness: Array
     contrast: tuple[Guidance, ...] = ()
     replaces_mean: bool = struct.field(pytree_node=False, default=False)
 
@@ -118,6 +124,7 @@ class Request(struct.PyTreeNode):
             match_spread=np.zeros(rows, np.float32),
             held=np.zeros((rows, frames), np.float32),
             log_prior=np.zeros((rows, frames, num_pitches), np.float32),
+            steadiness=np.zeros(rows, np.float32),
             contrast=jax.tree.map(lambda value: np.full(rows, value, np.float32), contrast),
         )
 
@@ -155,6 +162,7 @@ class Request(struct.PyTreeNode):
 
         All links are always present, so one program serves with and without a style or a draft.
         """
+        steady = Steadiness(layout.sound, layout.dynamics, layout.sounding, self.steadiness)
         if self.replaces_mean:
             ground = StyleReplacement(self.style[:, :1], self.style_strength, layout.sound)
         else:
@@ -169,7 +177,7 @@ class Request(struct.PyTreeNode):
             )
         pedal = Pedal(layout.note_codes, jnp.sum(jnp.asarray(layout.notes), axis=0), self.held)
         prior = PitchPrior(layout.note_codes, layout.notes, self.log_prior)
-        return chain(*self.contrast, ground, pedal, prior, Keep(self.known, self.keep))
+        return chain(*self.contrast, steady, ground, pedal, prior, Keep(self.known, self.keep))
 
 
 def stack(requests: Sequence[Request]) -> Request:

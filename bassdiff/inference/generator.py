@@ -251,7 +251,10 @@ class BassGenerator:
             make_guidance(sampling),
             seed,
             RANGE_SEMITONES,
-        ).replace(replaces_mean=sampling.grounding == "replacement")
+        ).replace(
+            replaces_mean=sampling.grounding == "replacement",
+            steadiness=np.full(1, sampling.steadiness, np.float32),
+        )
         if grounding is not None:
             request = request.replace(
                 style=grounding.style[None],

@@ -74,6 +74,14 @@ class Codec:
         return channels
 
     @property
+    def dynamics_channels(self) -> np.ndarray:
+        """`[C]` float32, 1 for channels that tell how levels move inside a frame."""
+        channels = np.zeros(self.num_channels, np.float32)
+        if isinstance(self.weights.model, BassCodec):
+            channels[NUM_PITCH_CHANNELS + self.weights.model.num_spectrum_channels :] = 1.0
+        return channels
+
+    @property
     def sounding(self) -> Sounding:
         """Tells from normalised latents how much of a frame sounds: all of it, to codecs of mixes.
 
@@ -140,7 +148,11 @@ class Codec:
     def layout(self) -> LatentLayout:
         """The meaning of the channels of its normalised latents."""
         return LatentLayout(
-            self.sound_channels, self.note_channels, self.note_codes(), self.sounding
+            self.sound_channels,
+            self.dynamics_channels,
+            self.note_channels,
+            self.note_codes(),
+            self.sounding,
         )
 
     def encode(self, audio: np.ndarray) -> np.ndarray:

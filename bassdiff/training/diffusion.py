@@ -283,7 +283,7 @@ class DiffusionObjective:
         )
         request = Request.plain(
             mix, noise_levels(settings), self.model.num_channels, make_guidance(settings)
-        )
+        ).replace(steadiness=np.full(len(mix), settings.steadiness, np.float32))
         if style is not None:
             request = request.replace(
                 style=np.pad(style[:, None], ((0, 0), (0, MAX_SECTIONS - 1), (0, 0))),

@@ -21,6 +21,7 @@ from bassdiff.diffusion.statistics import Sounding, frame_mean
 CHANNELS, FRAMES, STEPS = 4, (12, 7, 15, 9), (6, 4, 6, 5)
 LAYOUT = LatentLayout(
     sound=np.asarray([0, 1, 1, 1], np.float32),
+    dynamics=np.asarray([0, 0, 1, 0], np.float32),
     notes=np.asarray([[1, 0, 0, 0], [0, 0, 0, 1]], np.float32),
     note_codes=np.linspace(-1, 1, 3 * CHANNELS, dtype=np.float32).reshape(3, CHANNELS),
     sounding=Sounding(np.asarray([0, 0.3, 0, 0], np.float32), np.float32(0.5)),
@@ -60,6 +61,7 @@ def row(number, settings, **changes):
         match_spread=np.full(1, number % 2, np.float32),
         held=rng.uniform(size=(1, frames)).astype(np.float32) * (number == 2),
         log_prior=-rng.exponential(size=(1, frames, 3)).astype(np.float32) * (number == 3),
+        steadiness=np.full(1, 0.3 * number, np.float32),
         replaces_mean=sampling.grounding == "replacement",
         **changes,
     )

@@ -60,6 +60,7 @@ def objective():
         bindings={"mix_codec": "m", "bass_codec": "b", "sampling": SAMPLING},
         layout=LatentLayout(
             sound=np.asarray([0, 1, 1, 1], np.float32),
+            dynamics=np.asarray([0, 0, 0, 1], np.float32),
             notes=np.zeros((1, CHANNELS), np.float32),
             note_codes=np.zeros((1, CHANNELS), np.float32),
             sounding=Sounding(np.zeros(CHANNELS, np.float32), np.float32(1.0)),
