@@ -25,14 +25,13 @@ class StyleGrounding(struct.PyTreeNode):
     """Pulls the average latent towards a reference recording's, inside every step.
 
         w = strength * channels * noise_rate(sigma)
-        x0 <- x0 + w s (style - mean_frames x0)
+        x0 <- x0 + w (style - mean_frames x0)
 
-    Means are weighted by how much of each frame of x0 sounds. A frame also moves by as much, or
-    rests would be filled: s is this share, scaled so that the mean moves by w. The noise rate makes
-    the pull strong while everything is still open, and leaves the details to the model. With a
-    `spread` each channel's deviation is matched too:
+    Means are weighted by how much of each frame of x0 sounds. The noise rate makes the pull
+    strong while everything is still open, and leaves the details to the model. With a `spread`
+    each channel's deviation is matched too:
 
-        x0 <- x0 + w s (style - mean + match_spread (spread / std_frames x0 - 1) (x0 - mean))
+        x0 <- x0 + w (style - mean + match_spread (spread / std_frames x0 - 1) (x0 - mean))
 
     Several references may take turns: `sections` says how much of each frame belongs to which,
     and means are taken by section.
@@ -69,9 +68,7 @@ class StyleGrounding(struct.PyTreeNode):
             share = cond.mask()  # [B, T, S]
             if self.sections is not None:
                 share = share * _rank_three(self.sections)
-            # [B, T, 1]; the small number counts only where nothing sounds.
-            loud = 1.0 if self.sounding is None else self.sounding(x0) + 1e-4
-            weight = share * loud
+            weight = share if self.sounding is None else share * (self.sounding(x0) + 1e-4)
             count = jnp.maximum(jnp.sum(weight, axis=1), 1e-6)[..., None]
 
             def by_section(values: Array) -> Array:
@@ -88,12 +85,9 @@ class StyleGrounding(struct.PyTreeNode):
                 std = jnp.sqrt(by_section(jnp.square(centred)) + 1e-6)
                 ratio = _rank_three(self.spread) / std
                 pull = pull + per_row(self.match_spread) * by_frame(ratio - 1.0) * centred
-            # A rest has no sound of its own: moved like a note, it would be heard.
-            squares = jnp.sum(weight * loud, axis=1)[..., None]
-            moves = loud * by_frame(count / jnp.maximum(squares, 1e-12))
             channels = jnp.broadcast_to(self.channels, x.shape[-1:])[None, None, :]
             strength = per_row(self.strength) * per_row(noise_rate(sigma))
-            return x0 + strength * channels * moves * pull
+            return x0 + strength * channels * pull
 
         return grounded
 
