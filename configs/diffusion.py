@@ -58,7 +58,13 @@ def get_config(size: str = "small") -> ConfigDict:
     config.log_every = {"tiny": 2, "small": 20, "base": 100}[size]
     config.sampling = ConfigDict(
         dict(
-            solver="dpmpp2m", schedule="cosine", steps=20, sigma_min=0.3, guidance=4.0, rescale=0.7
+            solver="dpmpp2m_sde",
+            schedule="cosine",
+            steps=32,
+            sigma_min=0.3,
+            guidance_kind="interval",
+            guidance=5.0,
+            rescale=0.7,
         )
     )
     config.data = latent_data(codecs="small")

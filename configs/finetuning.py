@@ -50,7 +50,13 @@ def get_config(size: str = "small") -> ConfigDict:
     # For adapter_rank=0; an adapter is sampled with the settings of the weights that it corrects.
     config.sampling = ConfigDict(
         dict(
-            solver="dpmpp2m", schedule="cosine", steps=20, sigma_min=0.3, guidance=4.0, rescale=0.7
+            solver="dpmpp2m_sde",
+            schedule="cosine",
+            steps=32,
+            sigma_min=0.3,
+            guidance_kind="interval",
+            guidance=5.0,
+            rescale=0.7,
         )
     )
     config.data = latent_data(codecs="small")

@@ -22,7 +22,7 @@ _REACH_FRAMES, _SPAN_FRAMES = 9, 3.0
 # How different two frames may be and still share their sound, in units of normalised latents.
 _SOUND_DISTANCE, _NOTE_DISTANCE = 2.0, 1.0
 # Moves inside a frame that are smaller than this are taken for errors.
-_DEAD_ZONE = 0.3
+_DEAD_ZONE = 0.2
 
 
 class Steadiness(struct.PyTreeNode):
@@ -34,7 +34,7 @@ class Steadiness(struct.PyTreeNode):
 
         w(t, s) ~ exp(-(t - s)^2 / (2 * 3^2) - d(t, s)^2 / 2)
         x0_t <- x0_t + share_t (sum_s w(t, s) x0_s - x0_t)      in channels of the spectrum
-        x0_t <- sign(x0_t) max(|x0_t| - 0.3, 0)                in channels of the dynamics
+        x0_t <- sign(x0_t) max(|x0_t| - 0.2, 0)                in channels of the dynamics
 
     d is the distance of two estimates, in units of 2 for sound and of 1 for notes, dynamics left
     out; `share` is how much of a frame sounds. Channels that hold notes stay as they are. It acts

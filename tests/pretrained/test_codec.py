@@ -135,3 +135,9 @@ def test_released_weights_do_not_buzz(hz, rng):
     again = codec.decode(codec.encode((0.1 * wave).astype(np.float32)))[20 * LATENT_HOP :]
     high = scipy.signal.sosfilt(HIGH, again)[: 20 * LATENT_HOP]
     assert np.mean(high**4) / np.mean(high**2) ** 2 < 5.0
+
+
+def test_dynamics_are_the_last_channels_of_sound(codec):
+    model = codec.weights.model
+    assert codec.dynamics_channels.sum() == model.num_dynamics_channels
+    assert codec.dynamics_channels[-model.num_dynamics_channels :].all()
