@@ -39,9 +39,18 @@ from bassdiff.models.unet import UNet
 from bassdiff.pretrained import codec, weights
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
-# Songs of tests are short: with codecs' usual 48 s per call, most of a call would be padding.
-chunked.CHUNKS_PER_CALL, chunked.CHUNK_FRAMES, codec.CHUNK_FRAMES = 2, 64, 64
-chunked.chunked.__defaults__ = (64, *chunked.chunked.__defaults__[1:])
+USUAL_CHUNKS = chunked.CHUNK_FRAMES, chunked.CHUNKS_PER_CALL
+
+
+def take_chunks(frames, per_call):
+    """Sets how much audio codecs take at a time."""
+    chunked.CHUNK_FRAMES = codec.CHUNK_FRAMES = frames
+    chunked.CHUNKS_PER_CALL = per_call
+    chunked.chunked.__defaults__ = (frames, *chunked.chunked.__defaults__[1:])
+
+
+# Songs of tests are short: with the usual 48 s per call, most of a call would be padding.
+take_chunks(64, 2)
 
 BEAT_SECONDS = 0.5
 
@@ -58,6 +67,14 @@ def get_config():
         return module.get_config(which)
 
     return read
+
+
+@pytest.fixture
+def usual_chunks():
+    """The chunks of codecs at work, for what small ones round differently."""
+    take_chunks(*USUAL_CHUNKS)
+    yield
+    take_chunks(64, 2)
 
 
 @pytest.fixture

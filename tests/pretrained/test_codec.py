@@ -57,7 +57,9 @@ def test_latents_are_those_of_the_whole_signal_normalised(codec, apply, audio, l
     np.testing.assert_allclose(latents[inner], whole[inner], rtol=1e-3, atol=5e-3)
 
 
-def test_decoding_undoes_the_normalisation_and_keeps_the_oscillator_going(codec, apply, latents):
+def test_decoding_undoes_the_normalisation_and_keeps_the_oscillator_going(
+    codec, apply, latents, usual_chunks
+):
     wave = codec.decode(latents)
     assert wave.shape == (300 * LATENT_HOP,)
     assert wave.dtype == np.float32
