@@ -78,7 +78,7 @@ UNET_CHANGES = [
     (with_field("widths", [8] * 99), "widths="),
     (with_field("widths", 8), "widths=8"),
     (with_field("remat", 1), "remat=1"),
-    (with_field("num_heads", 0), "fields that make no network"),
+    (with_field("num_heads", 0), "fields that do not describe a network"),
     (with_field("num_channels", 5), "5 channels"),
 ]
 

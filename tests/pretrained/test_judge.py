@@ -132,7 +132,7 @@ def test_a_judge_refuses_features_it_was_not_trained_on(matching_file, tiny_weig
 
 
 def test_bad_names_are_said(matching_file, tiny_weights):
-    with pytest.raises(InputError, match="'mfcc' are no features; choose among latents, spectrum"):
+    with pytest.raises(InputError, match="unknown features 'mfcc'; choose among latents, spectrum"):
         open_features("mfcc")
     with pytest.raises(InputError, match=r"holds no matching model \(matching_latents"):
         load_judges(tiny_weights)
