@@ -4,9 +4,10 @@ The order inside a step is that of the guidance chain: conditional and unconditi
 estimate, guidance, latent rescaling, style grounding, then the solver's move. Every array
 and number is traced, so no setting's value compiles anything.
 
-Every row of a batch has noise levels and a PRNG key of its own: what a row becomes does not depend
-on its neighbours. The network is in the program once, since the last step, to level 0, is a step
-like the others: its result is the estimate instead of the solver's move.
+Every row of a batch has noise levels and a PRNG key of its own: its result does not depend on its
+neighbours. The network is in the program once. The last step, to level 0, is a step like the
+others, whose result is the estimate instead of the solver's move. The second stage of a solver is
+an iteration of its own at the next level, so the last step has none.
 """
 
 from __future__ import annotations
@@ -64,6 +65,8 @@ def advance(
 ) -> Trajectory:
     """Takes the steps from `levels[..., first]` down to `levels[..., last]`.
 
+    With a solver of two stages, the next call corrects the prediction for `levels[..., last]`.
+
     With integer bounds this is a `lax.scan`. With traced bounds it is a `while_loop`, whose
     compiled form serves any number of steps, so that long work can show its progress.
 
@@ -88,16 +91,21 @@ def advance(
     # Schedules are numpy arrays, which a traced index cannot read.
     levels = jnp.broadcast_to(jnp.asarray(levels), (cond.mix.shape[0], jnp.shape(levels)[-1]))
 
-    def step(i: Array, at: Trajectory) -> Trajectory:
+    stages = getattr(solver, "num_stages", 1)
+
+    def step(turn: Array, at: Trajectory) -> Trajectory:
+        # At each level but the first, later stages of the step that led there come first.
+        i, corrects = (turn + stages - 1) // stages, turn % stages > 0
         level, following = levels[:, i, None, None], levels[:, i + 1, None, None]
+        previous = levels[:, jnp.maximum(i - 1, 0), None, None]
         sigma = jnp.where(level > 0.0, level, _DONE)
         sigma_next = jnp.where(following > 0.0, following, 0.5 * sigma)
         estimates = []
 
         def bound(x: Array, at_level: Array) -> Array:
-            # A second look within a step counts as a step of the same size.
+            # All stages of a step have its ratio.
             higher = jnp.where(at_level > following, at_level, sigma)
-            ratio = (following / higher)[:, 0, 0]
+            ratio = jnp.where(corrects, level / previous, following / higher)[:, 0, 0]
             seen = cond.replace(step_ratio=ratio)
             estimates.append(guided(x, at_level[:, 0, 0], seen) * mask)
             return estimates[-1]
@@ -110,9 +118,10 @@ def advance(
             sigma_next,
             jax.vmap(jax.random.fold_in, (0, None))(keys, i),
         )
-        moved = jnp.where(following > 0.0, moved, estimates[0])
+        moved = jnp.where(corrects | (following > 0.0), moved, estimates[0])
         return Trajectory(jnp.where(level > 0.0, moved, at.x), state)
 
+    first, last = (stages * place - (stages - 1) * (place > 0) for place in (first, last))
     return jax.lax.fori_loop(first, last, step, trajectory)
 
 

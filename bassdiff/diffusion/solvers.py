@@ -11,6 +11,7 @@ process run backwards.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -60,18 +61,38 @@ class Euler(struct.PyTreeNode):
         return x0 + (down / sigma) * (x - x0) + up * row_noise(keys, x), state
 
 
+class HeunState(struct.PyTreeNode):
+    """A step after its first stage.
+
+    Attributes:
+      x: `[B, T, C]` at its start.
+      slope: `[B, T, C]` there.
+      sigma: `[B, 1, 1]`, the level there; NaN where no step is pending.
+    """
+
+    x: Array
+    slope: Array
+    sigma: Array
+
+
 class Heun(struct.PyTreeNode):
     """Second order, two evaluations: the trapezoidal rule on an Euler step.
 
+        ahead = x + (sigma_next - sigma) slope,  slope = (x - D(x, sigma)) / sigma
+        x <- x + (sigma_next - sigma) (slope + slope_ahead) / 2
+
     Source: arXiv 2206.00364, algorithm 1 without churn.
 
-    >>> Heun().init(jnp.zeros((1, 1, 1)))
-    ()
+    >>> Heun().init(jnp.zeros((1, 1, 1))).sigma.item()
+    nan
     """
 
+    num_stages: ClassVar[int] = 2
+
     def init(self, x: Array) -> PyTree:
-        """No state."""
-        return ()
+        """No step is pending."""
+        sigma = jnp.full((x.shape[0], 1, 1), jnp.nan, x.dtype)
+        return HeunState(jnp.zeros_like(x), jnp.zeros_like(x), sigma)
 
     def step(
         self,
@@ -82,11 +103,13 @@ class Heun(struct.PyTreeNode):
         sigma_next: Array,
         keys: Array,
     ) -> tuple[Array, PyTree]:
-        """Two evaluations of the denoiser."""
+        """One stage, with one evaluation of the denoiser: the prediction or its correction."""
         slope = (x - denoise(x, sigma)) / sigma
+        predicts = jnp.isnan(state.sigma)
         ahead = x + (sigma_next - sigma) * slope
-        slope_ahead = (ahead - denoise(ahead, sigma_next)) / sigma_next
-        return x + (sigma_next - sigma) * 0.5 * (slope + slope_ahead), state
+        corrected = state.x + (sigma - state.sigma) * 0.5 * (state.slope + slope)
+        pending = HeunState(x, slope, jnp.where(predicts, sigma, jnp.nan))
+        return jnp.where(predicts, ahead, corrected), pending
 
 
 class Exponential(struct.PyTreeNode):
@@ -134,6 +157,13 @@ class Exponential(struct.PyTreeNode):
         return ratio * x + share * (now * x0 - jnp.square(self.std) * x), state
 
 
+class ChurnState(struct.PyTreeNode):
+    """The inner solver's state, and the next stage `[B, 1, 1]`, from 0."""
+
+    solver: PyTree
+    stage: Array
+
+
 class Churn(struct.PyTreeNode):
     """Any solver, started from a slightly higher level: adds fresh noise, then descends.
 
@@ -147,16 +177,21 @@ class Churn(struct.PyTreeNode):
 
     Source: arXiv 2206.00364, algorithm 2.
 
-    >>> Churn(Heun()).init(jnp.zeros((1, 1, 1)))
-    ()
+    >>> Churn(Heun()).num_stages
+    2
     """
 
     solver: Solver
     churn: Array | float = 0.2
 
+    @property
+    def num_stages(self) -> int:
+        """The inner solver's."""
+        return getattr(self.solver, "num_stages", 1)
+
     def init(self, x: Array) -> PyTree:
         """The inner solver's."""
-        return self.solver.init(x)
+        return ChurnState(self.solver.init(x), jnp.zeros((x.shape[0], 1, 1), jnp.int32))
 
     def step(
         self,
@@ -167,12 +202,14 @@ class Churn(struct.PyTreeNode):
         sigma_next: Array,
         keys: Array,
     ) -> tuple[Array, PyTree]:
-        """As many evaluations as the inner solver's."""
+        """One stage of the inner solver."""
         noise_keys, inner_keys = (jax.vmap(jax.random.fold_in, (0, None))(keys, n) for n in (0, 1))
-        raised = sigma * (1.0 + self.churn)
+        # A correction belongs to a step that has its noise already.
+        raised = sigma * jnp.where(state.stage == 0, 1.0 + self.churn, 1.0)
         added = jnp.sqrt(jnp.square(raised) - jnp.square(sigma))
         x = x + added * row_noise(noise_keys, x)
-        return self.solver.step(denoise, x, state, raised, sigma_next, inner_keys)
+        x, inner = self.solver.step(denoise, x, state.solver, raised, sigma_next, inner_keys)
+        return x, ChurnState(inner, (state.stage + 1) % self.num_stages)
 
 
 SOLVERS: dict[str, Callable[[], Solver]] = {

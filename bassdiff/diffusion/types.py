@@ -84,6 +84,11 @@ class Solver(Protocol):
 
     Levels are `[B, 1, 1]`, since every row has its own, and `denoise(x, sigma)` has its guidance
     and condition bound. The first estimate that a step asks for is where it would end at level 0.
+
+    A solver of two stages may evaluate both in one call. With a class attribute `num_stages` of 2
+    it evaluates one per call instead: the sampler calls `step` at each level first for the second
+    stage of the step that led there, and then for the next step. This keeps the network in the
+    program once, and the last step has no second stage.
     """
 
     def init(self, x: Array) -> PyTree:

@@ -114,16 +114,41 @@ def test_the_network_is_in_the_program_once(make_cond):
     """The last step is one like the others, and an interval asks in turns."""
     calls = []
 
-    def counted(x, sigma, cond):
-        calls.append(x.shape)
+    @jax.jit
+    def network(x, sigma, cond):
         return following(x, sigma, cond)
 
-    for links in ((), (CFG(),), (Interval(CFG()),), (CFG(), StyleGrounding(STYLE))):
+    def counted(x, sigma, cond):
+        calls.append(x.shape)
+        return network(x, sigma, cond)
+
+    cases = [(name, (CFG(),)) for name in SOLVERS]
+    cases += [
+        ("dpmpp2m", links) for links in ((), (Interval(CFG()),), (CFG(), StyleGrounding(STYLE)))
+    ]
+    for solver, links in cases:
         calls.clear()
-        run = functools.partial(sampler.sample, counted, DPMpp2M(), chain(*links))
-        jax.make_jaxpr(run)(cosine(9), make_cond(1, 4, 4), unit_noise(1, 4, 4), keys(1))
+        run = functools.partial(sampler.sample, counted, SOLVERS[solver](), chain(*links))
+        jaxpr = jax.make_jaxpr(run)(cosine(9), make_cond(1, 4, 4), unit_noise(1, 4, 4), keys(1))
         # A body of a loop may be traced twice, once for its types.
-        assert len(calls) <= 2 and len(set(calls)) == 1, links
+        assert len(set(calls)) == 1 and str(jaxpr).count("name=network") == 1, (solver, links)
+
+
+@pytest.mark.parametrize(("solver", "evaluations"), [("euler", 5), ("heun", 9), ("churn", 9)])
+def test_every_evaluation_counts(solver, evaluations, make_cond):
+    """The step to zero has nothing to correct."""
+    calls = []
+
+    def counted(x, sigma, cond):
+        calls.append(sigma.item())
+        return following(x, sigma, cond)
+
+    with jax.disable_jit():
+        sampler.sample(
+            counted, SOLVERS[solver](), chain(), cosine(5), make_cond(1, 4, 4),
+            unit_noise(1, 4, 4), keys(1),
+        )  # fmt: skip
+    assert len(calls) == evaluations
 
 
 def test_the_last_estimate_is_the_guided_one(make_cond):
@@ -198,16 +223,16 @@ def test_cfgpp_counts_from_where_a_step_begins(make_cond):
         seen.append((sigma, cond.step_ratio))
         return following(x, sigma, cond)
 
-    cond, noise, levels = make_cond(1, 4, 4), unit_noise(1, 4, 4), jnp.asarray([4.0, 2.0, 1.0])
+    cond, noise, levels = make_cond(1, 4, 4), unit_noise(1, 4, 4), jnp.asarray([4.0, 2.0, 0.5])
     for solver, ratios in (
-        (Euler(), [0.5]),
-        (Heun(), [0.5, 0.5]),
-        (Churn(Heun(), 0.25), [0.4, 0.5]),
+        (Euler(), [0.5, 0.25]),
+        (Heun(), [0.5, 0.5, 0.25]),
+        (Churn(Heun(), 0.25), [0.4, 0.5, 0.2]),
     ):
         seen.clear()
         at = sampler.begin(solver, noise, levels[0])
         with jax.disable_jit():
-            sampler.advance(watched, solver, chain(), levels, cond, at, 0, 1, keys(1))
+            sampler.advance(watched, solver, chain(), levels, cond, at, 0, 2, keys(1))
         np.testing.assert_allclose([float(ratio[0]) for _, ratio in seen], ratios, rtol=1e-6)
 
 

@@ -149,7 +149,8 @@ def test_a_known_clean_signal_is_reached_along_a_straight_line(name):
     solver, z = SOLVERS[name](), jnp.asarray([[[2.0, -1.0]]])
     x = z + 5.0 * jnp.asarray([[[0.3, 1.0]]])
     state = solver.init(x)
-    for sigma, sigma_next in ((5.0, 2.0), (2.0, 0.5)):
+    at_last = getattr(solver, "num_stages", 1)
+    for sigma, sigma_next in ((5.0, 2.0), *[(2.0, 0.5)] * at_last):
         x, state = solver.step(
             lambda x, sigma: z, x, state, level(sigma), level(sigma_next), keys(1)
         )
@@ -179,7 +180,10 @@ def test_heun_averages_the_slopes_at_both_ends():
     def denoise(x, sigma):
         return x - sigma * slopes[sigma.item()]
 
-    stepped, _ = Heun().step(denoise, jnp.zeros((1, 1, 1)), (), level(2.0), level(1.0), keys(1))
+    x = jnp.zeros((1, 1, 1))
+    ahead, state = Heun().step(denoise, x, Heun().init(x), level(2.0), level(1.0), keys(1))
+    np.testing.assert_allclose(ahead, -1.0)
+    stepped, _ = Heun().step(denoise, ahead, state, level(1.0), level(0.5), keys(1))
     np.testing.assert_allclose(stepped, -2.0)
 
 
@@ -204,10 +208,25 @@ def test_the_exponential_solver_of_data_without_spread_is_euler():
 def test_without_churn_the_inner_solver_is_left_alone():
     x, sigma, sigma_next = jnp.ones((1, 2, 3)), level(3.0), level(1.0)
     steps = [
-        solver.step(gaussian, x, (), sigma, sigma_next, keys(1))[0]
+        solver.step(gaussian, x, solver.init(x), sigma, sigma_next, keys(1))[0]
         for solver in (Churn(Heun(), 0.0), Heun())
     ]
     np.testing.assert_allclose(*steps, rtol=1e-5)
+
+
+def test_noise_is_added_where_a_step_begins_and_not_where_it_is_corrected():
+    solver, x, seen = Churn(Heun(), 0.5), jnp.ones((1, 2, 3)), []
+
+    def denoise(x, sigma):
+        seen.append((x, sigma.item()))
+        return gaussian(x, sigma)
+
+    state = solver.init(x)
+    for sigma, sigma_next in ((3.0, 2.0), (2.0, 1.0), (2.0, 1.0)):
+        before = x
+        x, state = solver.step(denoise, x, state, level(sigma), level(sigma_next), keys(1))
+        seen[-1] = (float(jnp.abs(seen[-1][0] - before).max()) > 0.1, seen[-1][1])
+    assert seen == [(True, 4.5), (False, 2.0), (True, 3.0)]
 
 
 @pytest.mark.parametrize("name", ["dpmpp2m", "dpmpp3m", "unipc"])
