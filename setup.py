@@ -5,7 +5,7 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
-AUDIO = ["librosa>=0.11", "soundfile>=0.13", "soxr>=0.5", "av>=17.1", "pyloudnorm>=0.1.1"]
+AUDIO = ["librosa>=0.11", "soundfile>=0.13", "soxr>=0.5", "av>=17.1"]
 LEARNING = [
     "jax>=0.10,<0.12",
     "flax>=0.12",
@@ -49,6 +49,7 @@ TEST = [
     "ruff",
     "mypy",
     "stempeg",
+    "pyloudnorm",
     "onnx",
     "onnxruntime",
     "playwright",

@@ -9,6 +9,7 @@ from bassdiff.audio.io import loudness_lufs
 # The least share of the channels' power that a mean must keep; below it, channels of opposite
 # polarity cancel. Two channels without anything in common keep half.
 _LEAST_KEPT = 0.25
+_BLOCK_SAMPLES = 1 << 18
 
 
 def to_mono(samples: np.ndarray) -> np.ndarray:
@@ -19,24 +20,32 @@ def to_mono(samples: np.ndarray) -> np.ndarray:
     their signs, at their mean power.
     """
     samples = np.asarray(samples, np.float32)
-    if samples.ndim == 1:
-        return samples
-    power = np.square(samples, dtype=np.float64).sum(axis=0)
+    if samples.ndim == 1 or samples.shape[1] == 1:
+        return samples.reshape(-1)
+    products = _products(samples)
+    power = np.diag(products)
     used = power > 1e-6 * power.max(initial=0.0)
     if not used.any():
         return samples.mean(axis=1)
-    samples, power = samples[:, used], power[used]
-    mean = samples.mean(axis=1)
+    weights = used / np.float32(used.sum())
     # What a mean of equal channels would have.
-    full = power.mean()
-    if float(np.square(mean, dtype=np.float64).sum()) >= _LEAST_KEPT * full:
-        return mean
-    _, vectors = np.linalg.eigh(samples.T.astype(np.float64) @ samples)
-    common = samples @ vectors[:, -1].astype(np.float32)
-    # The sign of the strongest channel, so that the same song gives the same signal.
-    common *= np.sign(vectors[np.argmax(power), -1])
-    scale = np.sqrt(full / max(float(np.square(common, dtype=np.float64).sum()), 1e-20))
-    return common * np.float32(scale)
+    full = power[used].mean()
+    if weights @ products @ weights < _LEAST_KEPT * full:
+        values, vectors = np.linalg.eigh(products[np.ix_(used, used)])
+        weights = np.zeros(len(used))
+        # The sign of the strongest channel, so that the same song gives the same signal.
+        weights[used] = vectors[:, -1] * np.sign(vectors[np.argmax(power[used]), -1])
+        weights *= np.sqrt(full / max(float(values[-1]), 1e-20))
+    return samples @ weights.astype(np.float32)
+
+
+def _products(samples: np.ndarray) -> np.ndarray:
+    """What channels have in common, `[channels, channels]` sums of products, in little memory."""
+    total = np.zeros((samples.shape[1], samples.shape[1]))
+    for start in range(0, len(samples), _BLOCK_SAMPLES):
+        block = samples[start : start + _BLOCK_SAMPLES].astype(np.float64)
+        total += block.T @ block
+    return total
 
 
 def channels_lufs(samples: np.ndarray, sample_rate_hz: int) -> float:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import scipy.ndimage
 import soxr
 
 from bassdiff.audio.io import SAMPLE_RATE_HZ
 from bassdiff.audio.pitchedness import MIN_HZ, PLACES_PER_SEMITONE, RATE_HZ, partials
+from bassdiff.audio.running import running_mean
 
 FRAME_SECONDS = 1024 / RATE_HZ
 # Labels: major triads by root, 0 to 11, then minor ones, then no chord.
@@ -38,9 +38,7 @@ def estimate_chords(mix: np.ndarray, cents: float = 0.0) -> list[tuple[float, fl
     """
     low = soxr.resample(np.asarray(mix, np.float32), SAMPLE_RATE_HZ, RATE_HZ)
     chroma = _chroma(partials(low, _WINDOW)[0], cents)
-    chroma = scipy.ndimage.uniform_filter1d(
-        chroma, max(1, round(_SMOOTH_SECONDS / FRAME_SECONDS)), axis=0, mode="nearest"
-    )
+    chroma = running_mean(chroma, round(_SMOOTH_SECONDS / FRAME_SECONDS))
     size = np.linalg.norm(chroma, axis=1, keepdims=True)
     likeness = chroma / (size + _FEW_PARTIALS) @ _templates().T
     no_chord = np.full((len(chroma), 1), _NO_CHORD_LIKENESS)

@@ -18,6 +18,7 @@ import soundfile
 import soxr
 
 from bassdiff.audio.decoding import AudioInfo, open_audio
+from bassdiff.audio.loudness import BLOCK_SECONDS, GATE_LUFS, integrated_lufs
 from bassdiff.runtime.atomic import OpenFile, atomic_file, check_writable
 from bassdiff.runtime.errors import InputError
 
@@ -32,9 +33,6 @@ _WRITERS = {
     ".ogg": ("OGG", "VORBIS"),
     ".mp3": ("MP3", "MPEG_LAYER_III"),
 }
-# BS.1770-4: blocks below the absolute gate do not count, so a file of them is silence.
-_GATE_LUFS = -70.0
-_LOUDNESS_BLOCK_SECONDS = 0.4
 
 
 def probe(path: str | os.PathLike[str]) -> AudioInfo:
@@ -94,13 +92,18 @@ def read(path: str | os.PathLike[str], max_samples: int | None = None) -> np.nda
     Raises:
       InputError: as `read_mono`.
     """
-    decoded, num_samples = [], 0
-    for block in open_audio(Path(path))[1]:
-        decoded.append(block)
-        num_samples += len(block)
-        if max_samples is not None and num_samples > max_samples:
+    info, decoded = open_audio(Path(path))
+    samples = np.empty((min(max(info.num_samples, 1), 1 << 26), info.channels), np.float32)
+    filled = 0
+    for block in decoded:
+        if filled + len(block) > len(samples):
+            samples.resize(((filled + len(block)) * 5 // 4, info.channels), refcheck=False)
+        samples[filled : filled + len(block)] = block
+        filled += len(block)
+        if max_samples is not None and filled > max_samples:
             break
-    return np.concatenate(decoded)
+    samples.resize((filled, info.channels), refcheck=False)
+    return samples
 
 
 def read_channels(path: str | os.PathLike[str], max_seconds: float | None = None) -> np.ndarray:
@@ -212,17 +215,17 @@ def write(
         raise InputError(
             f"{path}: samples of shape {samples.shape} are not audio; give [N] or [N, channels]."
         )
-    if not np.isfinite(samples).all():
+    if not all_finite(samples):
         raise InputError(f"{path}: not written, for it has samples that are NaN or infinite.")
     samples = samples.reshape(len(samples), -1)
     check_target(path, sample_rate_hz, samples.shape[1])
-    peak = max(1.0, float(np.abs(samples).max()))
+    peak = max(1.0, float(samples.max()), -float(samples.min()))
     if path.suffix.lower() == ".wav" and peak > 1.0:
         with open_file(path) as file:
             _encode(file, path, samples, sample_rate_hz, "FLOAT", tags)
         return 0.0
     with open_file(path) as file:
-        _encode(file, path, samples / peak, sample_rate_hz, tags=tags)
+        _encode(file, path, samples, sample_rate_hz, tags=tags, peak=peak)
     return -20.0 * math.log10(peak)
 
 
@@ -233,6 +236,7 @@ def _encode(
     sample_rate_hz: int,
     subtype: str = "",
     tags: Mapping[str, str] = MappingProxyType({}),
+    peak: float = 1.0,
 ) -> None:
     container, usual = _WRITERS[path.suffix.lower()]
     subtype, channels = subtype or usual, samples.shape[1]
@@ -246,7 +250,7 @@ def _encode(
                 setattr(encoder, name, value)
             # libsndfile's Vorbis encoder overflows its stack on long single writes.
             for start in range(0, len(samples), _BLOCK_SAMPLES):
-                encoder.write(samples[start : start + _BLOCK_SAMPLES])
+                encoder.write(samples[start : start + _BLOCK_SAMPLES] / np.float32(peak))
     except (soundfile.LibsndfileError, AssertionError) as error:
         raise InputError(
             f"{path}: {container} does not take {channels} channels at {sample_rate_hz} Hz; "
@@ -267,13 +271,26 @@ def resample(
         N · to_hz / from_hz, rounded half up.
 
     Returns:
-      `[num_samples]` float32.
+      `[num_samples]` float32; of `samples` themselves where nothing is to be changed.
     """
     samples = np.asarray(samples, np.float32)
     wanted = _output_length(len(samples), from_hz, to_hz) if num_samples is None else num_samples
     if from_hz != to_hz and len(samples):
         samples = soxr.resample(samples, from_hz, to_hz)
-    return np.pad(samples[:wanted], (0, max(0, wanted - len(samples))))
+    return fitted(samples, wanted)
+
+
+def fitted(samples: np.ndarray, num_samples: int) -> np.ndarray:
+    """`[N]` cut to a length, which is a view, or filled up with zeros."""
+    missing = num_samples - len(samples)
+    return np.pad(samples, (0, missing)) if missing > 0 else samples[:num_samples]
+
+
+def all_finite(samples: np.ndarray) -> bool:
+    """Whether no sample is NaN or infinite, without an array of answers."""
+    # A sum holds on to either, and in double precision overflows by no float32.
+    with np.errstate(invalid="ignore"):
+        return bool(np.isfinite(np.sum(samples, dtype=np.float64)))
 
 
 def loudness_lufs(samples: np.ndarray, sample_rate_hz: int) -> float:
@@ -286,19 +303,13 @@ def loudness_lufs(samples: np.ndarray, sample_rate_hz: int) -> float:
     Returns:
       LUFS; -inf below the standard's gate of -70 LUFS, which is silence.
     """
-    samples = np.asarray(samples, np.float64)
-    if len(samples) < math.ceil(_LOUDNESS_BLOCK_SECONDS * sample_rate_hz):
-        power = float(np.mean(samples**2)) if len(samples) else 0.0
-        # The K filter's gain at 1 kHz cancels the formula's -0.691 dB.
-        loudness = 10 * math.log10(power) if power > 0 else -math.inf
-    else:
-        # It brings scipy.signal, which takes longer to import than a file to be refused.
-        import pyloudnorm
-
-        meter = pyloudnorm.Meter(sample_rate_hz, block_size=_LOUDNESS_BLOCK_SECONDS)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            loudness = float(meter.integrated_loudness(samples))
-    return loudness if loudness >= _GATE_LUFS else -math.inf
+    samples = np.asarray(samples)
+    if len(samples) >= math.ceil(BLOCK_SECONDS * sample_rate_hz):
+        return integrated_lufs(samples, sample_rate_hz)
+    power = float(np.mean(np.square(samples, dtype=np.float64))) if len(samples) else 0.0
+    # The K filter's gain at 1 kHz cancels the formula's -0.691 dB.
+    loudness = 10 * math.log10(power) if power > 0 else -math.inf
+    return loudness if loudness >= GATE_LUFS else -math.inf
 
 
 def match_loudness(samples: np.ndarray, sample_rate_hz: int, target_lufs: float) -> np.ndarray:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.fft
-import scipy.ndimage
 import soxr
+
+from bassdiff.audio.running import running_median
 
 # 512 samples at 44.1 kHz: the grid that the chroma and the onset envelopes share.
 HOP_SECONDS = 512 / 44100
@@ -155,9 +155,9 @@ def compare_tracks(reference: PitchTrack, estimate: PitchTrack) -> PitchAgreemen
 def _normalised_difference(frames: np.ndarray, window: int, max_lag: int) -> np.ndarray:
     """YIN's cumulative mean normalised difference, equations 6 to 8, `[F, max_lag + 1]`."""
     size = int(2 ** np.ceil(np.log2(frames.shape[1])))
-    spectrum = scipy.fft.rfft(frames, size)
-    head = scipy.fft.rfft(frames[:, :window], size)
-    correlation = scipy.fft.irfft(spectrum * head.conj(), size)[:, : max_lag + 1]
+    spectrum = np.fft.rfft(frames, size)
+    head = np.fft.rfft(frames[:, :window], size)
+    correlation = np.fft.irfft(spectrum * head.conj(), size)[:, : max_lag + 1]
     power = np.cumsum(np.pad(frames.astype(np.float64) ** 2, ((0, 0), (1, 0))), axis=1)
     lag = np.arange(max_lag + 1)
     energy = power[:, window + lag] - power[:, lag]
@@ -190,10 +190,11 @@ def _first_dip(normalised: np.ndarray, min_lag: int) -> tuple[np.ndarray, np.nda
 
 def _smooth(f0_hz: np.ndarray, voiced: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Drops voiced runs too short to be a note and replaces lone octave jumps."""
-    run, num_runs = scipy.ndimage.label(voiced)
-    length = np.bincount(run.ravel(), minlength=num_runs + 1)
-    voiced = voiced & (length[run] >= _MIN_RUN_FRAMES)
-    median = scipy.ndimage.median_filter(f0_hz, _MEDIAN_FRAMES, mode="nearest")
+    edges = np.flatnonzero(np.diff(voiced, prepend=False, append=False)).reshape(-1, 2)
+    voiced = voiced.copy()
+    for start, end in edges[edges[:, 1] - edges[:, 0] < _MIN_RUN_FRAMES]:
+        voiced[start:end] = False
+    median = running_median(np.pad(f0_hz, _MEDIAN_FRAMES // 2, mode="edge"), _MEDIAN_FRAMES)
     with np.errstate(divide="ignore", invalid="ignore"):
         jump = voiced & (median > 0) & (np.abs(np.log2(f0_hz / median)) > 0.75)
     return np.where(voiced, np.where(jump, median, f0_hz), 0.0), voiced

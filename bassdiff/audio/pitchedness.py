@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import scipy.ndimage
 import soxr
 
 from bassdiff.audio.io import SAMPLE_RATE_HZ
+from bassdiff.audio.running import lasting, running_median, running_sum, widened
 
 RATE_HZ = 11025
 _HOP = 1024
@@ -101,14 +101,14 @@ def partials(
     for start in range(0, len(windows), _BLOCK_WINDOWS):
         spectrum = np.fft.rfft(windows[start : start + _BLOCK_WINDOWS] * shape)
         block = np.square(np.abs(spectrum[:, first - reach : last + reach]))
-        around = scipy.ndimage.median_filter(block[:, ::thinned], size=(1, _SURROUNDINGS))
-        around = np.repeat(around, thinned, axis=1)[:, reach : block.shape[1] - reach]
+        around = running_median(block[:, ::thinned], _SURROUNDINGS)
         block = block[:, reach:-reach]
+        around = np.repeat(around, thinned, axis=1)[:, : block.shape[1]]
         top = block.max(axis=1, keepdims=True)
-        stands_out = (block == scipy.ndimage.maximum_filter(block, size=(1, 5))) & (
+        stands_out = (block == widened(block, 2)) & (
             block > np.maximum(_PROMINENCE * around, _RANGE * top)
         )
-        lobes = scipy.ndimage.binary_dilation(stands_out, np.ones((1, 5), bool))
+        lobes = widened(stands_out, 2)
         levels.append(block.sum(axis=1))
         shares.append((block * lobes).sum(axis=1) / np.maximum(levels[-1], 1e-20))
         is_peak.append(stands_out)
@@ -116,8 +116,7 @@ def partials(
     level = np.concatenate(levels)
     sounding = level > _RANGE * max(float(level.max()), 1e-9)
     peaks = np.concatenate(is_peak)
-    wide = scipy.ndimage.binary_dilation(peaks, np.ones((1, 3), bool))
-    steady = scipy.ndimage.binary_opening(wide, np.ones((_WINDOWS[window], 1), bool))
+    steady = lasting(widened(peaks, 1), _WINDOWS[window])
     hz = np.concatenate(frequencies) * RATE_HZ / window
     place = np.round(12 * per_semitone * np.log2(hz / MIN_HZ)).astype(int)
     num_places = round(12 * per_semitone * np.log2(_MAX_HZ / MIN_HZ)) + 1
@@ -142,4 +141,4 @@ def _near(values: np.ndarray) -> np.ndarray:
     """Sums `[G, ...]` of `values` `[F, ...]` over the neighbourhood of each group of frames."""
     groups = np.add.reduceat(values, np.arange(0, len(values), _GROUP), axis=0, dtype=np.float32)
     reach = round(_NEAR_SECONDS * RATE_HZ / (_HOP * _GROUP))
-    return scipy.ndimage.convolve1d(groups, np.ones(2 * reach + 1), axis=0, mode="constant")
+    return running_sum(groups, 2 * reach + 1)

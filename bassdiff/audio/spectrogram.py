@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-import scipy.fft
 
 from bassdiff.audio.filters import band_filters, hann
 
@@ -33,7 +32,7 @@ def power_blocks(samples: np.ndarray, window: int, hop: int) -> Iterator[np.ndar
         stop = min(start + _BLOCK_FRAMES, num_frames)
         piece = padded[start * hop : (stop - 1) * hop + window]
         frames = np.lib.stride_tricks.sliding_window_view(piece, window)[::hop]
-        spectrum = scipy.fft.rfft(frames * hann(window), axis=1)
+        spectrum = np.fft.rfft(frames * hann(window), axis=1)
         yield np.square(np.abs(spectrum)).T.astype(np.float32)
 
 

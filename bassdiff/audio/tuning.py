@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import soxr
 
-from bassdiff.audio.io import SAMPLE_RATE_HZ
+from bassdiff.audio.io import SAMPLE_RATE_HZ, fitted
 from bassdiff.audio.pitchedness import MIN_HZ, PLACES_PER_SEMITONE, RATE_HZ, in_tune, partials
 
 _WINDOW = 4096
@@ -66,4 +66,4 @@ def at_speed(samples: np.ndarray, factor: float, num_samples: int | None = None)
     wanted = round(len(samples) * factor) if num_samples is None else num_samples
     if factor != 1.0 and len(samples):
         samples = soxr.resample(samples, 1.0, factor)
-    return np.pad(samples[:wanted], (0, max(0, wanted - len(samples))))
+    return fitted(samples, wanted)

@@ -23,7 +23,7 @@ def resolved(control: Control, wave: np.ndarray) -> Control:
       control: Choices of the musician.
       wave: `[N]` the mix at 44.1 kHz.
     """
-    # They bring scipy, which takes longer to import than bad input to be refused.
+    # It takes longer to import than bad input to be refused.
     from bassdiff.audio.tuning import tuning_cents
 
     cents = control.tuning_cents

@@ -159,3 +159,15 @@ def test_grids():
     for words in (dict(bpm=10.0), dict(bpm=100.0, meter="4"), dict(bpm=90, first_beat_seconds=-1)):
         with pytest.raises(InputError):
             steady_grid(**words)
+
+
+@pytest.mark.parametrize("kind", ["", "m", "maj", "-"])
+@pytest.mark.parametrize("over", ["", "/G", "/F#"])
+@pytest.mark.parametrize("root", ["C", "F#", "Bb", "Cb"])
+def test_triads_are_those_of_the_library(root, kind, over):
+    """Which is not imported for them."""
+    written = {"": "maj", "maj": "maj", "m": "min", "-": "min"}[kind]
+    tones, bass = parse_chord(f"{root}:{written}(*1,1)" if not over else f"{root}:{written}(1)")
+    found, lowest = parse_chord(f"{root}{kind}{over}")
+    over_class = {"": bass, "/G": 7, "/F#": 6}[over]
+    assert lowest == over_class and found == tones | {over_class}
