@@ -239,6 +239,6 @@ def play(
 
 
 def rows_of(trajectory: sampler.Trajectory, request: Request) -> list[np.ndarray]:
-    """The basses' latents `[frames, C]`, without padding."""
+    """The basses' latents `[frames, C]`, without padding and without idle rows at the end."""
     frames = np.asarray(request.frames)
-    return [row[:count] for row, count in zip(np.asarray(trajectory.x), frames, strict=True)]
+    return [row[:count] for row, count in zip(np.asarray(trajectory.x), frames, strict=False)]

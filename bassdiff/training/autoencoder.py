@@ -30,6 +30,7 @@ from bassdiff.training.log import RunLog
 from bassdiff.training.objective import Objective
 from bassdiff.training.pca_init import decoder_init, overwrite, pca_init
 from bassdiff.training.sampled_latents import SampledLatents
+from bassdiff.training.sharding import alone, collected, spread
 from bassdiff.training.state import TrainState, update_ema
 
 
@@ -226,11 +227,12 @@ class AutoencoderObjective(Objective):
     def validate(self, state: TrainState, log: RunLog) -> float:
         """Distances on held-out clips, and the sound and spectrogram of two of them."""
         clips = self.validation_clips
-        estimate, distances = self._judge_round_trip(state.ema, clips)
+        estimate, distances = collected(self._judge_round_trip(state.ema, spread(clips)))
         step = int(state.step)
         log.scalars(step, {f"validation/{name}": float(x) for name, x in distances.items()})
-        for name, signal in (("original", clips[0]), ("decoded", np.asarray(estimate)[0])):
-            log.sound(step, name, signal)
+        with alone():
+            for name, signal in (("original", clips[0]), ("decoded", estimate[0])):
+                log.sound(step, name, signal)
         return float(distances["multi_scale"])
 
     # Compiled once per objective, not once per validation.
@@ -239,6 +241,9 @@ class AutoencoderObjective(Objective):
         @jax.jit
         def judge(params: PyTree, audio: Array) -> tuple[Array, dict[str, Array]]:
             estimate, _ = self.model.apply({"params": params}, audio)
+            # Without the rows that only fill the devices.
+            count = len(self.validation_clips)
+            audio, estimate = audio[:count], estimate[:count]
             return estimate, {
                 "multi_scale": multi_scale_distance(audio, estimate),
                 "log_magnitude": log_magnitude_distance(audio, estimate),

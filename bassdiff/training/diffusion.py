@@ -28,6 +28,7 @@ from bassdiff.training.guard import gradient_step
 from bassdiff.training.initialization import Origin
 from bassdiff.training.log import RunLog
 from bassdiff.training.pca_init import overwrite
+from bassdiff.training.sharding import alone, collected, spread
 from bassdiff.training.state import TrainState, fresh_state
 
 NUM_PLAYED = 2
@@ -199,35 +200,35 @@ class DiffusionObjective:
     def validate(self, state: TrainState, log: RunLog) -> float:
         """Loss on unseen songs with their own mix, with another's, and with none; some basses.
 
+        All devices of the mesh that is set share the work; every process of it must call this.
+
         The noise and levels are the same at every validation. That the loss is lower with
         the right mix than with a wrong one is the first proof that the mix is used. To the same
         mixes and from the same noise, basses are played with the default guidance, without any,
         and in the sound of the other song's bass.
         """
-        batch = jax.tree.map(jnp.asarray, self.validation)
-        rows = batch["bass"].shape[0]
-        theta = (jnp.arange(rows) + 0.5) / rows * (jnp.pi / 2)
-        noise = jax.random.normal(jax.random.key(0), batch["bass"].shape)
-        own = self._unstyled(batch["mix"])
-        style = self.style(batch["reference"])
+        bass, mix = self.validation["bass"], self.validation["mix"]
+        rows = len(bass)
+        theta = (np.arange(rows, dtype=np.float32) + 0.5) / rows * (np.pi / 2)
+        noise = collected(jax.random.normal(jax.random.key(0), bass.shape))
+        own = collected(self._unstyled(jnp.asarray(mix)))
+        style = collected(self.style(jnp.asarray(self.validation["reference"])))
         cases = {
             "own_mix": own,
-            "other_mix": own.replace(mix=jnp.roll(own.mix, 1, axis=0)),
-            "no_mix": own.null(),
-            "own_style": own.replace(style=style, keep_style=jnp.ones(rows)),
+            "other_mix": own.replace(mix=np.roll(mix, 1, axis=0)),
+            "no_mix": collected(own.null()),
+            "own_style": own.replace(style=style, keep_style=np.ones(rows, np.float32)),
         }
         losses = {
-            f"validation/{name}": float(
-                jnp.mean(self._losses(state.ema, batch["bass"], jnp.tan(theta), cond, noise))
-            )
+            f"validation/{name}": self._loss_of(state.ema, bass, np.tan(theta), cond, noise)
             for name, cond in cases.items()
         }
-        errors = self._errors(state.ema, batch["bass"], own, noise)
-        losses |= {f"validation/error_at_{s:g}": float(e) for s, e in errors.items()}
+        errors = self._errors(state.ema, bass, own, noise)
+        losses |= {f"validation/error_at_{s:g}": e for s, e in errors.items()}
         step = int(state.step)
         log.scalars(step, losses)
-        mix, bass = (self.validation[name][:NUM_PLAYED] for name in ("mix", "bass"))
-        others = np.asarray(self.style(jnp.roll(bass, 1, axis=0)))
+        mix, bass = mix[:NUM_PLAYED], bass[:NUM_PLAYED]
+        others = collected(self.style(jnp.asarray(np.roll(bass, 1, axis=0))))
         guidance = Sampling.of_weights(self.bindings).guidance
         heard = {
             "original": bass,
@@ -235,9 +236,11 @@ class DiffusionObjective:
             "unguided": self.play(state.ema, mix, 1.0),
             "grounded": self.play(state.ema, mix, guidance, others, 1.0),
         }
-        for name, latents in heard.items():
-            for number, row in enumerate(np.asarray(latents)):
-                log.sound(step, f"{name}_{number}", self.decode(row))
+        if log.enabled:
+            with alone():
+                for name, latents in heard.items():
+                    for number, row in enumerate(latents):
+                        log.sound(step, f"{name}_{number}", self.decode(row))
         return losses["validation/own_mix"]
 
     def _unstyled(self, mix: Array) -> Cond:
@@ -246,15 +249,21 @@ class DiffusionObjective:
         lengths = jnp.full(rows, frames, jnp.int32)
         return Cond(mix, jnp.ones(rows), lengths, style, jnp.zeros(rows), jnp.zeros(rows))
 
-    def _errors(self, params: PyTree, bass: Array, cond: Cond, noise: Array) -> dict[float, Array]:
+    def _errors(
+        self, params: PyTree, bass: np.ndarray, cond: Cond, noise: np.ndarray
+    ) -> dict[float, float]:
         """Root mean square error of the estimate of clean latents, by noise level."""
-        rows = bass.shape[0]
         found = {}
         for sigma in ERROR_LEVELS:
-            loss = self._losses(params, bass, jnp.full(rows, sigma), cond, noise)
+            loss = self._loss_of(params, bass, np.full(len(bass), sigma, np.float32), cond, noise)
             # An error of the velocity is sqrt(1 + sigma^2) / sigma times one of the estimate.
-            found[sigma] = jnp.sqrt(jnp.mean(loss) * sigma**2 / (1.0 + sigma**2))
+            found[sigma] = float(np.sqrt(loss * sigma**2 / (1.0 + sigma**2)))
         return found
+
+    def _loss_of(self, params: PyTree, bass: np.ndarray, *others: Any) -> float:
+        """The mean of `loss` over rows that all devices share."""
+        losses = collected(self._losses(params, *spread((bass, *others))))
+        return float(np.mean(losses[: len(bass)]))
 
     # Compiled once per objective, not once per validation.
     @functools.cached_property
@@ -289,6 +298,7 @@ class DiffusionObjective:
                 style=np.pad(style[:, None], ((0, 0), (0, MAX_SECTIONS - 1), (0, 0))),
                 style_strength=np.full(len(style), strength, np.float32),
             )
+        mesh = jax.sharding.get_mesh()
         rows = generate_latents(
             self.model,
             self._full(params),
@@ -296,6 +306,7 @@ class DiffusionObjective:
             make_solver(settings),
             self.layout,
             request,
+            None if mesh.empty else mesh,
         )
         return np.stack(rows)
 

@@ -35,6 +35,7 @@ from bassdiff.models.unet import UNet
 from bassdiff.training.guard import gradient_step
 from bassdiff.training.log import RunLog
 from bassdiff.training.objective import Objective
+from bassdiff.training.sharding import collected, spread
 from bassdiff.training.state import TrainState, fresh_state
 
 # Steps of the teacher for the reference in validation.
@@ -153,18 +154,22 @@ class DistillationObjective(Objective):
         All start from the same noise. `undistilled` is the guided teacher on the student's levels,
         as a baseline. Distances are RMS differences of unit-variance latents.
         """
-        cond = _all_real(jnp.asarray(self.validation["mix"]))
-        noise = jax.random.normal(jax.random.key(0), self.validation["bass"].shape)
-        distances = self._distances(state.ema, cond, noise)
-        log.scalars(
-            int(state.step), {f"validation/{name}": float(d) for name, d in distances.items()}
-        )
-        return float(distances["distilled"])
+        cond = collected(_all_real(jnp.asarray(self.validation["mix"])))
+        noise = collected(jax.random.normal(jax.random.key(0), self.validation["bass"].shape))
+        squares = collected(self._squares(state.ema, *spread((cond, noise))))
+        distances = {
+            name: float(np.sqrt(np.mean(of_rows[: len(noise)])))
+            for name, of_rows in squares.items()
+        }
+        log.scalars(int(state.step), {f"validation/{name}": d for name, d in distances.items()})
+        return distances["distilled"]
 
     @functools.cached_property
-    def _distances(self) -> Callable[[PyTree, Cond, Array], dict[str, Array]]:
+    def _squares(self) -> Callable[[PyTree, Cond, Array], dict[str, Array]]:
+        """Mean squares `[B]` of differences from the teacher with many steps."""
+
         @jax.jit
-        def distances(adapter: PyTree, cond: Cond, noise: Array) -> dict[str, Array]:
+        def squares(adapter: PyTree, cond: Cond, noise: Array) -> dict[str, Array]:
             keys = _no_noise(noise)
             fine = jnp.asarray(cosine(NUM_FINE_STEPS, self.sigma_min, float(self.levels[0])))
             teacher, levels, guided = self.denoiser(), jnp.asarray(self.levels), self._guidance
@@ -173,11 +178,11 @@ class DistillationObjective(Objective):
             denoise = self.denoiser(adapter)
             student = sampler.sample(denoise, Euler(), chain(), levels, cond, noise, keys)
             return {
-                "distilled": jnp.sqrt(jnp.mean(jnp.square(student - truth))),
-                "undistilled": jnp.sqrt(jnp.mean(jnp.square(before - truth))),
+                "distilled": jnp.mean(jnp.square(student - truth), axis=(1, 2)),
+                "undistilled": jnp.mean(jnp.square(before - truth), axis=(1, 2)),
             }
 
-        return distances
+        return squares
 
     @property
     def _guidance(self) -> Chain:

@@ -28,7 +28,7 @@ class RunLog:
     """
 
     def __init__(self, folder: Path, enabled: bool = True) -> None:
-        self._enabled = enabled
+        self.enabled = enabled
         self._path = folder / "metrics.jsonl"
         if enabled:
             folder.mkdir(parents=True, exist_ok=True)
@@ -44,14 +44,14 @@ class RunLog:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._enabled:
+        if self.enabled:
             self._events.close()
             self._lines.close()
 
     def last_step(self) -> int:
         """The last recorded step of this run, including earlier processes; 0 if none."""
         last = 0
-        if self._enabled:
+        if self.enabled:
             for line in self._path.read_text(encoding="utf-8").splitlines():
                 # A killed process may have written half a line.
                 with contextlib.suppress(json.JSONDecodeError):
@@ -60,7 +60,7 @@ class RunLog:
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
         """Logs scalars by name."""
-        if self._enabled:
+        if self.enabled:
             for name, value in values.items():
                 self._events.add_scalar(name, value, step)
             try:
@@ -74,7 +74,7 @@ class RunLog:
 
     def sound(self, step: int, name: str, samples: np.ndarray) -> None:
         """Logs a mono clip `[N]` at 44.1 kHz, N a multiple of 256, and its spectrogram."""
-        if self._enabled:
+        if self.enabled:
             clipped = np.clip(np.asarray(samples, np.float32), -1.0, 1.0)
             self._events.add_audio(
                 f"audio/{name}", clipped[:, None], step, sample_rate=SAMPLE_RATE_HZ
@@ -83,7 +83,7 @@ class RunLog:
 
     def image(self, step: int, name: str, values: np.ndarray) -> None:
         """Logs a matrix `[rows, columns]` as a grey image scaled to its range."""
-        if self._enabled:
+        if self.enabled:
             low, high = float(values.min()), float(values.max())
             grey = (255 * (values - low) / max(high - low, 1e-9)).astype(np.uint8)
             self._events.add_image(name, grey[None], step)

@@ -163,13 +163,14 @@ def train(
             if is_validated:
                 watchdog.expect(f"the validation of step {step}", schedule.start_seconds)
                 with goodput.spent("validation"):
-                    # All processes gather the average; the first one uses it.
-                    average = state.replace(ema=jax.device_get(gather(state.ema)))
-                    is_scored = schedule.is_due(schedule.evaluate_every, step)
-                    found = np.float32(np.nan)
+                    average = state.replace(ema=gather(state.ema))
+                    found = np.float32(objective.validate(average, log))
                     if is_main:
-                        scorer = evaluate if is_scored else None
-                        found = _validate(objective, average, log, workdir / "weights", scorer)
+                        with sharding.alone():
+                            kept = average.replace(ema=jax.device_get(average.ema))
+                            objective.export(kept, workdir / "weights")
+                    if evaluate and schedule.is_due(schedule.evaluate_every, step):
+                        evaluate(average, log)
                     # The other processes wait here.
                     score = {"score": float(multihost_utils.broadcast_one_to_all(found))}
             # A state after skipped steps is not a good one to return to.
@@ -215,22 +216,6 @@ def _begin(
     state = jax.jit(objective.init, out_shardings=shardings)(root_key)
     state = jax.device_put(objective.prepare(state), shardings)
     return state, {"next_index": 0, "rollbacks": 0}
-
-
-def _validate(
-    objective: Objective,
-    average: TrainState,
-    log: RunLog,
-    weights: Path,
-    evaluate: Callable[[TrainState, RunLog], None] | None,
-) -> np.float32:
-    """Validates, exports and evaluates on one device; on all devices it would hang."""
-    with jax.set_mesh(sharding.own_mesh()):
-        found = np.float32(objective.validate(average, log))
-        objective.export(average, weights)
-        if evaluate:
-            evaluate(average, log)
-    return found
 
 
 def _going_on(step: int | None, workdir: Path) -> str:

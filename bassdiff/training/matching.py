@@ -18,6 +18,7 @@ from bassdiff.models.matching import MatchingModel
 from bassdiff.training.guard import gradient_step
 from bassdiff.training.log import RunLog
 from bassdiff.training.objective import Objective
+from bassdiff.training.sharding import collected, spread
 from bassdiff.training.state import TrainState, fresh_state
 
 
@@ -109,10 +110,10 @@ class MatchingObjective(Objective):
 
     def validate(self, state: TrainState, log: RunLog) -> float:
         """Picks among unseen songs, and each kind of confusion on its own, window by window."""
-        vectors = self._embed(state.ema, self.validation)
-        loss, picked = info_nce(*vectors)
-        *sides, scale = map(np.asarray, vectors)
-        views = self.validation["mix"].shape[1]
+        *sides, scale = collected(self._embed(state.ema, spread(self.validation)))
+        songs, views = self.validation["mix"].shape[:2]
+        sides = [side[: songs * views] for side in sides]
+        loss, picked = collected(info_nce(*map(jnp.asarray, (*sides, scale))))
         mix, bass = (side.reshape(-1, views, side.shape[-1]) for side in sides)
         # Views are described in `ConfusableCrops`: another key, half a beat off, another moment.
         fit = np.einsum("nve,nwe->nvw", mix, bass)

@@ -39,11 +39,15 @@ class Objective(Protocol):
     def validate(self, state: TrainState, log: RunLog) -> float:
         """Logs validation scalars, audio and pictures of the averaged parameters.
 
+        Every process calls it, with the mesh of all devices set and the averages on each of them:
+        `sharding.spread` shares rows among them. Only the first process's log is `enabled`; what it
+        does alone is to be done inside `sharding.alone`.
+
         Returns:
           The score by which checkpoints are compared; lower is better.
         """
         ...
 
     def export(self, state: TrainState, folder: Path) -> None:
-        """Writes the averaged parameters as weights that `load` understands."""
+        """Writes the averaged parameters as weights that `load` understands; by one process."""
         ...

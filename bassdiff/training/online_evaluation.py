@@ -11,6 +11,7 @@ from bassdiff.metrics.music import HeardMix, hear_bass, hear_mix, score_clips
 from bassdiff.synthesis.annotation import Annotation
 from bassdiff.training.diffusion import DiffusionObjective
 from bassdiff.training.log import RunLog
+from bassdiff.training.sharding import alone
 from bassdiff.training.state import TrainState
 
 SCORES = (
@@ -46,9 +47,17 @@ class OnlineEvaluation:
         return [hear_mix(self._decode_mix(mix), Annotation()) for mix in mixes]
 
     def __call__(self, state: TrainState, log: RunLog) -> None:
-        """Samples with the averaged parameters and logs the scores as `music/...`."""
+        """Samples with the averaged parameters and logs the scores as `music/...`.
+
+        All devices of the mesh that is set play; the first process listens.
+        """
         mix = self._objective.validation["mix"]
         played = self._objective.play(state.ema, mix, self._guidance)
+        if log.enabled:
+            with alone():
+                self._score(played, int(state.step), log)
+
+    def _score(self, played: np.ndarray, step: int, log: RunLog) -> None:
         # A broken model must not stop the run; NaN counts as silence.
         basses = [np.nan_to_num(self._objective.decode(latents)) for latents in played]
         heard = [hear_bass(np.clip(bass, -8.0, 8.0)) for bass in basses]
@@ -57,4 +66,4 @@ class OnlineEvaluation:
         values = {f"music/{name}": float(scores[name].value) for name in SCORES}
         # Without held notes there is no jitter, for instance.
         known = {name: value for name, value in values.items() if np.isfinite(value)}
-        log.scalars(int(state.step), known)
+        log.scalars(step, known)

@@ -6,15 +6,17 @@ collectives. Model files do not mention devices.
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from bassdiff.diffusion.types import PyTree
+from bassdiff.diffusion.types import Array, PyTree
 from bassdiff.runtime.errors import InputError
 from bassdiff.training.state import TrainState
 
@@ -67,10 +69,13 @@ def share_of_batch(mesh: Mesh) -> tuple[int, int]:
     return processes.index(jax.process_index()), len(processes)
 
 
-def own_mesh() -> Mesh:
-    """A `(1, 1)` mesh of this process's first device, for work of a single process."""
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """For work of a single process, on its first device: with the mesh of all, it would hang."""
     devices = np.asarray(jax.local_devices()[:1]).reshape(1, 1)
-    return Mesh(devices, ("data", "fsdp"), axis_types=(AxisType.Auto,) * 2)
+    own = Mesh(devices, ("data", "fsdp"), axis_types=(AxisType.Auto,) * 2)
+    with jax.set_mesh(own):
+        yield
 
 
 def parameter_sharding(
@@ -122,6 +127,35 @@ def batch_sharding(mesh: Mesh) -> NamedSharding:
 def replicated(mesh: Mesh) -> NamedSharding:
     """Replicates an array on every device."""
     return NamedSharding(mesh, P())
+
+
+def spread(rows: PyTree) -> PyTree:
+    """Splits rows that every process has over all devices of the mesh that is set.
+
+    Args:
+      rows: A pytree of `[n, ...]`. The last row is repeated up to a multiple of the devices.
+
+    Returns:
+      The same as global arrays; without a mesh, as they are.
+    """
+    mesh = jax.sharding.get_mesh()
+    if mesh.empty:
+        return rows
+
+    def place(values: Any) -> Array:
+        values = np.asarray(values)
+        idle = np.repeat(values[-1:], -len(values) % mesh.size, axis=0)
+        return jax.device_put(np.concatenate([values, idle]), batch_sharding(mesh))
+
+    return jax.tree.map(place, rows)
+
+
+def collected(values: PyTree) -> PyTree:
+    """Global arrays as numpy arrays, in every process of the mesh that is set."""
+    mesh = jax.sharding.get_mesh()
+    if not mesh.empty:
+        values = jax.jit(lambda tree: tree, out_shardings=replicated(mesh))(values)
+    return jax.tree.map(np.asarray, values)
 
 
 def to_global(batch: PyTree, mesh: Mesh) -> PyTree:

@@ -1,3 +1,4 @@
+import contextlib
 import dataclasses
 import json
 from pathlib import Path
@@ -135,6 +136,39 @@ def test_errors_of_estimates_are_those_of_the_denoiser(objective, trained, tmp_p
         estimate = denoise(bass + sigma * noise, jnp.full(rows, sigma), cond)
         error = float(jnp.sqrt(jnp.mean(jnp.square(estimate - bass))))
         assert logged[f"validation/error_at_{sigma:g}"] == pytest.approx(error, rel=1e-3)
+
+
+@pytest.mark.parametrize("fsdp", [1, 2])
+def test_all_devices_share_a_validation(objective, trained, tmp_path, monkeypatch, fsdp):
+    """Of 13 rows, which eight devices cannot share evenly: the same losses and sounds."""
+    unseen = {name: rows[:13] for name, rows in objective.validation.items()}
+    shares, sounds = [], []
+
+    def heard(latents):
+        sounds[-1].append(latents)
+        return objective.decode(latents)
+
+    def seen(*arguments):
+        losses = objective._losses(*arguments)
+        shares[-1] += [len(shard.data) for shard in losses.addressable_shards]
+        return losses
+
+    ours = dataclasses.replace(objective, validation=unseen, decode=heard)
+    monkeypatch.setitem(ours.__dict__, "_losses", seen)
+    for mesh in (None, make_mesh(fsdp=fsdp)):
+        shares.append([])
+        sounds.append([])
+        with RunLog(tmp_path) as log, jax.set_mesh(mesh) if mesh else contextlib.nullcontext():
+            ours.validate(trained[0], log)
+    assert set(shares[0]) == {13} and set(shares[1]) == {2} and len(shares[1]) == 8 * len(shares[0])
+    here, shared = map(json.loads, (tmp_path / "metrics.jsonl").read_text().splitlines())
+    assert here.keys() == shared.keys() and "validation/own_mix" in here
+    for name, value in here.items():
+        if name.startswith("validation/"):
+            assert shared[name] == pytest.approx(value, rel=1e-4), name
+    assert len(sounds[0]) == 8
+    for one, other in zip(*sounds, strict=True):
+        np.testing.assert_allclose(other, one, atol=1e-3)
 
 
 def test_a_style_is_what_is_played_in(objective, trained):
