@@ -17,7 +17,7 @@ _MAX_ROWS = {"cpu": 4}
 _MAX_ROWS_ELSEWHERE = 8
 # Latent frames of all rows together, which bounds memory. On a CPU, longer songs gain nothing from
 # company, and idle rows cost as much as songs.
-_MAX_FRAMES = {"cpu": 2560}
+_MAX_FRAMES = {"cpu": 2592}
 _MAX_FRAMES_ELSEWHERE = 8 * 4864
 # Songs that wait for company at any time, however many kinds there are.
 MAX_WAITING = 256
@@ -30,7 +30,7 @@ def rows_of(num_frames: int, platform: str) -> int:
       num_frames: Latent frames, padding included.
       platform: "cpu", "gpu" or "tpu", as JAX calls it.
 
-    >>> [rows_of(frames, "cpu") for frames in (544, 864, 1536)], rows_of(4864, "gpu")
+    >>> [rows_of(frames, "cpu") for frames in (648, 856, 1536)], rows_of(4864, "gpu")
     ([4, 2, 1], 8)
     """
     rows = _MAX_ROWS.get(platform, _MAX_ROWS_ELSEWHERE)

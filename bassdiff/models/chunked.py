@@ -9,10 +9,11 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
-CHUNK_FRAMES = 256
+# With its halo a chunk is 224 frames, and a call of four chunks 36 s of audio: a shorter one would
+# be mostly halo, and of a longer one short songs would leave much unused.
+CHUNK_FRAMES = 192
 # Latent frames that a codec may look at on either side.
 HALO_FRAMES = 16
-# Chunks in one call: 48 s of audio.
 CHUNKS_PER_CALL = 4
 # Calls that are under way at once: the device never waits, and memory stays bounded.
 _CALLS_AHEAD = 2
@@ -35,7 +36,7 @@ def chunked(
 
     Args:
       function: Maps `[G, frames * frame_in, ...]` to `[G, frames * frame_out, ...]`.
-      signals: `[num_frames * frame_in, ...]` each.
+      signals: `[num_frames * frame_in, ...]` each; the last frame is filled up with zeros.
       frame_in: Input elements per frame.
       frame_out: Output elements per frame.
       halo_frames: Width of the halo on either side.
@@ -47,38 +48,40 @@ def chunked(
     Returns:
       `[num_frames * frame_out, ...]` each.
     """
-    counts = [max(1, -(-len(signal) // (frame_in * chunk_frames))) for signal in signals]
-    outputs: list[list[np.ndarray]] = [[] for _ in signals]
+    lengths = [-(-len(signal) // frame_in) for signal in signals]
+    # Made when the first result tells their shape.
+    outputs: list[np.ndarray | None] = [None] * len(signals)
 
-    def pieces() -> Iterator[tuple[int, tuple[np.ndarray, ...]]]:
-        for number, (signal, count) in enumerate(zip(signals, counts, strict=True)):
-            after = count * chunk_frames - len(signal) // frame_in + halo_frames
-            padding = [(halo_frames * frame_in, after * frame_in)] + [(0, 0)] * (signal.ndim - 1)
-            padded = np.pad(signal, padding, mode=edge)
-            for chunk in range(count):
-                start = chunk * chunk_frames
-                stop = start + chunk_frames + 2 * halo_frames
-                piece = padded[start * frame_in : stop * frame_in]
-                yield number, (piece, *extras(number, chunk))
+    def pieces() -> Iterator[tuple[tuple[int, int], tuple[np.ndarray, ...]]]:
+        for number, (signal, length) in enumerate(zip(signals, lengths, strict=True)):
+            for chunk in range(max(1, -(-length // chunk_frames))):
+                start = (chunk * chunk_frames - halo_frames) * frame_in
+                stop = start + (chunk_frames + 2 * halo_frames) * frame_in
+                yield (number, chunk), (_cut(signal, start, stop, edge), *extras(number, chunk))
 
-    under_way: collections.deque[tuple[list[int], Any]] = collections.deque()
+    under_way: collections.deque[tuple[list[tuple[int, int]], Any]] = collections.deque()
 
     def fetch() -> None:
-        owners, results = under_way.popleft()
-        for owner, result in zip(owners, np.asarray(results), strict=False):
-            real = slice(halo_frames * frame_out, (halo_frames + chunk_frames) * frame_out)
-            outputs[owner].append(result[real])
+        places, results = under_way.popleft()
+        for (number, chunk), result in zip(places, np.asarray(results), strict=False):
+            first, last = chunk * chunk_frames, min((chunk + 1) * chunk_frames, lengths[number])
+            output = outputs[number]
+            if output is None:
+                shape = (lengths[number] * frame_out, *result.shape[1:])
+                output = outputs[number] = np.empty(shape, result.dtype)
+            real = result[halo_frames * frame_out :][: (last - first) * frame_out]
+            output[first * frame_out : last * frame_out] = real
 
-    def call(group: list[tuple[int, tuple[np.ndarray, ...]]]) -> None:
-        owners = [owner for owner, _ in group]
+    def call(group: list[tuple[tuple[int, int], tuple[np.ndarray, ...]]]) -> None:
+        places = [place for place, _ in group]
         # One program for all calls: a group that is not full is filled up.
         filled = [arguments for _, arguments in group]
         filled += [filled[-1]] * (CHUNKS_PER_CALL - len(filled))
-        under_way.append((owners, function(*jax.tree.map(lambda *rows: np.stack(rows), *filled))))
+        under_way.append((places, function(*jax.tree.map(lambda *rows: np.stack(rows), *filled))))
         if len(under_way) > _CALLS_AHEAD:
             fetch()
 
-    group: list[tuple[int, tuple[np.ndarray, ...]]] = []
+    group: list[tuple[tuple[int, int], tuple[np.ndarray, ...]]] = []
     for piece in pieces():
         group.append(piece)
         if len(group) == CHUNKS_PER_CALL:
@@ -88,7 +91,13 @@ def chunked(
         call(group)
     while under_way:
         fetch()
-    return [
-        np.concatenate(parts)[: len(signal) // frame_in * frame_out]
-        for parts, signal in zip(outputs, signals, strict=True)
-    ]
+    return [output for output in outputs if output is not None]
+
+
+def _cut(
+    signal: np.ndarray, start: int, stop: int, edge: Literal["constant", "edge"]
+) -> np.ndarray:
+    """A piece of a signal from `start` to `stop`, which may lie outside of it."""
+    inside = signal[max(start, 0) : max(stop, 0)]
+    missing = max(0, -start), stop - start - max(0, -start) - len(inside)
+    return np.pad(inside, [missing] + [(0, 0)] * (signal.ndim - 1), mode=edge)

@@ -26,6 +26,7 @@ from bassdiff.models.pitch import (
     wave_table,
 )
 from bassdiff.pretrained.weights import CodecWeights
+from bassdiff.runtime.traced_programs import run_kept
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -159,13 +160,20 @@ class Codec:
         """`[N]` at 44.1 kHz to `[T, C]` float32, T = ceil(N / 2048), zeros after the end."""
         return self.encode_all([audio])[0]
 
-    def encode_all(self, signals: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """`encode` of several signals, whose chunks share calls."""
-        padded = [
-            np.pad(audio.astype(np.float32), (0, -len(audio) % LATENT_HOP)) for audio in signals
-        ]
-        run = functools.partial(_encode, *self._arguments)
-        return chunked(run, padded, LATENT_HOP, 1, HALO_FRAMES)
+    def encode_all(
+        self, signals: Sequence[np.ndarray], gains: Sequence[float] | None = None
+    ) -> list[np.ndarray]:
+        """`encode` of several signals, each times its gain, whose chunks share calls."""
+
+        def run(audio: np.ndarray, gain: np.ndarray) -> Array:
+            arguments = (*self._arguments[1:], audio * gain[:, None])
+            return run_kept(_encode, self._arguments[:1], arguments, like=gain)
+
+        def about(signal: int, chunk: int) -> tuple[np.ndarray, ...]:
+            return (np.asarray(1.0 if gains is None else gains[signal], np.float32),)
+
+        waves = [np.asarray(audio, np.float32) for audio in signals]
+        return chunked(run, waves, LATENT_HOP, 1, HALO_FRAMES, extras=about)
 
     def pitch(self, latents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The pitch that latents hold, without decoding them.
@@ -196,7 +204,11 @@ class Codec:
             return phases[signal][chunk * CHUNK_FRAMES], first_frame
 
         model, params, _, _ = self._arguments
-        run = functools.partial(_decode, model, params)
+
+        def run(latents: np.ndarray, phase: np.ndarray, first_frame: np.ndarray) -> Array:
+            arguments = (params, latents, phase, first_frame)
+            return run_kept(_decode, (model,), arguments, like=phase)
+
         # Zeros are not silence to a decoder: they would be heard where the song begins and ends.
         return chunked(run, stored, 1, LATENT_HOP, HALO_FRAMES, edge="edge", extras=about)
 
@@ -208,7 +220,7 @@ class Codec:
     def _spans(self, stored: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Frequency in Hz and whether it sounds of every 1024 samples: `[2 T, 2]` of each."""
         spans = [rows[:, :NUM_PITCH_CHANNELS].reshape(-1, CODE_SIZE) for rows in stored]
-        return chunked(_pitch, spans, 1, 1, 0)
+        return chunked(lambda code: run_kept(_pitch, (), (code,), like=code), spans, 1, 1, 0)
 
     def _phases(self, stored: Sequence[np.ndarray]) -> list[np.ndarray]:
         """The oscillator's phase `[T]` in cycles, when each frame begins."""

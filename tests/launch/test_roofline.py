@@ -59,7 +59,7 @@ def test_songs_are_generated_without_any_communication(tmp_path):
     words = ("--config", "configs/diffusion.py:tiny", "--topology", "cpu:4")
     figures = figures_of(tmp_path, "generate", *words, "--minutes", "0.4", "--rows", "2")
     assert figures["collectives"] == {}
-    assert (figures["rows_per_device"], figures["frames"]) == (2, 544)
+    assert (figures["rows_per_device"], figures["frames"]) == (2, 648)
 
 
 def test_chips_have_all_their_figures():
