@@ -1,7 +1,8 @@
 """Measures this machine, then bassdiff on it: `python -m launch.bench --out bench.json`.
 
-`python -m launch.bench train` measures training instead, see `training_bench.py`; and
-`python -m launch.bench batch` how many songs an hour there are at several batch sizes.
+`python -m launch.bench train` measures training instead, see `training_bench.py`;
+`python -m launch.bench batch` how many songs an hour there are at several batch sizes; and
+`python -m launch.bench memory` what an hour of song and many songs take, see `memory_bench.py`.
 
 Everything is measured in one run and compute is given as a share of the machine's own
 matrix-product rate, so that figures of slow, fast and shared machines can be compared.
@@ -15,8 +16,6 @@ import contextlib
 import dataclasses
 import functools
 import json
-import resource
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -44,6 +43,7 @@ from bassdiff.inference.inputs import Task
 from bassdiff.models.unet import UNet
 from bassdiff.pretrained.codec import Codec
 from bassdiff.pretrained.release import Weights, load_weights
+from launch.memory_bench import measure_memory, peak_memory_mb
 from launch.training_bench import measure_training
 
 BATCH_SIZES = (1, 4, 8, 16)
@@ -56,17 +56,22 @@ LONG_SONG_MINUTES = (15, 30, 45)
 def main() -> None:
     """Runs every measurement, prints it and writes the JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", nargs="?", default="play", choices=("play", "batch", "train"))
+    parser.add_argument(
+        "what", nargs="?", default="play", choices=("play", "batch", "train", "memory")
+    )
     parser.add_argument("--config", default="configs/diffusion.py:small", help="train: of what")
-    parser.add_argument("--weights", default="small", help="play and batch: by whom")
+    parser.add_argument("--weights", default="small", help="play, batch, memory: by whom")
     parser.add_argument("--out", help="JSON file for the figures")
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--songs", type=int, default=200, help="memory: how many short ones")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         if arguments.what == "train":
             figures = measure_training(arguments.config, Path(folder))
         elif arguments.what == "batch":
-            figures = measure_batches(arguments.weights)
+            figures = measure_batches(arguments.weights, arguments.repeats)
+        elif arguments.what == "memory":
+            figures = dict(measure_memory(arguments.weights, arguments.songs))
         else:
             figures = measure(arguments.weights, arguments.repeats, folder)
     for name, value in figures.items():
@@ -144,30 +149,36 @@ def measure(weights_name: str, repeats: int, cache_folder: str) -> dict[str, Any
     return figures | long_songs(generator, minute)
 
 
-def measure_batches(weights_name: str) -> dict[str, Any]:
+def measure_batches(weights_name: str, rounds: int = 5) -> dict[str, Any]:
     """Songs an hour and peak memory by batch size: songs of 24 s, in the weights' own settings.
 
-    Memory only grows, so the batches do. Rounds take turns, so that a slow moment is everybody's;
-    the best round of each counts.
+    Memory only grows, so the batches do. Sizes take turns, round after round, so that a slow moment
+    is everybody's: songs an hour are of the median round, and what a batch gains is the median of
+    the rounds' ratios to single songs. Processor time hardly depends on what else the machine does.
     """
     generator = BassGenerator(load_weights(weights_name))
     song = np.resize(read_mono(example_mix()), 24 * SAMPLE_RATE_HZ)
-    figures: dict[str, Any] = {"device": jax.devices()[0].device_kind}
-    best: dict[int, float] = {}
-    for size in BATCH_SIZES:
-        # The first call compiles.
-        generator.generate_batch([Task(song, SAMPLE_RATE_HZ, seed=i) for i in range(size)])
-        figures[f"batch_{size}_peak_memory_mb"] = peak_memory_mb()
-    for _ in range(3):
+    figures: dict[str, Any] = {"device": jax.devices()[0].device_kind, "rounds": rounds}
+    seconds: dict[int, list[float]] = {size: [] for size in BATCH_SIZES}
+    busy: dict[int, list[float]] = {size: [] for size in BATCH_SIZES}
+    for number in range(rounds + 1):
         for size in BATCH_SIZES:
             tasks = [Task(song, SAMPLE_RATE_HZ, seed=i) for i in range(size)]
-            started = time.perf_counter()
+            started, worked = time.perf_counter(), time.process_time()
             generator.generate_batch(tasks)
-            seconds = time.perf_counter() - started
-            best[size] = min(seconds, best.get(size, np.inf))
-    for size, seconds in best.items():
-        figures[f"batch_{size}_songs_per_hour"] = 3600 * size / seconds
-        figures[f"batch_{size}_x_real_time"] = 24 * size / seconds
+            if number:
+                seconds[size].append((time.perf_counter() - started) / size)
+                busy[size].append((time.process_time() - worked) / size)
+            else:
+                # The first call compiles.
+                figures[f"batch_{size}_peak_memory_mb"] = peak_memory_mb()
+    for size in BATCH_SIZES:
+        figures[f"batch_{size}_songs_per_hour"] = 3600 / float(np.median(seconds[size]))
+        figures[f"batch_{size}_x_real_time"] = 24 / float(np.median(seconds[size]))
+        figures[f"batch_{size}_cpu_seconds_per_song"] = float(np.median(busy[size]))
+        figures[f"batch_{size}_by_single_songs"] = float(
+            np.median(np.divide(seconds[1], seconds[size]))
+        )
     return figures
 
 
@@ -187,12 +198,6 @@ def long_songs(generator: BassGenerator, minute: np.ndarray) -> dict[str, float]
         figures[f"song_of_{minutes}_min_seconds_per_minute"] = seconds / minutes
         figures[f"song_of_{minutes}_min_peak_memory_mb"] = peak_memory_mb()
     return figures
-
-
-def peak_memory_mb() -> float:
-    """The most memory that this process has held."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1024 if sys.platform != "darwin" else 1024**2)
 
 
 def guidance_costs(weights: Weights, repeats: int) -> dict[str, float]:

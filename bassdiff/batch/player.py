@@ -72,11 +72,11 @@ class Player:
           MemoryError: It does not fit the device.
         """
         with self._busy():
-            latents = self.generator.mix_codec.encode(heard.wave * np.float32(heard.gain))
+            (latents,) = self.generator.mix_codec.encode_all([heard.wave], [heard.gain])
             vectors = np.zeros((0, 0), np.float32)
             if self._panel is not None:
                 vectors = self._panel.mix_vectors(heard.wave)
-        return Encoded(dataclasses.replace(heard, wave=np.zeros(0, np.float32)), latents, vectors)
+        return Encoded(heard.forgotten(), latents, vectors)
 
     def play(self, songs: Sequence[Encoded]) -> list[np.ndarray]:
         """Latents `[T, C]` of basses to songs of one kind, as many as are played at once or fewer.

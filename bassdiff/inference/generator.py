@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import functools
+import os
 import warnings
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from bassdiff.audio.io import SAMPLE_RATE_HZ, loudness_lufs, resample
+from bassdiff.audio.io import SAMPLE_RATE_HZ, all_finite, loudness_lufs, resample
 from bassdiff.audio.tuning import at_speed
 from bassdiff.data.mixing import BASS_LUFS
 from bassdiff.diffusion.generation import frame_bucket, generate_latents
@@ -36,6 +38,9 @@ from bassdiff.runtime.errors import InputError
 SILENT_DB = 30.0
 ODD_LEVEL_DB = 10.0
 ROWS_PER_DEVICE = 8
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 # What is done, how much of it, and of how much.
 Progress = Callable[[str, int, int], None]
@@ -136,18 +141,24 @@ class BassGenerator:
         Raises:
           InputError: See `generate`.
         """
-        heard = [self.hear(task) for task in tasks]
+        heard = _side_by_side(self.hear, tasks)
         if progress:
             progress("listening", 0, len(tasks))
         # A mix may peak far above its loudness; a codec has no ceiling, so nothing clips.
-        mixes = self.mix_codec.encode_all([one.wave * np.float32(one.gain) for one in heard])
+        mixes = self.mix_codec.encode_all([one.wave for one in heard], [one.gain for one in heard])
+        heard = [one.forgotten() for one in heard]
         if progress:
             progress("listening", len(tasks), len(tasks))
         latents = self._sample_all(heard, mixes, progress)
         if progress:
             progress("decoding", 0, len(tasks))
-        waves = self.bass_codec.decode_all(latents)
-        basses = [self.finish(one, wave) for one, wave in zip(heard, waves, strict=True)]
+        waves = dict(enumerate(self.bass_codec.decode_all(latents)))
+
+        def finished(number: int) -> np.ndarray:
+            # Each is let go when it is finished: of long songs, memory holds few.
+            return self.finish(heard[number], waves.pop(number))
+
+        basses = _side_by_side(finished, range(len(heard)))
         if progress:
             progress("decoding", len(tasks), len(tasks))
         return basses
@@ -161,7 +172,7 @@ class BassGenerator:
         return hear(task, self.defaults, self._preparation)
 
     def finish(self, heard: Heard, wave: np.ndarray) -> np.ndarray:
-        """From what the codec decoded to the bass at the mix's rate and level.
+        """From what the codec decoded, whose memory is taken over, to the bass at the mix's level.
 
         Raises:
           InputError: If it is not finite.
@@ -169,8 +180,9 @@ class BassGenerator:
         bass = wave[: heard.length]
         _check_sound(bass)
         gain = 1.0 / heard.level if heard.start is None else heard.start.gain
+        bass *= np.float32(gain)
         bass = resample(
-            bass * np.float32(gain),
+            bass,
             *(SAMPLE_RATE_HZ, heard.sample_rate_hz),
             num_samples=round(heard.num_samples * heard.slower),
         )
@@ -315,6 +327,14 @@ class BassGenerator:
         return self.bass_codec.decode(self.bass_codec.encode(bass))[: len(bass)]
 
 
+def _side_by_side(function: Callable[[_Item], _Result], items: Sequence[_Item]) -> list[_Result]:
+    """What a function, which is mostly numpy's work, makes of several songs: on all cores."""
+    if len(items) == 1:
+        return [function(items[0])]
+    with ThreadPoolExecutor(min(len(items), os.cpu_count() or 1)) as pool:
+        return list(pool.map(function, items))
+
+
 def _check_sound(bass: np.ndarray) -> None:
     """Warns of a bass that is silent, too loud or too soft, and says which setting to change.
 
@@ -324,7 +344,7 @@ def _check_sound(bass: np.ndarray) -> None:
     Raises:
       InputError: It is not finite.
     """
-    if not np.all(np.isfinite(bass)):
+    if not all_finite(bass):
         raise InputError(
             "these weights generate values that are not finite with these settings; lower the "
             "guidance, take more steps or use other weights"
@@ -333,7 +353,7 @@ def _check_sound(bass: np.ndarray) -> None:
     if excess_db < -SILENT_DB:
         warnings.warn(
             "the bass came out silent; try another seed, lower the guidance or take more steps",
-            stacklevel=6,
+            stacklevel=7,
         )
     elif abs(excess_db) > ODD_LEVEL_DB:
         what = "louder" if excess_db > 0 else "softer"
@@ -344,7 +364,7 @@ def _check_sound(bass: np.ndarray) -> None:
         )
         warnings.warn(
             f"the bass came out {abs(excess_db):.0f} dB {what} than basses are; {remedy}",
-            stacklevel=6,
+            stacklevel=7,
         )
 
 

@@ -61,6 +61,10 @@ class Heard:
     log_prior: np.ndarray
     seed: int
 
+    def forgotten(self) -> Heard:
+        """The same without its wave, which nothing needs once it is encoded."""
+        return dataclasses.replace(self, wave=np.zeros(0, np.float32))
+
 
 def hear(task: Task, defaults: Sampling, preparation: Preparation) -> Heard:
     """Reads and checks all that a task brings.
@@ -78,14 +82,21 @@ def hear(task: Task, defaults: Sampling, preparation: Preparation) -> Heard:
     sample_rate_hz = whole_rate(task.sample_rate_hz)
     channels = checked("the mix", task.mix)
     given = to_mono(channels)
-    check_length("the mix", len(given), sample_rate_hz)
+    num_samples = len(given)
+    check_length("the mix", num_samples, sample_rate_hz)
     wave = resample(given, sample_rate_hz, SAMPLE_RATE_HZ)
     control = resolved(task.control or Control(), wave)
     slower = speed_of(control.tuning_cents or 0.0)
     if slower != 1.0:
         wave = resample(at_speed(given, slower), sample_rate_hz, SAMPLE_RATE_HZ)
+    del given
+    num_frames = -(-len(wave) // LATENT_HOP)
+    # Before the constant is removed, which copies the wave: both take memory.
+    held = pitchless(wave, num_frames, FRAME_SECONDS)
     # A constant is not heard, and would be taken for the lowest of notes.
-    wave = wave - wave.mean(dtype=np.float64).astype(np.float32)
+    constant = wave.mean(dtype=np.float64).astype(np.float32)
+    is_ours = not np.may_share_memory(wave, channels)
+    wave = np.subtract(wave, constant, out=wave if is_ours else None)
     # The codec hears one signal; how loud the bass is to be, all channels together decide.
     heard_lufs = loudness_lufs(wave, SAMPLE_RATE_HZ)
     level_lufs = channels_lufs(channels, sample_rate_hz)
@@ -96,13 +107,11 @@ def hear(task: Task, defaults: Sampling, preparation: Preparation) -> Heard:
         warnings.warn("the mix is silent; the bass has nothing to follow", stacklevel=5)
     start = None
     if task.draft is not None:
-        start = preparation.start(task.draft, sample_rate_hz, len(given), slower)
-    num_frames = -(-len(wave) // LATENT_HOP)
-    seconds, frame_seconds = len(given) / sample_rate_hz, FRAME_SECONDS / slower
+        start = preparation.start(task.draft, sample_rate_hz, num_samples, slower)
+    seconds, frame_seconds = num_samples / sample_rate_hz, FRAME_SECONDS / slower
     grounding = preparation.grounding(
         task.style, sample_rate_hz, sampling, num_frames, seconds, frame_seconds
     )
-    held = pitchless(wave, num_frames, FRAME_SECONDS)
     log_prior = control.log_prior(num_frames, frame_seconds, seconds, sampling.chord_strength)
     # Given chords take the place of one held note.
     held = held & ~log_prior.any(axis=1)
@@ -123,7 +132,7 @@ def hear(task: Task, defaults: Sampling, preparation: Preparation) -> Heard:
         slower,
         gain,
         level,
-        len(given),
+        num_samples,
         sample_rate_hz,
         start,
         grounding,

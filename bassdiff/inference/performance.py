@@ -185,8 +185,11 @@ def perform(
     heard, digests = control.described(), hashes(files)
     if estimated:
         heard["estimated_chords"] = estimated
+    seconds = len(mix) / info.sample_rate_hz
+    pictured = mix.mean(axis=1) if any(output.picture for output in outputs) else mix
     with atomic_files() as open_file:
         for number, (output, bass) in enumerate(zip(outputs, basses, strict=True)):
+            is_last = number + 1 == len(outputs)
             record = make_record(
                 words,
                 digests,
@@ -197,20 +200,19 @@ def perform(
                 seed + number,
                 bass,
             )
-            _write(output, mix, bass, info.sample_rate_hz, record, mix_path, open_file)
+            _write(output, mix, bass, info.sample_rate_hz, record, mix_path, open_file, is_last)
             if output.picture:
                 # matplotlib takes a second to import, which --no-plot saves.
                 from bassdiff.inference.picture import draw
                 from bassdiff.inference.picture_marks import Marks
 
-                seconds = len(mix) / info.sample_rate_hz
                 region = draft.free_seconds if draft else control.notes_region
                 marks = Marks(
                     control.bars(seconds),
                     control.chord_segments() or (segments(estimated) if estimated else []),
                     None if region is None or region[0] is None else (region[0], region[1]),
                 )
-                draw(mix.mean(axis=1), bass, info.sample_rate_hz, output.picture, open_file, marks)
+                draw(pictured, bass, info.sample_rate_hz, output.picture, open_file, marks)
 
 
 def _write(
@@ -221,8 +223,9 @@ def _write(
     record: Mapping[str, Any],
     mix_path: Path,
     open_file: OpenFile,
+    is_last: bool,
 ) -> None:
-    """Writes the files of one bass, except for its picture."""
+    """Writes the files of one bass, except for its picture; the last one uses the mix up."""
     from bassdiff.audio.mixdown import mixdown
 
     gain_db = write(output.bass, bass, sample_rate_hz, open_file, tags_of(record, mix_path))
@@ -232,7 +235,7 @@ def _write(
             "mixdown has it at its level, and a .wav file would too",
             stacklevel=3,
         )
-    together, limited_db = mixdown(mix, bass, sample_rate_hz)
+    together, limited_db = mixdown(mix, bass, sample_rate_hz, in_place=is_last)
     write(output.mixdown, together, sample_rate_hz, open_file)
     if limited_db > AUDIBLE_LIMITING_DB:
         warnings.warn(

@@ -73,7 +73,8 @@ def draw(
     if marks is not None:
         draw_marks((mix_axes, bass_axes, onset_axes), marks, seconds)
     with open_file(path) as file:
-        figure.savefig(file, format="png")
+        # A fifth larger than at full effort, in a third of the time.
+        figure.savefig(file, format="png", pil_kwargs={"compress_level": 2})
 
 
 def _draw_spectrogram(

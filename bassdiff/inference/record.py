@@ -61,7 +61,7 @@ def make_record(
         "weights": dict(weights),
         "settings": dict(settings),
         "heard": dict(heard),
-        "samples_sha256": hashlib.sha256(bass.astype("<f4").tobytes()).hexdigest(),
+        "samples_sha256": hashlib.sha256(np.ascontiguousarray(bass, "<f4").data).hexdigest(),
     }
 
 

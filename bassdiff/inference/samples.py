@@ -6,6 +6,7 @@ import numbers
 
 import numpy as np
 
+from bassdiff.audio.io import all_finite
 from bassdiff.runtime.errors import InputError
 
 MAX_CHANNELS = 64
@@ -28,14 +29,14 @@ def checked(name: str, samples: np.ndarray) -> np.ndarray:
             f"{name} has samples of shape {values.shape}; give [N, channels] with time first, "
             "which is its transpose"
         )
-    wave = values.astype(np.float32)
+    wave = np.asarray(values, np.float32)
     if values.dtype.kind == "i":
         wave /= np.float32(-float(np.iinfo(values.dtype).min))
     elif values.dtype.kind == "u":
         # Unsigned samples have silence in the middle of their range.
         half = (float(np.iinfo(values.dtype).max) + 1.0) / 2.0
         wave = wave / np.float32(half) - np.float32(1.0)
-    if not np.all(np.isfinite(wave)):
+    if not all_finite(wave):
         raise InputError(f"{name} holds values that are not finite; export it again")
     return wave
 
