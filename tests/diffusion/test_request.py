@@ -107,6 +107,14 @@ WINDOWS = (chain(), Windowed(8, 6))
 COMBINATIONS = covering(3, tuple(SOLVERS), tuple(GUIDANCES), GROUNDINGS, (0, 1))
 
 
+def test_any_three_choices_meet():
+    choices = (SOLVERS, GUIDANCES, GROUNDINGS, range(len(WINDOWS)))
+    for columns in itertools.combinations(range(4), 3):
+        met = {tuple(one[column] for column in columns) for one in COMBINATIONS}
+        assert met == set(itertools.product(*(choices[column] for column in columns)))
+    assert len(COMBINATIONS) == 154 < np.prod([len(values) for values in choices])
+
+
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_whatever_is_combined(solver):
     """Operation by operation: what compiling them all would take is ten times as long."""
