@@ -13,8 +13,7 @@ from typing import Generic, TypeVar
 Song = TypeVar("Song")
 
 # More rows than this fill no device any better.
-_MAX_ROWS = {"cpu": 4}
-_MAX_ROWS_ELSEWHERE = 8
+MAX_ROWS = {"cpu": 4, "gpu": 8, "tpu": 8}
 # Latent frames of all rows together, which bounds memory. On a CPU, longer songs gain nothing from
 # company, and idle rows cost as much as songs.
 _MAX_FRAMES = {"cpu": 2592}
@@ -33,7 +32,7 @@ def rows_of(num_frames: int, platform: str) -> int:
     >>> [rows_of(frames, "cpu") for frames in (648, 856, 1536)], rows_of(4864, "gpu")
     ([4, 2, 1], 8)
     """
-    rows = _MAX_ROWS.get(platform, _MAX_ROWS_ELSEWHERE)
+    rows = MAX_ROWS.get(platform, MAX_ROWS["gpu"])
     while rows > 1 and rows * num_frames > _MAX_FRAMES.get(platform, _MAX_FRAMES_ELSEWHERE):
         rows //= 2
     return rows

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
+from bassdiff.inference.chord_files import has_bars
 from bassdiff.runtime.errors import InputError
 
 # An id is a part of file names, to which suffixes are added.
@@ -23,7 +24,7 @@ class Item:
       styles: Paths or URLs of bass recordings whose sound to take; several are blended.
       seed: Of the noise; None for one that the id decides.
       settings: Fields of `Sampling` by name.
-      control: Fields of `Control` by name: chords, a key and the like.
+      control: Fields of `Control` by name: chords, a key and the like; files by path or URL.
     """
 
     id: str
@@ -48,6 +49,15 @@ class Part:
     def has(self, song_id: str) -> bool:
         """Whether the song is in this part, whatever the order or number of the others."""
         return zlib.crc32(song_id.encode()) % self.count == self.index
+
+
+def control_files(control: Mapping[str, Any]) -> list[str]:
+    """Which fields of a song's control name a file to read."""
+    return [
+        name
+        for name in ("chords", "notes")
+        if name in control and (name == "notes" or not has_bars(control[name]))
+    ]
 
 
 def is_url(name: str) -> bool:

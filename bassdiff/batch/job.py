@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import jax
 
+from bassdiff.batch.hearing import Hearing
 from bassdiff.batch.item import Part
 from bassdiff.batch.journal import Journal
 from bassdiff.batch.manifest import open_manifest
@@ -21,7 +21,7 @@ from bassdiff.batch.storage import Storage
 from bassdiff.batch.tally import Tally
 from bassdiff.batch.workers import Budget
 from bassdiff.batch.writing import Writer
-from bassdiff.pretrained.release import Weights, load_weights
+from bassdiff.pretrained.release import load_weights
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,17 +31,11 @@ class Job:
     Attributes:
       names: A manifest, or folders, globs and files.
       out: Folder or URL of the results.
+      order: What is wanted of every song.
       part: Which songs are played here.
-      weights: Name or folder.
-      adapter: File of an adapter.
-      settings: Fields of `Sampling` for all songs.
-      seed: From which those of songs follow.
-      format: Suffix of audio files.
-      mixdown: Whether to write mixes with their basses.
-      midi: Whether to write notes.
-      candidates: How many basses are played to a song; the one that fits best is kept.
-      judges: Weights whose matching models decide that.
-      num_workers: Threads that read, and as many that write.
+      adapter: File of an adapter of the weights.
+      stems_of: Bass recordings in the sound of each of which every song is played.
+      num_workers: Threads that read, and as many that write; with Ray, processes.
       item_seconds: A song that takes longer to read is given up.
       patience_seconds: How long a store may not answer.
       retry_failed: Whether what failed before is tried again.
@@ -49,16 +43,10 @@ class Job:
 
     names: Sequence[str]
     out: str
+    order: Order = dataclasses.field(default_factory=Order)
     part: Part = dataclasses.field(default_factory=Part)
-    weights: str = "small"
     adapter: str | None = None
-    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    seed: int = 0
-    format: str = "wav"
-    mixdown: bool = False
-    midi: bool = False
-    candidates: int = 1
-    judges: str = "small"
+    stems_of: Sequence[str] = ()
     num_workers: int = 2
     item_seconds: float = 900.0
     patience_seconds: float = 600.0
@@ -78,28 +66,26 @@ def run(job: Job, show: Callable[[int], Callable[[Tally], None]]) -> Tally:
         written.
       StoreUnavailable: A store did not answer for long.
     """
-    manifest = open_manifest(job.names)
+    manifest = open_manifest(job.names, job.stems_of)
     count = manifest.check(job.part)
     patience = Patience(job.patience_seconds)
     with contextlib.closing(Storage(job.out, str(job.part), patience)) as storage:
         journal = Journal(storage, job.part)
         known = journal.known()
-        weights = load_weights(job.weights, job.adapter)
-        order = _order(job, weights)
+        weights = load_weights(job.order.weights, job.adapter)
+        order = job.order.of(weights)
+        defaults = order.defaults(weights)
         players = [Player(weights, device, order.judges) for device in jax.local_devices()]
-        generator = players[0].generator
-        # What holds for all songs is refused at once, and not once for every song.
-        dataclasses.replace(generator.defaults, **order.settings)
         unread = Budget(AUDIO_SECONDS)
         reader = Reader(
             *(order, known, storage, Patience(min(job.patience_seconds, job.item_seconds))),
-            *(unread, generator.defaults, generator.hear, job.retry_failed),
+            *(unread, defaults, Hearing(weights, defaults), job.retry_failed),
         )
         pipeline = Pipeline(
             order,
             players,
             reader,
-            Writer(order, storage, patience, generator.finish),
+            Writer(order, storage, patience),
             journal,
             job.num_workers,
             job.item_seconds,
@@ -107,18 +93,3 @@ def run(job: Job, show: Callable[[int], Callable[[Tally], None]]) -> Tally:
         )
         songs = (item for item in manifest if job.part.has(item.id))
         return pipeline.run(songs, show(count))
-
-
-def _order(job: Job, weights: Weights) -> Order:
-    parts = (weights.mix_codec.checksum, weights.bass_codec.checksum, weights.unet.checksum)
-    return Order(
-        job.weights,
-        "-".join(parts),
-        job.settings,
-        job.seed,
-        job.format,
-        job.mixdown,
-        job.midi,
-        job.candidates,
-        job.judges if job.candidates > 1 else "",
-    )

@@ -65,6 +65,7 @@ def row_of(
         "id": item.id,
         "status": OK if error is None else ERROR,
         "mix": item.mix,
+        "styles": list(item.styles),
         "paths": order.files_of(item) if error is None else {},
         "sha256": dict(digests or {}),
         "seconds": seconds,

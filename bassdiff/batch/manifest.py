@@ -6,9 +6,10 @@ once to check it before anything is played, and once to play it.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import posixpath
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import fsspec
 
@@ -21,8 +22,8 @@ from bassdiff.runtime.errors import InputError
 class Manifest:
     """Songs that can be iterated again and again; see `open_manifest`."""
 
-    def __init__(self, names: Sequence[str]) -> None:
-        self._names = list(names)
+    def __init__(self, names: Sequence[str], stems: Mapping[str, str]) -> None:
+        self._names, self._stems = list(names), stems
 
     def __iter__(self) -> Iterator[Item]:
         """Every song, in the order of the manifest.
@@ -30,6 +31,13 @@ class Manifest:
         Raises:
           InputError: A line cannot be used, or a file or folder cannot be read.
         """
+        for item in self._items():
+            if not self._stems:
+                yield item
+            for name, style in self._stems.items():
+                yield dataclasses.replace(item, id=check_id(f"{item.id}.{name}"), styles=(style,))
+
+    def _items(self) -> Iterator[Item]:
         if len(self._names) == 1 and is_table(self._names[0]):
             yield from read_table(self._names[0])
             return
@@ -59,19 +67,32 @@ class Manifest:
         return count
 
 
-def open_manifest(names: Sequence[str]) -> Manifest:
+def open_manifest(names: Sequence[str], stems_of: Sequence[str] = ()) -> Manifest:
     """The songs that words of a command line mean.
 
     Args:
       names: One `.jsonl` or `.csv` table, perhaps compressed; or folders, globs and audio files.
         All may be URLs.
+      stems_of: Bass recordings: every song becomes one for each, in its sound and with its name
+        at the end of the id.
 
     Raises:
-      InputError: A table stands beside other names.
+      InputError: A table stands beside other names, or recordings are missing or have one name.
     """
     if len(names) > 1 and any(is_table(name) for name in names):
         raise InputError("a manifest is a table by itself; name one table, or audio files only")
-    return Manifest(names)
+    stems: dict[str, str] = {}
+    for style in stems_of:
+        name = posixpath.splitext(posixpath.basename(style))[0]
+        if name in stems:
+            raise InputError(
+                f"two recordings of --stems-of are called {name}, and so would be their files; "
+                "rename one"
+            )
+        if not is_url(style) and not os.path.isfile(style):
+            raise InputError(f"{style}: there is no such file; check the path")
+        stems[name] = style if is_url(style) else os.path.abspath(style)
+    return Manifest(names, stems)
 
 
 def _found(name: str) -> Iterator[Item]:

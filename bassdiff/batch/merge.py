@@ -20,7 +20,7 @@ _PLAIN = {
     "seed": "int64",
     **dict.fromkeys(("fingerprint", "version", "error"), "string"),
 }
-_NESTED = ("paths", "sha256", "settings", "control", "weights", "measures")
+_NESTED = ("styles", "paths", "sha256", "settings", "control", "weights", "measures")
 _ROWS_AT_ONCE = 10_000
 
 

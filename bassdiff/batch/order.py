@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from bassdiff.batch.item import Item
+from bassdiff.diffusion.settings import Sampling
+from bassdiff.pretrained.release import Weights
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,19 +18,20 @@ class Order:
     """What holds for all songs of a job.
 
     Attributes:
-      weights: What the weights are called.
-      checksum: Identifies them: codecs, network and adapters.
+      weights: Name or folder of the weights.
+      checksum: Identifies them: codecs, network and adapters; see `of`.
       settings: Fields of `Sampling` that are the same for all songs; a song's own win.
       seed: From which, with a song's id, its own follows.
       format: The suffix of audio files.
       mixdown: Whether to write the mix with the bass, too.
       midi: Whether to write the notes, too.
       candidates: How many basses are played to a song, of which the one that fits best is kept.
-      judges: What the weights are called whose matching models decide that; empty for one.
+      judges: Name or folder of the weights whose matching models decide that; of no account for
+        one candidate.
     """
 
-    weights: str
-    checksum: str
+    weights: str = "small"
+    checksum: str = ""
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     seed: int = 0
     format: str = "wav"
@@ -36,6 +39,25 @@ class Order:
     midi: bool = False
     candidates: int = 1
     judges: str = ""
+
+    def of(self, weights: Weights) -> Order:
+        """The same of weights that were read."""
+        parts = (weights.mix_codec.checksum, weights.bass_codec.checksum, weights.unet.checksum)
+        return dataclasses.replace(
+            self,
+            checksum="-".join(parts),
+            judges=self.judges if self.candidates > 1 else "",
+        )
+
+    def defaults(self, weights: Weights) -> Sampling:
+        """The settings of the weights, of which those of songs are changes.
+
+        Raises:
+          InputError: What holds for all songs is refused at once, and not once for every song.
+        """
+        defaults = Sampling.of_weights(weights.unet.bindings)
+        dataclasses.replace(defaults, **self.settings)
+        return defaults
 
     def seed_of(self, item: Item) -> int:
         """The seed of a song, whatever the songs around it."""

@@ -6,26 +6,22 @@ one song alone ends in its row; what concerns all of them ends the job.
 
 from __future__ import annotations
 
-import dataclasses
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
-from bassdiff.batch.choosing import Chooser, candidate_seed
 from bassdiff.batch.grouping import MAX_WAITING, Groups
 from bassdiff.batch.item import Item
 from bassdiff.batch.journal import Journal, row_of
 from bassdiff.batch.order import Order
 from bassdiff.batch.player import Encoded, Player
+from bassdiff.batch.playing import Playing, Song
 from bassdiff.batch.reading import Kept, Read, Reader
 from bassdiff.batch.tally import Tally
 from bassdiff.batch.workers import Budget, Clock, Workers
-from bassdiff.batch.writing import Played, Published, UnusableBass, Writer
-from bassdiff.runtime.errors import InputError
+from bassdiff.batch.writing import Played, Published, UnusableBass, Writer, reason_of
 
 # Seconds of waveforms in memory at once, before the accelerator and behind it.
 AUDIO_SECONDS = 600.0
@@ -33,16 +29,6 @@ AUDIO_SECONDS = 600.0
 _SONGS_AHEAD = 64
 _LOOK_SECONDS = 0.5
 _END_SECONDS = 60.0
-_NOTHING = np.zeros((0, 0), np.float32)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Song:
-    """A candidate for a song, by its number from 0."""
-
-    item: Item
-    encoded: Encoded
-    number: int
 
 
 class Pipeline:
@@ -73,8 +59,8 @@ class Pipeline:
         """
         self._order, self._journal = order, journal
         self._events: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._groups: Groups[_Song] = Groups()
-        self._chooser = Chooser(order.candidates)
+        self._groups: Groups[Song] = Groups()
+        self._playing = Playing(order)
         self._to_play: queue.SimpleQueue[Callable[[Player], None] | None] = queue.SimpleQueue()
         self._written = Budget(AUDIO_SECONDS)
         self._players, self._ends = players, (*ends, self._written.end)
@@ -174,77 +160,37 @@ class Pipeline:
             self._fail(item, encoded)
             return
         rows = player.rows_of(encoded.kind)
-        for number in range(self._order.candidates):
-            seed = candidate_seed(encoded.heard.seed, number)
-            heard = dataclasses.replace(encoded.heard, seed=seed)
-            song = _Song(item, dataclasses.replace(encoded, heard=heard), number)
+        for song in self._playing.songs(item, encoded):
             self._submit(self._groups.add(encoded.kind, rows, song))
 
-    def _submit(self, group: list[_Song]) -> None:
+    def _submit(self, group: list[Song]) -> None:
         if group:
             self._to_play.put(lambda player: self._play_group(player, group))
 
-    def _play_group(self, player: Player, group: list[_Song]) -> None:
-        try:
-            latents = player.play([song.encoded for song in group])
-        except MemoryError as error:
-            for song in group:
-                self._choose(player, song, _NOTHING, error)
-            return
-        if self._order.candidates == 1:
-            self._decode(player, group, latents)
-            return
-        for song, row in zip(group, latents, strict=True):
-            self._choose(player, song, row)
-
-    def _choose(
-        self, player: Player, song: _Song, latents: np.ndarray, error: Exception | None = None
-    ) -> None:
-        """Judges a candidate, and hands on the best one once all of the song are there.
-
-        Latents are kept and not waveforms, which would fill the memory; the best one is decoded
-        once more.
-        """
-        score = float("nan")
-        if error is None:
-            try:
-                (wave,) = player.decode([latents])
-                score = player.score(song.encoded, wave)
-            except MemoryError as found:
-                error = found
-        choice = self._chooser.offer(song.item.id, song.number, score, latents, error)
-        if choice is None:
-            return
-        if choice.error is not None:
-            self._later(self._on_written)(song, choice.error)
-            return
-        measures: dict[str, float] = {"candidate": choice.number}
-        if np.isfinite(choice.score):
-            measures["match"] = round(choice.score, 6)
-        self._decode(player, [song], [choice.latents], measures)
-
-    def _decode(
-        self,
-        player: Player,
-        group: Sequence[_Song],
-        latents: Sequence[np.ndarray],
-        measures: Mapping[str, float] | None = None,
-    ) -> None:
+    def _play_group(self, player: Player, group: list[Song]) -> None:
         """Hands basses to the writers."""
-        heard = [song.encoded.heard for song in group]
+        chosen = self._playing(player, group)
+        for one in chosen:
+            if one.error is not None:
+                self._later(self._on_written)(one.song, one.error)
+        chosen = [one for one in chosen if one.error is None]
+        if not chosen:
+            return
+        heard = [one.song.encoded.heard for one in chosen]
         # Where writing is slower, the device waits.
         shares = self._written.take(*(one.num_samples / one.sample_rate_hz for one in heard))
         try:
-            waves = player.decode(latents)
+            waves = player.decode([one.latents for one in chosen])
         except MemoryError as error:
-            for song, share in zip(group, shares, strict=True):
+            for one, share in zip(chosen, shares, strict=True):
                 share.give_back()
-                self._later(self._on_written)(song, error)
+                self._later(self._on_written)(one.song, error)
             return
-        for song, one, wave, share in zip(group, heard, waves, shares, strict=True):
-            self._writers.submit(Played(song.item, one, wave, share, measures or {}))
+        for one, wave, share in zip(chosen, waves, shares, strict=True):
+            song = Played(one.song.item, one.song.encoded.heard, wave, share, one.measures)
+            self._writers.submit(song)
 
-    def _on_written(self, song: Played | _Song, result: Published | Exception) -> None:
+    def _on_written(self, song: Played | Song, result: Published | Exception) -> None:
         heard = song.heard if isinstance(song, Played) else song.encoded.heard
         if isinstance(song, Played):
             song.share.give_back()
@@ -260,9 +206,8 @@ class Pipeline:
 
     def _fail(self, item: Item, error: Exception, seconds: float | None = None) -> None:
         """Gives a song a row that says why it was not played."""
-        is_said = isinstance(error, InputError | UnusableBass | TimeoutError | MemoryError)
-        reason = str(error) if is_said and str(error) else f"{type(error).__name__}: {error}"
-        self._recorder.submit(row_of(item, self._order, seconds=seconds, error=reason))
+        row = row_of(item, self._order, seconds=seconds, error=reason_of(error))
+        self._recorder.submit(row)
 
     def _record(self, row: dict[str, Any], clock: Clock) -> None:
         del clock

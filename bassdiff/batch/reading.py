@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bassdiff.audio.io import probe, read
 from bassdiff.batch.fetching import local_copy
-from bassdiff.batch.item import Item
+from bassdiff.batch.item import Item, control_files
 from bassdiff.batch.journal import Known
 from bassdiff.batch.order import Order
 from bassdiff.batch.patience import Patience
@@ -68,7 +68,7 @@ class Reader:
           patience: For stores with mixes that do not answer.
           budget: Seconds of waveforms in memory.
           defaults: Settings of the weights.
-          hear: The generator's.
+          hear: Hears a task; see `Hearing`.
           retry_failed: Whether what failed before is tried again.
         """
         self._order, self._known, self._storage = order, known, storage
@@ -109,6 +109,9 @@ class Reader:
                 samples = read(mix, max_samples=round(MAX_SECONDS * info.sample_rate_hz))
                 check_length(name, len(samples), info.sample_rate_hz)
                 styles = [Style(local(style)) for style in item.styles]
+                control = dict(item.control)
+                for given in control_files(control):
+                    control[given] = str(local(control[given]))
                 heard = self._hear(
                     Task(
                         samples,
@@ -116,7 +119,7 @@ class Reader:
                         styles or None,
                         seed=self._order.seed_of(item),
                         sampling=sampling,
-                        control=Control(**item.control) if item.control else None,
+                        control=Control(**control) if control else None,
                     )
                 )
             except BaseException:

@@ -6,6 +6,7 @@ reader can see half done, and on object stores by one upload, which appears when
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import posixpath
@@ -13,6 +14,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO, TypeVar
 
 import filelock
 import fsspec
@@ -22,6 +24,8 @@ from bassdiff.batch.item import is_url
 from bassdiff.batch.patience import Patience
 from bassdiff.runtime.atomic import check_folder, make_folder, write_fault
 from bassdiff.runtime.errors import InputError
+
+Result = TypeVar("Result")
 
 _BLOCK_BYTES = 1 << 20
 
@@ -107,7 +111,7 @@ class Storage:
             path = Path(folder) / posixpath.basename(name)
             make(path)
             with path.open("rb") as file:
-                digest = _sha256(iter(lambda: file.read(_BLOCK_BYTES), b""))
+                digest = _sha256(file)
             target = self._path(name)
             if self.is_local:
                 self._rename(path, Path(target))
@@ -137,17 +141,46 @@ class Storage:
         except OSError as error:
             raise write_fault(target, error) from error
 
+    def read(self, name: str, read: Callable[[BinaryIO], Result]) -> Result:
+        """What `read` makes of a file; begun again if the store fails on the way.
+
+        Raises:
+          FileNotFoundError: There is no such file.
+          StoreUnavailable: The store did not answer for long.
+        """
+
+        def opened() -> Result:
+            with self._fs.open(self._path(name), "rb") as file:
+                return read(file)
+
+        return self._patience(self.full(name), opened)
+
     def digest(self, name: str) -> str | None:
         """The SHA-256 of a file that was published; None if there is none."""
-
-        def read() -> str:
-            with self._fs.open(self._path(name), "rb") as file:
-                return _sha256(iter(lambda: file.read(_BLOCK_BYTES), b""))
-
         try:
-            return self._patience(self.full(name), read)
+            return self.read(name, _sha256)
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             return None
+
+    def remove(self, name: str) -> None:
+        """Deletes a file or a folder, if there is one."""
+
+        def delete() -> None:
+            with contextlib.suppress(FileNotFoundError):
+                self._fs.rm(self._path(name), recursive=True)
+
+        self._patience(self.full(name), delete)
+
+    def count(self, folder: str, end: str) -> int:
+        """How many files in a folder have names that end so."""
+
+        def found() -> int:
+            self._fs.invalidate_cache()
+            with contextlib.suppress(FileNotFoundError):
+                return sum(x.endswith(end) for x in self._fs.ls(self._path(folder), detail=False))
+            return 0
+
+        return self._patience(self.full(folder), found)
 
     def append(self, name: str, text: str) -> None:
         """Adds lines at the end of a file; they last when this returns.
@@ -196,8 +229,8 @@ class Storage:
         return posixpath.join(self.url, name)
 
 
-def _sha256(blocks: Iterator[bytes]) -> str:
+def _sha256(file: BinaryIO) -> str:
     digest = hashlib.sha256()
-    for block in blocks:
+    while block := file.read(_BLOCK_BYTES):
         digest.update(block)
     return digest.hexdigest()

@@ -13,7 +13,7 @@ from typing import Any
 
 import fsspec
 
-from bassdiff.batch.item import Item, check_id, is_url
+from bassdiff.batch.item import Item, check_id, control_files, is_url
 from bassdiff.diffusion.settings import setting_fields
 from bassdiff.inference.inputs import check_seed
 from bassdiff.runtime.errors import InputError
@@ -23,10 +23,10 @@ _TABLE_SUFFIXES = (*_JSON_SUFFIXES, ".csv")
 _COMPRESSED = (".gz", ".bz2", ".xz")
 # What a musician decides, as `Control` has it, and what cells of a table are read as.
 _CONTROLS: dict[str, type] = {
-    **dict.fromkeys(("chords", "key", "meter", "avoid_below", "avoid_above"), str),
+    **dict.fromkeys(("chords", "key", "meter", "notes", "avoid_below", "avoid_above"), str),
     **dict.fromkeys(("bpm", "first_beat_seconds", "tuning_cents"), float),
 }
-_FIELDS = ("id", "mix", "style", "seed", "settings", *_CONTROLS)
+_FIELDS = ("id", "mix", "style", "seed", "settings", *_CONTROLS, "notes_region")
 _SETTINGS = tuple(field.name for field in setting_fields())
 
 
@@ -125,17 +125,20 @@ def _item(fields: Mapping[str, Any], base: str) -> Item:
     seed = fields.get("seed")
     if seed is not None:
         check_seed(seed)
+    control = _control(fields)
+    for name in control_files(control):
+        control[name] = _joined(base, control[name])
     return Item(
         check_id(fields["id"] if "id" in fields else _stem(mix)),
         _joined(base, mix),
         tuple(_joined(base, style) for style in styles),
         seed,
         _settings(fields.get("settings")),
-        _control(fields),
+        control,
     )
 
 
-def _control(fields: Mapping[str, Any]) -> dict[str, str | float]:
+def _control(fields: Mapping[str, Any]) -> dict[str, Any]:
     names = fields.keys() & _CONTROLS.keys()
     for name in names:
         value = fields[name]
@@ -143,7 +146,20 @@ def _control(fields: Mapping[str, Any]) -> dict[str, str | float]:
         if not isinstance(value, kinds) or isinstance(value, bool):
             what = "text" if kinds == (str,) else "a number"
             raise InputError(f"{name} is {value!r}; give {what}")
-    return {name: fields[name] for name in sorted(names)}
+    control = {name: fields[name] for name in sorted(names)}
+    if "notes_region" in fields:
+        control["notes_region"] = _region(fields["notes_region"])
+    return control
+
+
+def _region(given: Any) -> list[float]:
+    try:
+        start, end = given.split(":") if isinstance(given, str) else given
+        return [float(start), float(end)]
+    except (TypeError, ValueError):
+        raise InputError(
+            f"notes_region is {given!r}; give its start and end in seconds, as [8, 16] or 8:16"
+        ) from None
 
 
 def _settings(given: Any) -> Mapping[str, Any]:

@@ -17,7 +17,7 @@ from bassdiff.batch.order import Order
 from bassdiff.batch.patience import Patience
 from bassdiff.batch.storage import Storage
 from bassdiff.batch.workers import Clock, Share
-from bassdiff.inference.generator import Heard
+from bassdiff.inference.generator import BassGenerator, Heard
 from bassdiff.inference.performance import write_notes
 from bassdiff.runtime.errors import InputError
 
@@ -58,19 +58,18 @@ class UnusableBass(Exception):
     """A bass that cannot be written, which concerns no other song."""
 
 
+def reason_of(error: Exception) -> str:
+    """What a row says of a song that was not played."""
+    is_said = isinstance(error, InputError | UnusableBass | TimeoutError | MemoryError)
+    return str(error) if is_said and str(error) else f"{type(error).__name__}: {error}"
+
+
 class Writer:
     """Writes songs; what it does to one may be done to several at once."""
 
-    def __init__(
-        self,
-        order: Order,
-        storage: Storage,
-        patience: Patience,
-        finish: Callable[[Heard, np.ndarray], np.ndarray],
-    ) -> None:
-        """Gathers what is needed; `finish` is the generator's."""
-        self._order, self._storage = order, storage
-        self._patience, self._finish = patience, finish
+    def __init__(self, order: Order, storage: Storage, patience: Patience) -> None:
+        """Gathers what is needed."""
+        self._order, self._storage, self._patience = order, storage, patience
 
     def __call__(self, played: Played, clock: Clock) -> Published:
         """Publishes a song's files.
@@ -83,7 +82,7 @@ class Writer:
         del clock
         rate_hz = played.heard.sample_rate_hz
         try:
-            bass = self._finish(played.heard, played.wave)
+            bass = BassGenerator.finish(played.heard, played.wave)
             together = self._mixdown(played.item, bass, rate_hz) if self._order.mixdown else None
         except InputError as error:
             raise UnusableBass(str(error)) from error

@@ -32,27 +32,32 @@ def batch(arguments: argparse.Namespace) -> None:
         raise InputError("there is nothing to play; name a manifest, folders or audio files")
     from bassdiff.batch.item import Part
     from bassdiff.batch.job import Job, run
+    from bassdiff.batch.order import Order
 
     keep_programs()
     # Of which song they are is not said; its row has the loudness.
     warnings.filterwarnings("ignore", "the bass came out|the mix is silent|no pitch is heard")
+    order = Order(
+        weights=arguments.weights,
+        settings=sampling_overrides(arguments),
+        seed=arguments.seed,
+        format=arguments.format,
+        mixdown=arguments.mixdown,
+        midi=arguments.midi,
+        candidates=arguments.candidates,
+        judges=arguments.judge,
+    )
     job = Job(
         arguments.songs,
         arguments.out,
+        order,
         Part(*arguments.part),
-        arguments.weights,
-        arguments.adapter,
-        sampling_overrides(arguments),
-        arguments.seed,
-        arguments.format,
-        arguments.mixdown,
-        arguments.midi,
-        arguments.candidates,
-        arguments.judge,
-        arguments.workers,
-        arguments.item_seconds,
-        arguments.patience_seconds,
-        arguments.retry_failed,
+        adapter=arguments.adapter,
+        stems_of=arguments.stems_of,
+        num_workers=arguments.workers,
+        item_seconds=arguments.item_seconds,
+        patience_seconds=arguments.patience_seconds,
+        retry_failed=arguments.retry_failed,
     )
     tally = run(job, _bar)
     print(summary(tally))
@@ -130,6 +135,13 @@ def batch_words(sub: argparse.ArgumentParser) -> None:
         default=(0, 1),
         metavar="I/N",
         help="play the I-th of N parts; index/N takes the number of a Kubernetes Indexed Job",
+    )
+    sub.add_argument(
+        "--stems-of",
+        nargs="+",
+        default=(),
+        metavar="STYLE",
+        help="play every song once in the sound of each of these basses",
     )
     sub.add_argument(
         "--seed", type=natural, default=0, help="the seeds of songs derive from it (0)"

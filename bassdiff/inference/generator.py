@@ -171,7 +171,8 @@ class BassGenerator:
         """
         return hear(task, self.defaults, self._preparation)
 
-    def finish(self, heard: Heard, wave: np.ndarray) -> np.ndarray:
+    @staticmethod
+    def finish(heard: Heard, wave: np.ndarray) -> np.ndarray:
         """From what the codec decoded, whose memory is taken over, to the bass at the mix's level.
 
         Raises:

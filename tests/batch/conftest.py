@@ -1,5 +1,6 @@
 """Songs to play to, and jobs of the tiny weights."""
 
+import dataclasses
 import json
 
 import jax
@@ -8,9 +9,11 @@ import pytest
 import soundfile
 
 from bassdiff.batch import job as jobs
+from bassdiff.batch.order import Order
 from bassdiff.batch.player import Player
 
 RATE = 22050
+ORDERED = {field.name for field in dataclasses.fields(Order)}
 
 
 @pytest.fixture(autouse=True)
@@ -47,8 +50,9 @@ def play(tiny_weights):
     """Runs a job; returns its tally."""
 
     def run(*names, out, **how):
-        how = {"settings": {"steps": 3}, **how}
-        job = jobs.Job([str(name) for name in names], str(out), weights=str(tiny_weights), **how)
+        how = {"weights": str(tiny_weights), "settings": {"steps": 3}, **how}
+        order = {name: how.pop(name) for name in how.keys() & ORDERED}
+        job = jobs.Job([str(name) for name in names], str(out), Order(**order), **how)
         return jobs.run(job, lambda count: lambda tally: None)
 
     return run
