@@ -21,12 +21,12 @@ pytestmark = pytest.mark.faults
 
 @pytest.fixture(scope="module")
 def catalogue(tmp_path_factory):
-    """A manifest of 12 songs, among them one of another length, one in a folder, and a bad file."""
+    """A manifest of 24 songs in two folders, among them a long one and a bad file."""
     folder = tmp_path_factory.mktemp("catalogue")
     rng = np.random.default_rng(0)
     lines = []
-    for number in range(11):
-        seconds = 30.0 if number == 4 else 1.5 + 0.5 * number
+    for number in range(23):
+        seconds = 120.0 if number == 4 else 1.5 + 0.5 * (number % 11)
         time_seconds = np.arange(round(seconds * RATE)) / RATE
         wave = 0.2 * np.sin(2 * np.pi * rng.uniform(150, 400) * time_seconds)
         soundfile.write(folder / f"{number}.wav", wave, RATE)
@@ -62,7 +62,7 @@ def start(catalogue, tiny_weights, tmp_path_factory):
 def finish(process):
     errors = process.communicate(timeout=300)[1]
     assert process.returncode == 4, errors
-    assert "1 of 12 songs were not played" in errors
+    assert "1 of 24 songs were not played" in errors
 
 
 @pytest.fixture(scope="module")

@@ -183,6 +183,43 @@ def test_chords_decide(tmp_path, play, songs, contents):
     assert len(set(basses)) == 3
 
 
+def test_a_line_and_chords_from_files(tmp_path, play, songs, contents, rows, write_midi, track):
+    """On a disk and on a store they are the same, and they decide."""
+    write_midi(tmp_path / "line.mid", [track(33, [40, 43])])
+    (tmp_path / "song.lab").write_text("0.0 2.0 F#\n")
+    files = {f"/in/{name}": (tmp_path / name).read_bytes() for name in ("line.mid", "song.lab")}
+    fsspec.filesystem("memory").pipe(files)
+    basses = {}
+    for name, control in {
+        "free": {},
+        "line": {"notes": "line.mid"},
+        "far": {"notes": "memory://in/line.mid"},
+        "lab": {"chords": "song.lab"},
+        "gone": {"notes": "gone.mid"},
+    }.items():
+        # One id, and so one seed.
+        line = {"id": "song", "mix": f"{songs}/song2.wav", **control}
+        (tmp_path / "songs.jsonl").write_text(json.dumps(line) + "\n")
+        play(tmp_path / "songs.jsonl", out=tmp_path / name)
+        basses[name] = contents(tmp_path / name).get("song.bass.wav")
+    assert basses["far"] == basses["line"]
+    assert len({basses[name] for name in ("free", "line", "lab")}) == 3
+    assert basses["gone"] is None
+    assert "gone.mid: there is no such file" in rows(tmp_path / "gone")[0]["error"]
+
+
+def test_every_song_in_the_sound_of_every_bass(tmp_path, play, songs, contents, rows):
+    styles = [str(songs / f"song{number}.wav") for number in (3, 4)]
+    out = tmp_path / "out"
+    assert play(songs / "song0.wav", out=out, stems_of=styles).played == 2
+    found = contents(out)
+    assert list(found) == ["song0.song3.bass.wav", "song0.song4.bass.wav"]
+    assert len(set(found.values())) == 2
+    assert [row["styles"] for row in sorted(rows(out), key=lambda row: row["id"])] == [
+        [style] for style in styles
+    ]
+
+
 def test_mixdowns_and_notes(tmp_path, play, songs, contents, rows):
     out = tmp_path / "out"
     play(songs / "song1.wav", out=out, mixdown=True, midi=True, format="flac")

@@ -54,6 +54,56 @@ def test_what_a_musician_decides(tmp_path):
         assert item.control == wanted
 
 
+def test_files_that_a_musician_names(tmp_path):
+    """Their paths begin at the table's folder, too; chords in bars are no file."""
+    lines = write_lines(
+        tmp_path / "songs.jsonl",
+        {"mix": "a.wav", "notes": "a.mid", "notes_region": [8, 16], "chords": "C | F", "bpm": 90},
+        {"mix": "b.wav", "chords": "b.lab"},
+        {"mix": "c.wav", "chords": "s3://x/c.mid", "notes": "/far/c.mid"},
+        {"mix": "d.wav", "chords": "auto"},
+    )
+    (tmp_path / "songs.csv").write_text(
+        "mix,notes,notes_region,chords,bpm\na.wav,a.mid,8:16,C | F,90\nb.wav,,,b.lab,\n"
+        "c.wav,/far/c.mid,,s3://x/c.mid,\nd.wav,,,auto,\n"
+    )
+    for table in (lines, str(tmp_path / "songs.csv")):
+        assert [item.control for item in open_manifest([table])] == [
+            {
+                **{"notes": f"{tmp_path}/a.mid", "notes_region": [8.0, 16.0]},
+                **{"chords": "C | F", "bpm": 90.0},
+            },
+            {"chords": f"{tmp_path}/b.lab"},
+            {"chords": "s3://x/c.mid", "notes": "/far/c.mid"},
+            {"chords": "auto"},
+        ]
+
+
+@pytest.mark.parametrize("region", ["8", [1, 2, 3], "a:b", 8])
+def test_a_region_that_is_none(tmp_path, region):
+    table = write_lines(tmp_path / "songs.jsonl", {"mix": "a.wav", "notes_region": region})
+    with pytest.raises(InputError, match=r"line 1: notes_region is .* give its start and end"):
+        list(open_manifest([table]))
+
+
+def test_every_song_in_the_sound_of_every_bass(tmp_path):
+    styles = [tmp_path / f"{name}.wav" for name in ("fretless", "synth")]
+    for style in styles:
+        style.touch()
+    table = write_lines(tmp_path / "songs.jsonl", {"id": "x/1", "mix": "a.wav", "style": "own.wav"})
+    manifest = open_manifest([table], [*map(str, styles), "s3://x/pick.wav"])
+    assert list(manifest) == [
+        Item("x/1.fretless", f"{tmp_path}/a.wav", (str(styles[0]),)),
+        Item("x/1.synth", f"{tmp_path}/a.wav", (str(styles[1]),)),
+        Item("x/1.pick", f"{tmp_path}/a.wav", ("s3://x/pick.wav",)),
+    ]
+    assert manifest.check(Part()) == 3
+    with pytest.raises(InputError, match="two recordings of --stems-of are called synth"):
+        open_manifest([table], ["gs://x/synth.wav", str(styles[1])])
+    with pytest.raises(InputError, match=r"none\.wav: there is no such file"):
+        open_manifest([table], [f"{tmp_path}/none.wav"])
+
+
 def test_a_table_may_be_compressed_and_on_a_store():
     with fsspec.open("memory://tables/songs.jsonl.gz", "wb") as file:
         file.write(gzip.compress(b'{"mix": "in/a.wav"}\n'))
