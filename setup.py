@@ -40,6 +40,7 @@ TOOLS = [
 INIT = Path(__file__).with_name("bassdiff") / "__init__.py"
 VERSION = re.search(r'^__version__ = "(.+)"', INIT.read_text(encoding="utf-8"), re.MULTILINE)[1]
 
+RAY = ["ray[data,default]>=2.60"]
 DOCS = ["mkdocs>=1.6,<2", "mkdocs-material>=9.5", "mkdocstrings[python]>=0.29"]
 TEST = [
     *DOCS,
@@ -61,6 +62,7 @@ TEST = [
     "jsonschema",
     "s3fs",
     "moto[server]",
+    *RAY,
 ]
 
 setup(
@@ -104,6 +106,7 @@ setup(
         "s3": ["s3fs"],
         "gcs": ["gcsfs"],
         "http": ["fsspec[http]"],
+        "ray": RAY,
         "test": TEST,
         "dev": [*TEST, "pre-commit"],
     },

@@ -164,10 +164,13 @@ class Storage:
 
     def remove(self, name: str) -> None:
         """Deletes a file or a folder, if there is one."""
+        path = self._path(name)
 
         def delete() -> None:
             with contextlib.suppress(FileNotFoundError):
-                self._fs.rm(self._path(name), recursive=True)
+                self._fs.rm(path, recursive=True)
+            if self.is_local and os.path.lexists(path):
+                raise OSError(f"{path}: files vanish or appear while they are deleted")
 
         self._patience(self.full(name), delete)
 

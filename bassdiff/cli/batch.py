@@ -16,6 +16,7 @@ from bassdiff.runtime.errors import InputError, SomeFailed
 from bassdiff.runtime.jobs import resumable_job
 
 if TYPE_CHECKING:
+    from bassdiff.batch.job import Job
     from bassdiff.batch.tally import Tally
 
 # The number of a pod of an Indexed Job, from 0.
@@ -59,13 +60,19 @@ def batch(arguments: argparse.Namespace) -> None:
         patience_seconds=arguments.patience_seconds,
         retry_failed=arguments.retry_failed,
     )
-    tally = run(job, _bar)
+    tally = _ray(arguments, job) if arguments.engine == "ray" else run(job, _bar)
     print(summary(tally))
     if tally.failed and not arguments.allow_failed:
         raise SomeFailed(
             f"{tally.failed} of {tally.played + tally.kept + tally.failed} songs were not played; "
             f"results-*.jsonl in {arguments.out} says why, and --retry-failed tries them again"
         )
+
+
+def _ray(arguments: argparse.Namespace, job: Job) -> Tally:
+    from bassdiff.batch.ray_driver import Fleet, run
+
+    return run(job, Fleet(arguments.accelerator, arguments.players, arguments.stall_seconds), _bar)
 
 
 def _merge(arguments: argparse.Namespace) -> None:
@@ -192,7 +199,37 @@ def batch_words(sub: argparse.ArgumentParser) -> None:
         metavar="S",
         help="how long to wait for a store that does not answer (600)",
     )
+    _ray_words(sub)
     sampling_arguments(sub)
+
+
+def _ray_words(sub: argparse.ArgumentParser) -> None:
+    words = sub.add_argument_group("a Ray cluster")
+    words.add_argument(
+        "--engine",
+        default="process",
+        choices=("process", "ray"),
+        help="play in this process, or on the Ray cluster that RAY_ADDRESS names (process)",
+    )
+    words.add_argument(
+        "--accelerator",
+        default="",
+        choices=("tpu", "gpu", "cpu"),
+        help="what plays there (what the cluster has)",
+    )
+    words.add_argument(
+        "--players",
+        type=positive(int),
+        metavar="N",
+        help="how many of them; a machine counts as one CPU (all)",
+    )
+    words.add_argument(
+        "--stall-seconds",
+        type=positive(float),
+        default=1800.0,
+        metavar="S",
+        help="start new workers when none finishes anything for so long (1800)",
+    )
 
 
 def _part(word: str) -> tuple[int, int]:
