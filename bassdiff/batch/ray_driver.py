@@ -77,8 +77,13 @@ def run(job: Job, fleet: Fleet, show: Callable[[int], Callable[[Tally], None]]) 
         order = job.order.of(weights)
         order.defaults(weights)
         songs = (item for item in manifest if job.part.has(item.id))
-        with _connected():
-            return _Driver(job, fleet, order, storage).run(songs, show(count))
+        driver = _Driver(job, fleet, order, storage)
+        try:
+            with _connected():
+                return driver.run(songs, show(count))
+        finally:
+            # The workers have ended with the connection.
+            driver.clear()
 
 
 @contextlib.contextmanager
@@ -128,11 +133,8 @@ class _Driver:
             songs = dict(filter(None, map(self._song, chunk)))
             while songs:
                 before = len(songs)
-                self._clear()
-                try:
-                    why = self._pass(songs)
-                finally:
-                    self._clear()
+                self.clear()
+                why = self._pass(songs)
                 if len(songs) == before:
                     raise Preempted(
                         f"{before} songs have no rows, and workers that played them were lost "
@@ -158,8 +160,8 @@ class _Driver:
             known = None
         return item.id, ticket(item, known)
 
-    def _clear(self) -> None:
-        """Removes files of stages that were lost."""
+    def clear(self) -> None:
+        """Removes files that workers have left."""
         self._spool.clear()
         for name in self._storage.names(self._writer, "") if self._storage.is_local else ():
             self._storage.remove(name)
