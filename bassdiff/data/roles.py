@@ -23,7 +23,7 @@ _MIDDLE, _HIGHEST = 43.0, 50.0
 _LEAST_SPREAD = 1.5
 _SHORTEST_FRAMES = 9
 _PITCHED, _NAMED_PITCHED, _UNPITCHED = 0.7, 0.5, 0.35
-_BASS_NAME = re.compile(r"bass|fretless|slap", re.IGNORECASE)
+_BASS_NAME = re.compile(r"bass(?!oo?n|et)|fretless|slap", re.IGNORECASE)
 _DRUM_NAME = re.compile(
     r"drum|kick|snare|hat|cymb|crash|ride\b|clap|tom\b|perc|shaker|conga|bongo|tamb|loop|break|"
     r"^(bd|sd|hh|ch|oh)\b",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +12,8 @@ import pretty_midi
 
 from bassdiff.audio.transcription import BassNote
 from bassdiff.runtime.errors import InputError
+from bassdiff.synthesis.instrument_names import is_bass_name, is_drum_name
+from bassdiff.synthesis.midi_events import plain_midi
 from bassdiff.synthesis.score import Bend, Note, Part, Song
 
 BASS_PROGRAMS = range(32, 40)
@@ -22,6 +24,9 @@ DOUBLING_SECONDS = 0.04
 # Notes of one voice overlap by no more than this.
 _LEGATO_SECONDS = 0.1
 _FINGER_BASS = 33
+_FIRST_PERCUSSION = 112
+# Of General MIDI's percussion.
+_DRUM_PITCHES = range(27, 88)
 # Default range of pitch bends.
 _BEND_SEMITONES = 2.0
 
@@ -29,7 +34,7 @@ _BEND_SEMITONES = 2.0
 def read_midi(path: str | Path) -> Song:
     """Reads a multi-instrument MIDI file that has a bass.
 
-    The bass consists of tracks with programs 32–39, or else of tracks named "bass".
+    The bass consists of tracks with programs 32–39, or else of tracks that are named after a bass.
     Other instruments are grouped into stems by General MIDI family. Channel volume and
     expression are folded into velocities, whose effect on loudness is the same.
 
@@ -65,23 +70,35 @@ def read_midi(path: str | Path) -> Song:
 
 
 def parse_midi(path: Path) -> pretty_midi.PrettyMIDI:
-    """Parses a MIDI file.
+    """Parses a MIDI file. Tracks that are named after drums are drums on any channel.
 
     Raises:
       InputError: If the file is missing or cannot be parsed.
     """
     if not path.is_file():
         raise InputError(f"{path}: there is no such MIDI file; check the path.")
-    with warnings.catch_warnings():
-        # Tempo changes on other tracks than the first are common and harmless.
-        warnings.simplefilter("ignore")
-        try:
-            return pretty_midi.PrettyMIDI(str(path))
-        except Exception as error:
-            # Broken files make the parser raise KeyError, EOFError and others.
-            raise InputError(
-                f"{path}: not a readable MIDI file ({type(error).__name__}); export it again."
-            ) from error
+    try:
+        data = plain_midi(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path.") from error
+    except ValueError as error:
+        raise InputError(f"{path}: not a readable MIDI file ({error}); export it again.") from error
+    try:
+        score = pretty_midi.PrettyMIDI(io.BytesIO(data))
+    except Exception as error:
+        # Broken files make the parser raise KeyError, EOFError and others.
+        raise InputError(
+            f"{path}: not a readable MIDI file ({type(error).__name__}); export it again."
+        ) from error
+    for track in score.instruments:
+        pitches = [note.pitch for note in track.notes]
+        if (
+            (track.program == 0 or track.program >= _FIRST_PERCUSSION)
+            and is_drum_name(track.name)
+            and all(pitch in _DRUM_PITCHES for pitch in pitches)
+        ):
+            track.is_drum, track.program = True, 0
+    return score
 
 
 def read_line(path: str | Path) -> list[BassNote]:
@@ -150,7 +167,7 @@ def bass_track(notes: Sequence[BassNote]) -> pretty_midi.PrettyMIDI:
 
 def stem_of(track: pretty_midi.Instrument) -> str:
     """The stem of an instrument other than the bass, by its General MIDI family."""
-    if track.is_drum or track.program >= 112:
+    if track.is_drum or track.program >= _FIRST_PERCUSSION:
         return "drums"
     families = (
         (24, "keys"),
@@ -168,7 +185,7 @@ def stem_of(track: pretty_midi.Instrument) -> str:
 def _bass_tracks(tracks: list[pretty_midi.Instrument]) -> list[pretty_midi.Instrument]:
     melodic = [track for track in tracks if not track.is_drum]
     basses = [track for track in melodic if track.program in BASS_PROGRAMS] or [
-        track for track in melodic if "bass" in track.name.lower()
+        track for track in melodic if is_bass_name(track.name)
     ]
     low = [t for t in basses if np.median([n.pitch for n in t.notes]) <= HIGHEST_BASS_MEDIAN]
     return low or basses[:1]
