@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
-import json
 import os
 import posixpath
 from collections.abc import Callable, Iterator, Mapping
@@ -17,6 +16,7 @@ from bassdiff.batch.item import Item, check_id, control_files, is_url
 from bassdiff.diffusion.settings import setting_fields
 from bassdiff.inference.inputs import check_seed
 from bassdiff.runtime.errors import InputError
+from bassdiff.runtime.strangers_json import parse_json
 
 _JSON_SUFFIXES = (".jsonl", ".ndjson")
 _TABLE_SUFFIXES = (*_JSON_SUFFIXES, ".csv")
@@ -70,10 +70,11 @@ def _json_lines(table: str, file: io.TextIOBase) -> Iterator[tuple[int, Mapping[
         if line.isspace():
             continue
         try:
-            fields = json.loads(line)
-        except json.JSONDecodeError as error:
+            fields = parse_json(line)
+        except ValueError as error:
+            reason = getattr(error, "msg", error)
             raise InputError(
-                f"{table}, line {number}: is not JSON ({error.msg}); write one object a line"
+                f"{table}, line {number}: is not JSON ({reason}); write one object a line"
             ) from error
         if not isinstance(fields, dict):
             raise InputError(f"{table}, line {number}: is not an object; write one object a line")
@@ -82,7 +83,7 @@ def _json_lines(table: str, file: io.TextIOBase) -> Iterator[tuple[int, Mapping[
 
 # What cells are read as, where it is not text.
 _CELLS: tuple[tuple[str, Callable[[str], Any]], ...] = (
-    *(("seed", int), ("settings", json.loads)),
+    *(("seed", int), ("settings", parse_json)),
     *((name, kind) for name, kind in _CONTROLS.items() if kind is float),
 )
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from bassdiff.runtime.errors import InputError
-from bassdiff.runtime.strangers_json import parse_json
+from bassdiff.runtime.strangers_json import parse_json, parse_yaml
+from bassdiff.runtime.text_files import read_text
 
 _LARGEST_BYTES, _DEEPEST, _MOST = 1 << 20, 8, 1000
 
@@ -27,8 +28,8 @@ def config_words(path: Path) -> list[str]:
     try:
         if path.stat().st_size > _LARGEST_BYTES:
             raise ValueError("more than 1 MB")
-        text = path.read_text(encoding="utf-8")
-        values = _parse_yaml(text) if path.suffix in (".yaml", ".yml") else parse_json(text)
+        text = read_text(path)
+        values = parse_yaml(text) if path.suffix in (".yaml", ".yml") else parse_json(text)
         if not isinstance(values, dict):
             raise ValueError("no mapping")
         words: list[str] = []
@@ -43,18 +44,6 @@ def config_words(path: Path) -> list[str]:
             f"{path}: holds no settings ({error}); give keys and values as JSON or YAML"
         ) from error
     return words
-
-
-def _parse_yaml(text: str) -> Any:
-    import yaml
-
-    try:
-        # An alias repeats what it names, and a few of them in one another fill any memory.
-        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
-            raise ValueError("aliases")
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ValueError(str(error).splitlines()[0]) from error
 
 
 def _leaves(values: dict[Any, Any], prefix: str, depth: int) -> Iterator[tuple[str, Any]]:

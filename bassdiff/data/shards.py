@@ -22,6 +22,7 @@ from array_record.python.array_record_module import ArrayRecordReader, ArrayReco
 from bassdiff.runtime.atomic import atomic_file
 from bassdiff.runtime.errors import InputError
 from bassdiff.runtime.strangers_json import parse_json
+from bassdiff.runtime.text_files import read_text
 
 # A crop of latents lies in one or two pieces.
 PIECE_BYTES = 2**16
@@ -174,7 +175,7 @@ def read_index(path: Path) -> Index:
       InputError: If it cannot be read.
     """
     try:
-        return parse_json(index_path(path).read_text())
+        return parse_json(read_text(index_path(path)))
     except (OSError, ValueError) as error:
         raise InputError(
             f"{index_path(path)} cannot be read; delete it and run the command that made it again"

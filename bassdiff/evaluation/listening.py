@@ -24,6 +24,7 @@ from bassdiff.evaluation.webpage import matching_gains, mixdown, mp3_uri, write_
 from bassdiff.runtime.atomic import check_folder
 from bassdiff.runtime.errors import InputError
 from bassdiff.runtime.strangers_json import parse_json
+from bassdiff.runtime.text_files import read_text
 
 # Listeners tire of longer loops.
 _MAX_SECONDS = 30.0
@@ -181,7 +182,7 @@ def _sounds(clip: PlayedClip, keys: dict[str, str]) -> dict[str, Any]:
 
 def _read_answers(path: Path) -> dict[str, Any]:
     try:
-        answers = parse_json(path.read_text(encoding="utf-8"))
+        answers = parse_json(read_text(path))
         if answers["kind"] not in _KINDS or not answers["trials"]:
             raise ValueError(answers["kind"])
         if not isinstance(answers["page"], str) or not isinstance(answers["listener"], str):

@@ -18,6 +18,7 @@ from bassdiff.metrics.table import Column, Row, Table
 from bassdiff.runtime.atomic import check_folder
 from bassdiff.runtime.errors import InputError
 from bassdiff.runtime.strangers_json import parse_json
+from bassdiff.runtime.text_files import read_text
 
 # Column of music, row, and row to compare with.
 _CARDS = (
@@ -223,8 +224,8 @@ def _training_curves(log: Path) -> list[Markup]:
 
 def _records(log: Path) -> Iterator[dict[str, Any]]:
     try:
-        lines = log.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = read_text(log).splitlines()
+    except (OSError, InputError) as error:
         raise InputError(
             f"{log}: cannot be read ({error}); name a run's logs/metrics.jsonl."
         ) from error

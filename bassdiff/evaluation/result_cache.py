@@ -16,6 +16,7 @@ from bassdiff.metrics.table import Table
 from bassdiff.runtime.atomic import atomic_file, check_folder, make_folder
 from bassdiff.runtime.errors import InputError
 from bassdiff.runtime.strangers_json import parse_json
+from bassdiff.runtime.text_files import read_text
 
 ABOUT, CLIPS = "about.json", "clips.json"
 
@@ -123,7 +124,7 @@ class Takes:
 
     def _check(self, file: Path) -> None:
         try:
-            found = parse_json(file.read_text())
+            found = parse_json(read_text(file))
         except (OSError, ValueError) as error:
             raise InputError(f"{file}: cannot be read ({error}); choose another --out.") from error
         if not isinstance(found, dict):

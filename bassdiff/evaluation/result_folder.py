@@ -13,6 +13,7 @@ from bassdiff.evaluation.clips import MIX
 from bassdiff.metrics.table import Table, parse_table
 from bassdiff.runtime.errors import InputError
 from bassdiff.runtime.strangers_json import parse_json
+from bassdiff.runtime.text_files import read_text
 
 # In the order of a report.
 TASKS = (
@@ -117,7 +118,7 @@ def read_clips(folder: Path) -> list[PlayedClip]:
                 song=str(clip["song"]),
                 start_seconds=float(clip["start_seconds"]),
                 seconds=float(clip["seconds"]),
-                folder=folder / "clips" / str(clip["name"]),
+                folder=folder / "clips" / _file_name(clip["name"]),
             )
             for clip in _read_json(path)
         ]
@@ -127,10 +128,17 @@ def read_clips(folder: Path) -> list[PlayedClip]:
         raise InputError(f"{path}: is not a list of clips; {_REMEDY}.") from error
 
 
+def _file_name(name: object) -> str:
+    """A name without folders; ValueError for others, which could lead anywhere."""
+    if not isinstance(name, str) or name in ("", ".", "..") or Path(name).name != name:
+        raise ValueError(name)
+    return name
+
+
 def _read_text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        return read_text(path)
+    except (OSError, InputError) as error:
         raise InputError(f"{path}: cannot be read ({error}); {_REMEDY}.") from error
 
 

@@ -10,6 +10,7 @@ from typing import TypeAlias
 from bassdiff.inference.chords import NOTE_NAMES, Chord, on_grid, parse_chord, parse_text, segments
 from bassdiff.inference.grid import Grid
 from bassdiff.runtime.errors import InputError
+from bassdiff.runtime.text_files import read_text
 
 _LAB, _MIDI = (".lab", ".txt"), (".mid", ".midi", ".kar")
 # Notes that begin within this time of each other belong to one chord.
@@ -55,7 +56,7 @@ def _read_lab(path: Path) -> list[Chord]:
     if not path.is_file():
         raise InputError(f"{path}: there is no such file of chords; check the path")
     rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(read_text(path).splitlines(), 1):
         cells = line.split()
         if not cells or line.startswith("#"):
             continue

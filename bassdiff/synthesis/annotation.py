@@ -12,6 +12,7 @@ from bassdiff.runtime.strangers_json import parse_json
 from bassdiff.synthesis.score import QUALITIES, Chord
 
 FILE_NAME = "annotation.json"
+_PITCH_CLASSES = frozenset(range(12))
 # Twelve hours: no song is that long.
 _LATEST_SECONDS = 43_200.0
 
@@ -83,6 +84,14 @@ def parse_annotation(text: str, name: str) -> Annotation:
         times = [*beats, *(second for chord in chords for second in chord[:2])]
         if not all(0.0 <= second < _LATEST_SECONDS for second in times):
             raise ValueError("a time that no song has")
+        starts = [chord.start_seconds for chord in chords]
+        if sorted(beats) != list(beats) or sorted(starts) != starts:
+            raise ValueError("times that go back")
+        if not all(
+            chord.start_seconds <= chord.end_seconds and {chord.root, chord.bass} <= _PITCH_CLASSES
+            for chord in chords
+        ):
+            raise ValueError("a chord that is none")
         unknown = [chord.quality for chord in chords if chord.quality not in QUALITIES]
     except (ValueError, TypeError, KeyError, OverflowError) as error:
         raise InputError(

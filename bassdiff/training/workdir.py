@@ -17,6 +17,7 @@ from bassdiff.diffusion.types import PyTree
 from bassdiff.runtime.atomic import atomic_file
 from bassdiff.runtime.errors import InputError
 from bassdiff.runtime.strangers_json import parse_json
+from bassdiff.runtime.text_files import read_text
 
 RECORD = "run.json"
 
@@ -68,7 +69,7 @@ def check_same_run(workdir: Path, run: dict[str, Any]) -> None:
     is_begun = checkpoints.is_dir() and any(p.name.isdigit() for p in checkpoints.iterdir())
     if is_begun and record.is_file():
         try:
-            begun = parse_json(record.read_text(encoding="utf-8"))
+            begun = parse_json(read_text(record))
         except ValueError as error:
             raise InputError(
                 f"{record} is damaged; delete it to resume with the present settings"

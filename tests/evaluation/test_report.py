@@ -326,6 +326,11 @@ def test_an_old_page_survives_a_failure(evaluation_folder, tmp_path, monkeypatch
         ("music.json", "{}", "music.json"),
         ("music.json", "nonsense", "music.json"),
         ("clips.json", '[{"name": 1}]', "not a list of clips"),
+        (
+            "clips.json",
+            '[{"name": "../../a", "song": "a", "start_seconds": 0, "seconds": 1}]',
+            "not a list of clips",
+        ),
         ("clips.json", "nonsense", "is not JSON"),
     ],
 )

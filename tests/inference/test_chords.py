@@ -98,6 +98,16 @@ def test_lists_are_checked(rows, words):
         read_chords(rows, GRID)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_lab_files_of_any_program_are_read(tmp_path, encoding):
+    path = tmp_path / "song.lab"
+    path.write_text("0.0 2.0 A:min7\n2.0 4.0 F\n", encoding=encoding, newline="\r\n")
+    assert [chord.name for chord in read_chords(path, GRID)] == ["A:min7", "F"]
+    path.write_bytes("0.0 2.0 A\n# für später\n".encode("latin1"))
+    with pytest.raises(InputError, match=r"song\.lab: is not text in UTF-8"):
+        read_chords(path, GRID)
+
+
 def test_lab_files(tmp_path):
     path = tmp_path / "song.lab"
     path.write_text("0.0 1.5 C:maj\n# a comment\n\n1.5\t3.0\tG:maj/3\n")

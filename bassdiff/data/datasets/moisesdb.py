@@ -12,6 +12,7 @@ from bassdiff.data.datasets.paths import inside
 from bassdiff.data.datasets.rules import Reading, Track, assemble, tracks_by_hash
 from bassdiff.runtime.errors import InputError
 from bassdiff.runtime.strangers_json import parse_json
+from bassdiff.runtime.text_files import read_text
 
 METADATA = "data.json"
 
@@ -52,10 +53,11 @@ class MoisesDb(SongBuilder):
 def _read(song: Path) -> Reading:
     files: dict[str, list[Path]] = defaultdict(list)
     try:
-        for stem in parse_json((song / METADATA).read_text())["stems"]:
+        for stem in parse_json(read_text(song / METADATA))["stems"]:
             for track in stem["tracks"]:
                 path = inside(song, stem["stemName"], f"{track['id']}.{track['extension']}")
-                files[stem["stemName"]].append(path)
+                if path not in files[stem["stemName"]]:
+                    files[stem["stemName"]].append(path)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(
             f"{song / METADATA}: is not valid MoisesDB metadata; unpack it again."

@@ -12,6 +12,7 @@ import tensorflow_datasets as tfds
 from bassdiff.data.datasets.song import REPORT, to_stems
 from bassdiff.runtime.errors import InputError
 from bassdiff.runtime.strangers_json import parse_json
+from bassdiff.runtime.text_files import read_text
 from bassdiff.synthesis.stems import Source, Stems
 
 
@@ -113,12 +114,32 @@ def read_report(folder: Path) -> dict[str, Any]:
 
 
 def _metadata(folder: Path) -> dict[str, list[tuple[str, int]]]:
-    return _json(folder / "metadata.json")["songs"]
+    path = folder / "metadata.json"
+    try:
+        return {
+            split: [(_typed(name, str), _typed(length, int)) for name, length in songs]
+            for split, songs in _json(path)["songs"].items()
+        }
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"{path}: does not list songs; delete {folder} and prepare it again."
+        ) from error
+
+
+def _typed(value: Any, kind: type) -> Any:
+    if type(value) is not kind:
+        raise TypeError(value)
+    return value
 
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        return parse_json(path.read_text())
+        values = parse_json(read_text(path))
+        if not isinstance(values, dict):
+            raise ValueError("not an object")
+        return values
     except (OSError, ValueError) as error:
         raise InputError(
             f"{path}: missing or damaged; delete {path.parent} and prepare it again."
@@ -126,4 +147,4 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _version(path: Path) -> tuple[int, ...]:
-    return tuple(int(word) for word in path.parent.name.split(".") if word.isdigit())
+    return tuple(int(word) for word in path.parent.name.split(".") if word.isdecimal())

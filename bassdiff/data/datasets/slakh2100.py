@@ -8,13 +8,13 @@ from collections import defaultdict
 from pathlib import Path
 from typing import ClassVar
 
-import yaml
-
 from bassdiff.data.datasets.archives import Archive
 from bassdiff.data.datasets.base import SongBuilder
 from bassdiff.data.datasets.paths import inside
 from bassdiff.data.datasets.rules import Reading, Track, assemble
 from bassdiff.runtime.errors import InputError
+from bassdiff.runtime.strangers_json import parse_yaml
+from bassdiff.runtime.text_files import read_text
 from bassdiff.synthesis import midi
 from bassdiff.synthesis.annotation import Annotation
 
@@ -66,14 +66,14 @@ class Slakh2100(SongBuilder):
 def _read(song: Path) -> Reading:
     files: dict[str, list[Path]] = defaultdict(list)
     try:
-        metadata = yaml.safe_load((song / METADATA).read_text())
+        metadata = parse_yaml(read_text(song / METADATA))
         for stem, facts in metadata["stems"].items():
             # Stems that could not be rendered have no file and are not in the mix.
             if facts["audio_rendered"]:
                 name = facts["inst_class"].lower().replace(" ", "_")
                 path = inside(song, metadata["audio_dir"], f"{stem}.flac")
                 files[CLASSES.get(name, name)].append(path)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(
             f"{song / METADATA}: is not valid Slakh metadata; unpack it again."
         ) from error

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from bassdiff.data.datasets.base import SongBuilder, SourceConfig
 from bassdiff.data.datasets.rules import Reading, Track, assemble, tracks_by_hash
+from bassdiff.runtime.text_files import read_text
 from bassdiff.synthesis.annotation import FILE_NAME, Annotation, parse_annotation
 from bassdiff.synthesis.stems import stem_files
 
@@ -35,6 +36,6 @@ class StemFolders(SongBuilder):
 
 def _read(song: Path) -> Reading:
     notes = song / FILE_NAME
-    known = parse_annotation(notes.read_text(), str(notes)) if notes.is_file() else Annotation()
+    known = parse_annotation(read_text(notes), str(notes)) if notes.is_file() else Annotation()
     files = {name: [path] for name, path in stem_files(song).items()}
     return assemble(song.name, files, known)

@@ -88,6 +88,15 @@ def test_faults_are_named_with_their_remedy(data_dir, tmp_path):
     (folder / "metadata.json").write_text("{")
     with pytest.raises(InputError, match=r"metadata.json: missing or damaged"):
         PreparedSongs(folder)
+    for other in (
+        '{"songs": 5}',
+        "{}",
+        '{"songs": {"train": [["a", "b"]]}}',
+        '{"songs": {"train": 1}}',
+    ):
+        (folder / "metadata.json").write_text(other)
+        with pytest.raises(InputError, match=r"metadata.json: does not list songs"):
+            PreparedSongs(folder)
 
 
 def test_a_damaged_record_is_named_and_never_read_as_something_else(data_dir):
