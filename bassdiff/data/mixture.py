@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from bassdiff.data.quoting import folders_of
 from bassdiff.data.store import Store
 from bassdiff.runtime.errors import InputError
 
@@ -29,18 +30,21 @@ def open_mixture(spec: str) -> list[Part]:
 
     Args:
       spec: Folders joined by `+`, each with `*` and its weight, as in `"runs/real*3+runs/made"`.
-        Without any weights, every song counts alike; otherwise a missing weight is 1.
+        Double quotes surround a folder with such signs in its name. Without any weights, every
+        song counts alike; otherwise a missing weight is 1.
 
     Raises:
       InputError: If a folder holds no latents, a weight is not positive, or two stores come from
         different codecs.
     """
-    parts, is_weighted = [], "*" in spec
-    for folder, weight in _folders(spec):
+    folders, parts = list(_folders(spec)), []
+    is_weighted = any(weight is not None for _, weight in folders)
+    for folder, weight in folders:
         store = Store(folder)
         if "codecs" not in store.manifest:
             raise InputError(f"{folder} holds waveforms; name latents, made by `bassdiff encode`")
-        parts.append(Part(folder, store, weight if is_weighted else len(store)))
+        share = 1.0 if weight is None else weight
+        parts.append(Part(folder, store, share if is_weighted else len(store)))
     for part in parts[1:]:
         if part.store.manifest["codecs"] != parts[0].store.manifest["codecs"]:
             raise InputError(
@@ -50,14 +54,13 @@ def open_mixture(spec: str) -> list[Part]:
     return parts
 
 
-def _folders(spec: str) -> Iterator[tuple[str, float]]:
-    for one in spec.split("+"):
-        folder, star, text = one.strip().partition("*")
+def _folders(spec: str) -> Iterator[tuple[str, float | None]]:
+    for folder, text in folders_of(spec):
         try:
-            weight = float(text) if star else 1.0
+            weight = None if text is None else float(text)
         except ValueError:
             weight = math.nan
-        if not (folder and 0.0 < weight < math.inf):
+        if not folder or (weight is not None and not 0.0 < weight < math.inf):
             raise InputError(
                 f"{spec!r} names no stores; join folders by + and give weights as in DIR*2+DIR*1"
             )

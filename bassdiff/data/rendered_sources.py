@@ -16,6 +16,7 @@ from bassdiff.synthesis.soundfont import default_soundfont
 SPLITS = ("train", "validation", "all")
 POP909_FIRST_VALIDATION = 860
 COMPOSED_VALIDATION = 1_000_000
+_MOST_VARIANTS = 1000
 MIDI_SUFFIXES = frozenset({".mid", ".midi", ".kar"})
 
 
@@ -34,8 +35,8 @@ def render_settings(
     Raises:
       InputError: If a SoundFont is missing, or `variants` is below 1.
     """
-    if variants < 1:
-        raise InputError(f"variants={variants}: choose 1 or more renderings of a song.")
+    if not 1 <= variants <= _MOST_VARIANTS:
+        raise InputError(f"variants={variants}: choose 1 to {_MOST_VARIANTS} renderings of a song.")
     for font in soundfonts:
         if not Path(font).is_file():
             raise InputError(f"{font}: there is no such SoundFont; check the path.")
@@ -92,15 +93,19 @@ def _lead_sheet_scores(where: str, split: str) -> list[Score]:
         folder
         for folder in folders
         if folder.is_dir()
-        and folder.name.isdigit()
+        and folder.name.isdecimal()
         and is_in(split, int(folder.name) >= POP909_FIRST_VALIDATION)
     ]
     return _scores(chosen, lead_sheets.read_lead_sheet)
 
 
 def _composed_scores(where: str, split: str) -> list[Score]:
-    if not (where.isdigit() and int(where) > 0):
-        raise InputError(f"composed:{where} names no songs; say how many, as composed:200.")
+    # Beyond that, songs for validation begin.
+    if not (where.isdecimal() and len(where) < 10 and 0 < int(where) <= COMPOSED_VALIDATION):
+        raise InputError(
+            f"composed:{where} names no songs; say how many, up to {COMPOSED_VALIDATION}, as "
+            "composed:200."
+        )
     first = {"train": [0], "validation": [COMPOSED_VALIDATION]}.get(split, [0, COMPOSED_VALIDATION])
     indices = [start + i for start in first for i in range(int(where))]
     return [Score(f"composed-{i}", functools.partial(songs.compose, i)) for i in indices]

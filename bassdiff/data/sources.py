@@ -9,6 +9,7 @@ from pathlib import Path
 from bassdiff.data import splits
 from bassdiff.data.joined import Joined
 from bassdiff.data.mix_folder import MixFolder, mix_tracks
+from bassdiff.data.quoting import sources_of
 from bassdiff.data.rendered_sources import (
     RENDERED,
     SPLITS,
@@ -37,7 +38,8 @@ def open_source(
 ) -> Source:
     """Opens one source or several joined by "+".
 
-    Specifications and their validation splits:
+    Double quotes may surround a folder, and must where its name has a `+` with a kind after it, as
+    in `stems:"a+midi:b"`. Specifications and their validation splits:
 
     - `midi:DIR`: MIDI files; every fifth in sorted order, from the first.
     - `pop909:DIR`: lead sheets as in POP909; folders numbered 860 and up.
@@ -73,7 +75,7 @@ def open_source(
     settings = render_settings(
         soundfonts, variants, seed, cache_dir, max_seconds, feel=feel, drums_alone=drums_alone
     )
-    sources = [_open_one(one, split, settings, with_bass) for one in spec.split("+")]
+    sources = [_open_one(one, split, settings, with_bass) for one in sources_of(spec)]
     return sources[0] if len(sources) == 1 else Joined(sources)
 
 
@@ -97,7 +99,7 @@ def unplaced(spec: str) -> str:
 
 def _parts(spec: str) -> list[tuple[str, str]]:
     """The prefix and the folder of each part of a specification."""
-    found = (re.fullmatch(r"((?:[^:]*:)?(?:[^@/]*@)?)(.*)", one.strip()) for one in spec.split("+"))
+    found = (re.fullmatch(r"(tfds:[^@/]*@|\w*:|)(.*)", one) for one in sources_of(spec))
     return [(match[1], match[2]) for match in found if match]
 
 

@@ -74,3 +74,14 @@ def test_waveforms_are_no_latents(tmp_path):
         InputError, match="s holds waveforms; name latents, made by `bassdiff encode"
     ):
         open_mixture(str(tmp_path / "s"))
+
+
+@pytest.mark.parametrize("name", ["C++", "3*2", "with spaces", "a+b*c"])
+def test_names_of_stores_may_be_quoted(stores, tmp_path, name):
+    (tmp_path / name).symlink_to(stores / "a")
+    assert [part.folder for part in open_mixture(f'"{tmp_path / name}"+{stores / "b"}')] == [
+        str(tmp_path / name),
+        str(stores / "b"),
+    ]
+    weights = [part.weight for part in open_mixture(f'"{tmp_path / name}"*3+{stores / "b"}')]
+    assert weights == [3.0, 1.0]
