@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 
-from bassdiff.audio.io import loudness_lufs
+from bassdiff.audio.io import SAMPLE_RATE_HZ, loudness_lufs, probe, read, resample
 
 # The least share of the channels' power that a mean must keep; below it, channels of opposite
 # polarity cancel. Two channels without anything in common keep half.
@@ -46,6 +48,15 @@ def _products(samples: np.ndarray) -> np.ndarray:
         block = samples[start : start + _BLOCK_SAMPLES].astype(np.float64)
         total += block.T @ block
     return total
+
+
+def read_heard(path: str | os.PathLike[str]) -> np.ndarray:
+    """Decodes an audio file to one signal at 44.1 kHz, `[N]` float32, by `to_mono`.
+
+    Raises:
+      InputError: As `io.read`.
+    """
+    return resample(to_mono(read(path)), probe(path).sample_rate_hz, SAMPLE_RATE_HZ)
 
 
 def channels_lufs(samples: np.ndarray, sample_rate_hz: int) -> float:

@@ -33,6 +33,8 @@ _WRITERS = {
     ".ogg": ("OGG", "VORBIS"),
     ".mp3": ("MP3", "MPEG_LAYER_III"),
 }
+# The filters of BS.1770 have corners that low rates do not reach.
+_LEAST_LOUDNESS_HZ = 8000
 
 
 def probe(path: str | os.PathLike[str]) -> AudioInfo:
@@ -247,7 +249,8 @@ def _encode(
             # Files of floats would hold the time of day, so that no two were the same.
             soundfile._snd.sf_command(encoder._file, _ADD_PEAK_CHUNK, soundfile._ffi.NULL, 0)
             for name, value in tags.items():
-                setattr(encoder, name, value)
+                # Names of files need not be text.
+                setattr(encoder, name, value.encode(errors="backslashreplace").decode())
             # libsndfile's Vorbis encoder overflows its stack on long single writes.
             for start in range(0, len(samples), _BLOCK_SAMPLES):
                 encoder.write(samples[start : start + _BLOCK_SAMPLES] / np.float32(peak))
@@ -303,6 +306,9 @@ def loudness_lufs(samples: np.ndarray, sample_rate_hz: int) -> float:
     Returns:
       LUFS; -inf below the standard's gate of -70 LUFS, which is silence.
     """
+    if sample_rate_hz < _LEAST_LOUDNESS_HZ:
+        samples = resample(samples, sample_rate_hz, _LEAST_LOUDNESS_HZ)
+        sample_rate_hz = _LEAST_LOUDNESS_HZ
     samples = np.asarray(samples)
     if len(samples) >= math.ceil(BLOCK_SECONDS * sample_rate_hz):
         return integrated_lufs(samples, sample_rate_hz)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bassdiff.audio.channels import to_mono
 from bassdiff.audio.folders import AUDIO_SUFFIXES
 from bassdiff.audio.io import SAMPLE_RATE_HZ, read_channels
 from bassdiff.data.datasets.rules import SILENT_PEAK, Reading, Track, tracks_by_album
@@ -44,7 +45,7 @@ def mix_tracks(folder: Path, max_seconds: float | None) -> list[Track]:
 
 def _read_mix(path: Path, name: str, max_seconds: float | None) -> Reading:
     try:
-        mix = read_channels(path, max_seconds).mean(axis=0)
+        mix = to_mono(read_channels(path, max_seconds).T)
     except InputError as error:
         # One damaged file of hundreds must not stop the job. Manifests travel with their stores, so
         # they name the file relative to its folder.

@@ -15,7 +15,7 @@ def hashed(names: Sequence[str]) -> frozenset[str]:
     >>> sorted(hashed([f"song {i}" for i in range(30)]))
     ['song 23', 'song 4']
     """
-    hashes = {name: zlib.crc32(name.encode()) for name in names}
+    hashes = {name: zlib.crc32(name.encode(errors="surrogatepass")) for name in names}
     held_out = {name for name in names if hashes[name] % 10 == 0}
     if not held_out and len(names) > 1:
         held_out = {min(names, key=hashes.__getitem__)}

@@ -22,6 +22,7 @@ from bassdiff.data.store import MANIFEST, shard_paths, songs_per_shard
 from bassdiff.runtime.atomic import atomic_file
 from bassdiff.runtime.errors import InputError, UnusableSong
 from bassdiff.runtime.strangers_json import parse_json
+from bassdiff.runtime.text_files import read_text
 from bassdiff.synthesis.stems import Source
 
 BEGUN = MANIFEST + ".begun"
@@ -92,7 +93,9 @@ def build(
             with writing_shard(paths[number]) as writer:
                 for _ in shard:
                     song = next(steps)
-                    rng = np.random.default_rng((seed, zlib.crc32(names[song].encode())))
+                    # Names of files need not be text.
+                    name = names[song].encode(errors="surrogatepass")
+                    rng = np.random.default_rng((seed, zlib.crc32(name)))
                     _add(writer, source, song, make, rng)
         # A progress bar ends with its iterator.
         next(steps, None)
@@ -169,7 +172,7 @@ def _moments(count: np.ndarray, total: np.ndarray, squares: np.ndarray) -> dict[
 
 def _check_origin(path: Path, wanted: Mapping[str, Any]) -> None:
     try:
-        found = parse_json(path.read_text())
+        found = parse_json(read_text(path))
     except FileNotFoundError:
         # Another process has just completed the store.
         return

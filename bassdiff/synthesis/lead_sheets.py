@@ -10,6 +10,7 @@ import numpy as np
 import pretty_midi
 
 from bassdiff.runtime.errors import InputError
+from bassdiff.runtime.text_files import read_text
 from bassdiff.synthesis.composing.arrangement import PROGRAMS, Section, band_events, rhythm_section
 from bassdiff.synthesis.composing.harmony import SCALES
 from bassdiff.synthesis.composing.meter import (
@@ -51,7 +52,7 @@ def read_lead_sheet(folder: str | Path, seed: int = 0) -> Song:
       InputError: If a file is missing or cannot be parsed.
     """
     folder = Path(folder)
-    rng = np.random.default_rng([seed, zlib.crc32(folder.name.encode())])
+    rng = np.random.default_rng([seed, zlib.crc32(folder.name.encode(errors="surrogatepass"))])
     score = parse_midi(_midi_file(folder))
     beats, bar_starts, meter = _read_beats(folder / "beat_midi.txt")
     chords = _read_chords(folder / "chord_midi.txt")
@@ -107,7 +108,7 @@ def _midi_file(folder: Path) -> Path:
 def _read_rows(path: Path, columns: int) -> list[list[str]]:
     if not path.is_file():
         raise InputError(f"{path}: the lead sheet lacks this file; add it.")
-    rows = [line.split() for line in path.read_text().splitlines() if line.strip()]
+    rows = [line.split() for line in read_text(path).splitlines() if line.strip()]
     if not rows or any(len(row) < columns for row in rows):
         raise InputError(f"{path}: each line needs {columns} columns; check the file.")
     return rows

@@ -57,7 +57,7 @@ def render(
         excerpt.
     """
     font = sf.default_soundfont() if soundfont is None else Path(soundfont)
-    rng = np.random.default_rng([seed, zlib.crc32(song.name.encode())])
+    rng = np.random.default_rng([seed, zlib.crc32(song.name.encode(errors="surrogatepass"))])
     if feel:
         song = loosened(song, rng)
     end = song.end_seconds + TAIL_SECONDS

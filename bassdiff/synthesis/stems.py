@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
+from bassdiff.audio.channels import read_heard
 from bassdiff.audio.folders import AUDIO_SUFFIXES, visible_files
-from bassdiff.audio.io import SAMPLE_RATE_HZ, read_mono
+from bassdiff.audio.io import SAMPLE_RATE_HZ
 from bassdiff.runtime.errors import InputError
+from bassdiff.runtime.text_files import read_text
 from bassdiff.synthesis.annotation import FILE_NAME, Annotation, parse_annotation
 
 # Stems without a key, which are not transposed.
 UNPITCHED = frozenset({"drums", "percussion"})
 
-# Files beside stems that hold the whole song.
-WHOLE_SONGS = frozenset({"mix", "mixture", "master", "full"})
+# Files beside stems that hold the whole song, and what their names may say besides.
+_WHOLE_SONGS = frozenset({"mix", "mixture", "mixdown", "master", "mastered", "full"})
+_BESIDES = frozenset({"final", "song", "track", "stereo", "copy", "v", "version", "the", "audio"})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,12 +128,12 @@ def read_stems(folder: Path, whole_songs: bool = False) -> Stems:
         raise InputError(
             f"{folder}: a song needs a bass.* file and another stem; add the missing one."
         )
-    audio = {name: read_mono(path, SAMPLE_RATE_HZ) for name, path in files.items()}
+    audio = {name: read_heard(path) for name, path in files.items()}
     length = max(len(samples) for samples in audio.values())
     padded = {name: np.pad(samples, (0, length - len(samples))) for name, samples in audio.items()}
     bass = padded.pop("bass")
     notes = folder / FILE_NAME
-    known = parse_annotation(notes.read_text(), str(notes)) if notes.is_file() else Annotation()
+    known = parse_annotation(read_text(notes), str(notes)) if notes.is_file() else Annotation()
     lacked = {name: length - len(samples) for name, samples in audio.items()}
     missing = {name: samples for name, samples in lacked.items() if samples}
     return Stems(folder.name, bass, padded, SAMPLE_RATE_HZ, known, missing)
@@ -195,9 +199,19 @@ class StemFolder(Source):
 
 
 def stem_files(folder: Path, whole_songs: bool = False) -> dict[str, Path]:
-    """The audio files of a song folder by stem, without `WHOLE_SONGS` by default."""
+    """The audio files of a song folder by stem, by default without those of the whole song."""
     return {
         path.stem.lower(): path
         for path in visible_files(folder, AUDIO_SUFFIXES)
-        if whole_songs or path.stem.lower() not in WHOLE_SONGS
+        if whole_songs or not _is_whole_song(path.stem)
     }
+
+
+def _is_whole_song(name: str) -> bool:
+    """Whether a name, such as `Mixture (1)` or `full_mix`, is that of all stems together.
+
+    >>> _is_whole_song("Mixture (1)"), _is_whole_song("drum mix")
+    (True, False)
+    """
+    words = set(re.findall(r"[^\W\d_]+", name.lower()))
+    return bool(words & _WHOLE_SONGS) and words <= _WHOLE_SONGS | _BESIDES

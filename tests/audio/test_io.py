@@ -212,6 +212,12 @@ def test_a_failing_disk_is_named(tmp_path, monkeypatch, code, words):
     assert not os.listdir(tmp_path)
 
 
+def test_tags_of_a_file_whose_name_is_no_text_are_written(tmp_path):
+    io.write(tmp_path / "a.wav", _sine(99), 44100, tags={"title": os.fsdecode(b"caf\xe9 (bass)")})
+    with soundfile.SoundFile(tmp_path / "a.wav") as file:
+        assert file.title == "caf\\udce9 (bass)"
+
+
 def test_interrupted_writing_leaves_nothing(tmp_path):
     with pytest.raises(KeyboardInterrupt), io.atomic_file(tmp_path / "a.bin") as file:
         file.write(b"half")
@@ -234,6 +240,24 @@ def test_resampling_gives_the_exact_length(from_hz, to_hz, num_samples):
 
 def test_resampling_nothing_gives_nothing():
     assert len(io.resample(np.zeros(0, np.float32), 48000, 44100)) == 0
+
+
+@pytest.mark.parametrize(("rate_hz", "f_hz"), [(2000, 100), (4000, 100), (8000, 3000)])
+def test_loudness_at_a_low_rate_is_that_at_ours(rate_hz, f_hz):
+    ours = io.loudness_lufs(0.1 * _sine(3 * 44100, 44100, f_hz), 44100)
+    low = io.loudness_lufs(0.1 * _sine(3 * rate_hz, rate_hz, f_hz), rate_hz)
+    assert low == pytest.approx(ours, abs=0.3)
+
+
+@pytest.mark.parametrize(
+    ("f_hz", "lufs"), [(10, -47.5), (30, -32.0), (8000, -19.7), (20000, -19.7)]
+)
+def test_very_low_and_very_high_material_has_a_loudness(f_hz, lufs):
+    """A sine at -20 dBFS, by BS.1770's filters; those who read it are not told of silence."""
+    sine = 0.1 * _sine(3 * 44100, 44100, f_hz)
+    assert io.loudness_lufs(sine, 44100) == pytest.approx(lufs, abs=0.2)
+    matched = io.match_loudness(sine, 44100, -16.0)
+    assert io.loudness_lufs(matched, 44100) == pytest.approx(-16.0, abs=0.01)
 
 
 @pytest.mark.parametrize("rate_hz", [22050, 44100, 48000])

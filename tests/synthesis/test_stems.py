@@ -64,6 +64,9 @@ def test_an_annotation_beside_the_stems_is_read(tmp_path):
         ('{"beat_seconds": [NaN], "chords": []}', "not an annotation"),
         ('{"beat_seconds": [1e300], "chords": []}', "not an annotation"),
         ("[" * 100_000, "not an annotation"),
+        ('{"beat_seconds": [2, 1], "chords": []}', "not an annotation"),
+        ('{"beat_seconds": [], "chords": [[2, 1, 2, "maj", 2]]}', "not an annotation"),
+        ('{"beat_seconds": [], "chords": [[0, 1, 12, "maj", 2]]}', "not an annotation"),
         (
             '{"beat_seconds": [], "chords": [[0, 1, 2, "mayor", 2]]}',
             "'mayor' is not a chord quality",
@@ -111,7 +114,26 @@ def test_stereo_and_other_rates_become_mono_at_ours(tmp_path):
     soundfile.write(folder / "drums.wav", np.zeros(22050, np.float32), 22050)
     song = read_stems(folder)
     assert song.bass.shape == song.others["drums"].shape == (SAMPLE_RATE_HZ,)
-    assert np.abs(song.bass).max() < 1e-3
+    # Opposite halves are heard, and do not cancel.
+    np.testing.assert_allclose(song.bass, tone(1.0), atol=1e-4)
+
+
+def test_names_of_whole_songs_are_no_stems(tmp_path):
+    names = ("Mixture (1)", "full mix", "MASTER_v2", "song-mixdown")
+    parts = ("bass", "other", "drum mix", "masters of drums")
+    folder = write_song(tmp_path / "one", **dict.fromkeys((*names, *parts), tone(0.2)))
+    assert set(read_stems(folder).others) == set(parts) - {"bass"}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_an_annotation_with_a_mark_of_the_byte_order_is_read(tmp_path, encoding):
+    folder = write_song(tmp_path / "one", bass=tone(0.2), drums=tone(0.2))
+    known = Annotation((0.1, 0.6), (Chord(0.0, 0.5, 9, "min7", 0),))
+    (folder / "annotation.json").write_text(known.to_json(), encoding=encoding)
+    assert read_stems(folder).annotation == known
+    (folder / "annotation.json").write_bytes("Ä".encode("latin1"))
+    with pytest.raises(InputError, match=r"annotation\.json: is not text in UTF-8"):
+        read_stems(folder)
 
 
 def test_missing_and_empty_folders_are_named(tmp_path):

@@ -30,8 +30,9 @@ from pathlib import Path
 
 import numpy as np
 
+from bassdiff.audio.channels import read_heard
 from bassdiff.audio.folders import visible_files
-from bassdiff.audio.io import SAMPLE_RATE_HZ, probe, read_mono
+from bassdiff.audio.io import SAMPLE_RATE_HZ, probe
 from bassdiff.data import splits
 from bassdiff.runtime.errors import InputError, UnusableSong
 from bassdiff.synthesis.annotation import Annotation
@@ -84,7 +85,7 @@ def assemble(
     for stem, paths in files.items():
         total = np.zeros(0, np.float32)
         for path in paths:
-            samples = read_mono(path, SAMPLE_RATE_HZ)
+            samples = read_heard(path)
             rate_hz = probe(path).sample_rate_hz
             if rate_hz != SAMPLE_RATE_HZ:
                 changes.append(f"{path.name} resampled from {rate_hz} Hz")

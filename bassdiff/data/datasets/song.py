@@ -42,9 +42,9 @@ def to_example(stems: Stems, bits: int) -> dict[str, Any]:
     """
     audio = {"bass": stems.bass, **stems.others}
     return {
-        "name": stems.name,
+        "name": _text(stems.name),
         "num_samples": len(stems.bass),
-        "stems": [{"name": name, "flac": _flac(audio[name], bits)} for name in audio],
+        "stems": [{"name": _text(name), "flac": _flac(audio[name], bits)} for name in audio],
         "annotation": stems.annotation.to_json(),
     }
 
@@ -58,6 +58,11 @@ def to_stems(example: dict[str, Any]) -> Stems:
     }
     annotation = parse_annotation(example["annotation"].decode(), name)
     return Stems(name, audio.pop("bass"), audio, SAMPLE_RATE_HZ, annotation)
+
+
+def _text(name: str) -> str:
+    """A name as text, which those of files need not be."""
+    return name.encode(errors="backslashreplace").decode()
 
 
 def _flac(samples: np.ndarray, bits: int) -> bytes:
