@@ -64,9 +64,16 @@ def _play_pair(
         wave = midirenderer.render_wave_from(
             _dry_font(soundfont), _midi_bytes(pair, num_samples / SAMPLE_RATE_HZ)
         )
-    except (ValueError, RuntimeError) as error:
+    except InputError:
+        raise
+    except BaseException as error:
+        # A panic of the renderer is not an Exception.
+        is_panic = type(error).__name__ == "PanicException"
+        if not is_panic and not isinstance(error, ValueError | RuntimeError):
+            raise
+        reason = "the renderer cannot play it" if is_panic else str(error)
         raise InputError(
-            f"{soundfont}: not a readable SoundFont ({error}); give an .sf2 file."
+            f"{soundfont}: not a readable SoundFont ({reason}); give an .sf2 file."
         ) from error
     # 44 bytes of header, then 16-bit stereo.
     stereo = np.frombuffer(wave, "<i2", offset=44).reshape(-1, 2)

@@ -71,3 +71,26 @@ def test_silence_and_faults(tmp_path):
     (tmp_path / "bad.sf2").write_bytes(b"RIFF" + bytes(100))
     with pytest.raises(InputError, match=r"bad\.sf2: not a readable SoundFont"):
         play([[part((0, 1, 60, 90))]], tmp_path / "bad.sf2", 100)
+
+
+def test_a_font_that_is_spoilt_is_played_or_refused(tmp_path):
+    """Whatever the renderer does with it, which includes to panic."""
+    rng = np.random.default_rng(24)
+    whole = default_soundfont().read_bytes()
+    presets = whole.find(b"pdta")
+    refused = 0
+    for number in range(60):
+        font = bytearray(whole)
+        for _ in range(4):
+            place = int(rng.integers(presets, len(whole) - 4))
+            font[place : place + 4] = int(rng.integers(1 << 32)).to_bytes(4, "little")
+        path = tmp_path / f"{number}.sf2"
+        path.write_bytes(font)
+        try:
+            (samples,) = play([[part((0.0, 0.1, 40, 90), program=33)]], path, 4410)
+            assert np.isfinite(samples).all()
+        except InputError as error:
+            assert "not a readable SoundFont" in str(error)
+            refused += 1
+        path.unlink()
+    assert 0 < refused < 60

@@ -6,11 +6,13 @@ TFDS's own `dl_manager.extract` needs TensorFlow and holds the content in memory
 from __future__ import annotations
 
 import dataclasses
+import errno
 import gzip
 import hashlib
 import json
 import lzma
 import shutil
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -25,8 +27,10 @@ _BLOCK_BYTES = 1 << 20
 _JUNK = "__MACOSX"
 _DAMAGE = (
     *(zipfile.BadZipFile, gzip.BadGzipFile, tarfile.TarError, zlib.error, lzma.LZMAError),
-    EOFError,
+    *(EOFError, IndexError, KeyError, ValueError, OverflowError, struct.error),
 )
+# A place or a name in it that cannot be; other faults are the disk's.
+_IMPOSSIBLE = (errno.EINVAL, errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
 _ENCRYPTED = 1
 
 
@@ -75,7 +79,7 @@ def unpack(path: Path, archive: Archive, target: Path) -> Unpacked:
         _check_size(path, archive)
         unfinished = target.with_name(f"{target.name}.unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(parents=True)
+        (unfinished / content.name).mkdir(parents=True)
         try:
             # It holds audio, which packs badly: what comes out is as large at least.
             _check_room(path, unfinished, path.stat().st_size)
@@ -137,7 +141,11 @@ def _extract(path: Path, folder: Path) -> None:
             f"{path}: is compressed in a way that is not known here ({error}); unpack it yourself, "
             "and pack it again as a usual .zip."
         ) from error
-    except _DAMAGE as error:
+    except InputError:
+        raise
+    except (*_DAMAGE, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in (None, *_IMPOSSIBLE):
+            raise
         raise InputError(f"{path}: is damaged ({error}); download it again.") from error
 
 
