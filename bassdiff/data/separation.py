@@ -38,8 +38,8 @@ class Separator:
         Raises:
           InputError: If the graph cannot be run, or has other inputs.
         """
-        self._session = open_graph(path, "a separator", "separation")
-        shapes = [put_in.shape for put_in in self._session.get_inputs()]
+        self._graph = open_graph(path, "a separator", "separation")
+        shapes = [put_in.shape for put_in in self._graph.inputs]
         length = shapes[0][-1] if shapes else None
         if not isinstance(length, int) or shapes != [
             [1, 2, length],
@@ -83,10 +83,10 @@ class Separator:
         """Separates one block `[2, N]` of the network's length into `[4, 2, N]`."""
         spectrum = _spectrogram(stereo)
         parts = np.stack([spectrum.real, spectrum.imag], axis=1).astype(np.float32)
-        names = [put_in.name for put_in in self._session.get_inputs()]
+        names = [put_in.name for put_in in self._graph.inputs]
         inputs = (stereo, parts.reshape(4, *spectrum.shape[1:]))
-        spectra, waves = self._session.run(
-            None, {name: value[None] for name, value in zip(names, inputs, strict=True)}
+        spectra, waves = self._graph.run(
+            {name: value[None] for name, value in zip(names, inputs, strict=True)}
         )
         spectra = spectra[0].reshape(len(STEMS), 2, 2, *spectrum.shape[1:])
         return waves[0] + _waveform(spectra[:, :, 0] + 1j * spectra[:, :, 1], self._length)

@@ -92,16 +92,18 @@ def open_onnx(kind: str, file: str) -> OnnxEmbedder:
     path = Path(file)
     digest = _sha256(path)
     # The only provider that gives the same numbers on every machine.
-    session = open_graph(path, kind, "embedders", ["CPUExecutionProvider"])
-    front_end, inputs = FRONT_ENDS[kind], session.get_inputs()
+    graph = open_graph(path, kind, "embedders", ["CPUExecutionProvider"])
+    front_end, inputs = FRONT_ENDS[kind], graph.inputs
     embedder = OnnxEmbedder(
         name=f"{kind}:{path.stem}-{digest[:8]}",
         features=front_end.features,
         shape=_fitting_shape(path, inputs, front_end),
-        run=lambda window: session.run(None, {inputs[0].name: window})[0],
+        run=lambda window: graph.run({inputs[0].name: window})[0],
     )
     try:
         rank = np.ndim(embedder.run(np.zeros((1, *embedder.shape), np.float32)))
+    except InputError:
+        raise
     except Exception as error:
         raise InputError(
             f"{path}: fails on a silent window; export it again for windows of shape "
