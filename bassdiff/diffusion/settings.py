@@ -8,6 +8,7 @@ solvers, schedules and guidance.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import numbers
 from collections.abc import Mapping
 from typing import Any
@@ -17,6 +18,7 @@ from bassdiff.runtime.errors import InputError
 
 MAX_STEPS = 256
 FITTED = "fitted"
+_HIGHEST_LEVEL = 1000.0
 KINDS = {"str": str, "int": int, "float": float}
 
 
@@ -113,6 +115,11 @@ class Sampling:
                 raise InputError(
                     f"unknown {field.name} {value!r}; choose among {', '.join(names[field.name])}"
                 )
+        levels = self.levels
+        if not all(
+            isinstance(x, numbers.Real) and 0.0 < x <= _HIGHEST_LEVEL for x in levels
+        ) or any(low >= high for high, low in itertools.pairwise(levels)):
+            raise InputError(f"levels are {str(levels)[:80]}; choose positive ones that descend")
         if self.schedule == FITTED and not self.levels:
             raise InputError(
                 f"these weights have no levels for the schedule {FITTED!r}; choose among "
@@ -144,6 +151,16 @@ class Sampling:
             *(self.solver, self.guidance_kind, self.guidance == 1.0),
             *(self.grounding == "replacement", self.window_seconds),
         )
+
+
+def check_overrides(overrides: Mapping[str, Any]) -> None:
+    """Checks settings that replace those of weights, before the weights are loaded.
+
+    Raises:
+      InputError: For an unknown name or a value out of range.
+    """
+    # Which levels were fitted to the weights is not known yet.
+    Sampling(levels=(1.0,)).changed(**overrides)
 
 
 def setting_fields() -> list[dataclasses.Field[Any]]:

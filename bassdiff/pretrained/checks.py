@@ -14,6 +14,7 @@ import flax
 import jax
 import numpy as np
 
+from bassdiff.diffusion.settings import Sampling
 from bassdiff.diffusion.types import PyTree
 from bassdiff.runtime.errors import InputError
 
@@ -140,6 +141,18 @@ def check_adapter(path: Path, params: PyTree, adapter: PyTree) -> None:
             or down.shape[1] != up.shape[0]
         ):
             raise strange(path, f"a correction {name!r} of another shape")
+
+
+def check_sampling(path: Path, bindings: Mapping[str, Any]) -> None:
+    """Checks the settings that weights bring.
+
+    Raises:
+      InputError: There are none, or they cannot be used.
+    """
+    try:
+        Sampling.of_weights(bindings)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise strange(path, f"settings of sampling that cannot be used: {error}") from error
 
 
 def check_statistics(path: Path, mean: np.ndarray, std: np.ndarray, num_channels: int) -> None:

@@ -20,7 +20,13 @@ from bassdiff.models.features import LATENT_HOP
 from bassdiff.models.matching import MatchingModel
 from bassdiff.models.mix_codec import MixCodec
 from bassdiff.models.unet import UNet
-from bassdiff.pretrained.checks import build, check_params, check_statistics, strange
+from bassdiff.pretrained.checks import (
+    build,
+    check_params,
+    check_sampling,
+    check_statistics,
+    strange,
+)
 from bassdiff.pretrained.weight_file import (
     file_checksum,
     flatten,
@@ -203,6 +209,7 @@ def load_unet(path: Path, mix_codec: CodecWeights, bass_codec: CodecWeights) -> 
                 f"{path} was trained on the latents of {role} codec {wanted}, "
                 f"not on those of {codec.fingerprint}; use the codec it was released with"
             )
+    check_sampling(path, bindings)
     model = build(path, UNet, metadata["fields"])
     params = unflatten(tensors)
     if model.num_channels != bass_codec.model.num_channels:
@@ -239,8 +246,10 @@ def load_adapter(path: Path) -> AdapterWeights:
     """
     tensors, metadata = read_file(path, "bindings")
     bindings = metadata["bindings"]
-    if "unet" not in bindings or not isinstance(bindings.get("base"), str):
+    if not all(isinstance(bindings.get(name), str) for name in ("unet", "base")):
         raise InputError(f"{path} holds no adapter; name an adapter.safetensors")
+    if "sampling" in bindings:
+        check_sampling(path, bindings)
     return AdapterWeights(
         unflatten(tensors),
         metadata["bindings"],
@@ -273,6 +282,10 @@ def load_matching(path: Path) -> MatchingWeights:
     params = unflatten(tensors)
     if not {"towers", "mean", "std"} <= set(params):
         raise InputError(f"{path} holds no matching model; name a matching_*.safetensors")
+    origin = metadata["bindings"].get("features")
+    is_known = isinstance(origin, dict) and set(origin) == {"mix", "bass"}
+    if not is_known or not all(isinstance(name, str) for name in origin.values()):
+        raise strange(path, "no features")
     model = build(path, MatchingModel, metadata["fields"])
     sides = {}
     for side in ("mix", "bass"):

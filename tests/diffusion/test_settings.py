@@ -62,6 +62,10 @@ def test_songs_are_heard_at_once_until_they_are_long():
         ({"guidance_kind": "x"}, "choose among none, cfg"),
         ({"grounding": "x"}, "choose among mean, moments, replacement"),
         ({"steps": 1}, "choose a value from 2 to 256"),
+        ({"levels": (3.0, 3.0)}, "levels are .* choose positive ones that descend"),
+        ({"levels": (3.0, float("nan"))}, "levels are"),
+        ({"levels": ("3", "2")}, "levels are"),
+        ({"levels": (10**400, 2)}, "levels are"),
         ({"rescale": 2.0}, "choose a value from 0.0 to 1.0"),
     ],
 )

@@ -164,3 +164,39 @@ def test_the_base_of_an_adapter_is_no_adapter(folder, tmp_path):
         adapter_of(folder, own / "adapter.safetensors", base)
         with pytest.raises(InputError, match=r"which is an adapter too|neither a folder nor"):
             load_weights(own)
+
+
+BINDINGS = [
+    (lambda bindings: bindings.pop("sampling"), "settings of sampling"),
+    (lambda bindings: bindings.update(sampling=[1]), "settings of sampling"),
+    (lambda bindings: bindings.update(sampling={"magic": 1}), "settings of sampling"),
+    (lambda bindings: bindings.update(sampling={"steps": "4"}), "steps is '4'"),
+    (lambda bindings: bindings.update(sampling={"solver": ["euler"]}), "unknown solver"),
+    (lambda bindings: bindings.update(sampling={"levels": 3}), "settings of sampling"),
+    (lambda bindings: bindings.update(sampling={"levels": [1, 2]}), "levels are"),
+    (lambda bindings: bindings.update(sampling={"levels": [10**400]}), "levels are"),
+]
+
+
+@pytest.mark.parametrize("number", range(len(BINDINGS)))
+def test_bindings_that_cannot_be_are_refused(run_folders, number):
+    change, words = BINDINGS[number]
+    folder, path = run_folders
+    codecs = [load_codec(folder / f"{kind}_codec.safetensors") for kind in ("mix", "bass")]
+    forge(path, lambda tensors, fields, metadata: change(metadata["bindings"]))
+    with pytest.raises(InputError, match=STRANGE) as caught:
+        load_unet(path, *codecs)
+    assert words in str(caught.value)
+
+
+def test_bindings_of_an_adapter_are_names(folder, tmp_path):
+    path = tmp_path / "adapter.safetensors"
+    adapter_of(folder, path, folder)
+    for change in ({"base": 3}, {"unet": None}, {"unet": ["x"]}):
+        forge(path, lambda tensors, fields, metadata, new=change: metadata["bindings"].update(new))
+        with pytest.raises(InputError, match="holds no adapter"):
+            load_weights(folder, path)
+        adapter_of(folder, path, folder)
+    forge(path, lambda tensors, fields, metadata: metadata["bindings"].update(sampling={"a": 1}))
+    with pytest.raises(InputError, match="settings of sampling"):
+        load_weights(folder, path)
