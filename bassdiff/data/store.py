@@ -6,7 +6,9 @@ A store is a folder of `shards` and a `manifest.json`; `store_building` makes it
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import resource
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,21 @@ from bassdiff.data.manifest import manifest_fault
 from bassdiff.data.shards import ShardReader
 from bassdiff.runtime.errors import InputError
 from bassdiff.runtime.strangers_json import parse_json
+from bassdiff.runtime.text_files import read_text
 
 MANIFEST = "manifest.json"
 # A killed job loses the shard it was writing, so shards are small. Training opens all of them at
 # once, so there are at most a few hundred.
 LEAST_SONGS, MOST_SHARDS = 16, 256
+
+
+def contents(folders: Iterable[str | Path]) -> str:
+    """16 hexadecimal digits that identify the contents of complete stores, in any place."""
+    digest = hashlib.sha256()
+    for folder in folders:
+        with (Path(folder) / MANIFEST).open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:16]
 
 
 class Store:
@@ -39,7 +51,7 @@ class Store:
         """
         self._folder = Path(folder)
         try:
-            self.manifest: dict[str, Any] = parse_json((self._folder / MANIFEST).read_text())
+            self.manifest: dict[str, Any] = parse_json(read_text(self._folder / MANIFEST))
         except (OSError, ValueError) as error:
             if not self._folder.is_dir():
                 raise InputError(f"{folder}: there is no such folder; check the path") from error

@@ -89,7 +89,7 @@ def train(
         shapes = jax.eval_shape(objective.init, root_key)
         shardings = sharding.state_sharding(shapes, mesh)
         state, position = _begin(objective, checkpoints, shapes, shardings, root_key)
-        step = int(state.step)
+        step = begun = int(state.step)
         # Not reset by roll-backs: JAX's agreement on the last step needs an increasing count.
         tick = step
         bar.update(step)
@@ -159,6 +159,11 @@ def train(
                 if is_preempted:
                     raise Preempted(_going_on(step, workdir))
                 continue
+            if is_last and not begun and skips >= step:
+                raise InputError(
+                    f"none of the {step} steps had a loss and gradients that are finite, so "
+                    "nothing was learnt; lower config.learning_rate or look at the data"
+                )
             score = {}
             if is_validated:
                 watchdog.expect(f"the validation of step {step}", schedule.start_seconds)

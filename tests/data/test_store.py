@@ -407,3 +407,15 @@ def test_large_stores_have_larger_shards_not_more():
     assert store.songs_per_shard(10) == store.LEAST_SONGS
     assert store.songs_per_shard(100_000) == 391
     assert len(store.shard_paths(Path(), 100_000)) <= store.MOST_SHARDS
+
+
+def test_contents_tell_stores_apart_wherever_they_are(tmp_path):
+    def other(source, song, rng):
+        fields = make(source, song, rng)
+        return {**fields, "bass": fields["bass"] + 1}
+
+    for name, maker in (("a", make), ("again", make), ("b", other)):
+        build(tmp_path / name, Songs(), maker, ABOUT, seed=1)
+    one, again, two = (store.contents([tmp_path / name]) for name in ("a", "again", "b"))
+    assert one == again != two
+    assert store.contents([tmp_path / "a", tmp_path / "b"]) not in (one, two)

@@ -1,6 +1,7 @@
 import contextlib
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ import numpy as np
 import optax
 import pytest
 
+from bassdiff.data.store import MANIFEST
 from bassdiff.diffusion.denoiser import precondition
 from bassdiff.diffusion.request import LatentLayout
 from bassdiff.diffusion.schedules import cosine_levels
@@ -369,6 +371,30 @@ def test_a_config_trains_from_stores_to_weights(config, codecs, tmp_path, one_de
         b"audio/original_0",
     ):
         assert tag in events
+
+
+def test_a_run_goes_on_with_the_songs_that_it_began_with(config, tmp_path):
+    songs, run = tmp_path / "songs", tmp_path / "run"
+    shutil.copytree(config.data.latents, songs)
+    changed = config.copy_and_resolve_references()
+    changed.data.latents, changed.num_steps = str(songs), 3
+    recipes.run(changed, run)
+    # Elsewhere they are the same songs.
+    songs.rename(tmp_path / "moved")
+    changed.data.latents, changed.num_steps = str(tmp_path / "moved"), 4
+    assert int(recipes.run(changed, run).step) == 4
+    # As many and as long, but others.
+    manifest = tmp_path / "moved" / MANIFEST
+    values = json.loads(manifest.read_text())
+    values["statistics"]["bass"]["mean"][0] += 0.5
+    manifest.write_text(json.dumps(values))
+    changed.num_steps = 5
+    with pytest.raises(InputError, match=r"began with the songs=.*, and it is .* now; set it back"):
+        recipes.run(changed, run)
+    manifest.write_text((Path(config.data.latents) / MANIFEST).read_text())
+    changed.data.latents = f"{changed.data.latents}*2"
+    with pytest.raises(InputError, match=r"began with the songs=.*\*2 now; set it back"):
+        recipes.run(changed, run)
 
 
 def test_latents_of_several_folders_are_mixed(config, tmp_path):

@@ -194,6 +194,15 @@ def test_a_run_that_diverges_at_once_has_nothing_to_go_back_to(run, rows):
         run(num_steps=20, dataset=rows(spoilt=range(4096)), max_skips=4)
 
 
+def test_a_run_that_learns_nothing_does_not_end_well(run, rows, tmp_path):
+    for _ in range(2):
+        with pytest.raises(InputError, match="none of the 3 steps had a loss and gradients that"):
+            run(num_steps=3, dataset=rows(spoilt=range(4096)))
+    assert not list((tmp_path / "run" / "checkpoints").glob("3"))
+    # But a few at the end of a run that has learnt are only skipped.
+    run("other", 3, dataset=rows(spoilt=range(16, 4096), shuffled=False))
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

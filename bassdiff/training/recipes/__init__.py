@@ -22,6 +22,8 @@ from bassdiff.training.loop import train
 from bassdiff.training.objective import Objective
 from bassdiff.training.online_evaluation import OnlineEvaluation
 from bassdiff.training.recipes import autoencoder, diffusion, distillation, matching
+from bassdiff.training.recipes.optimiser import check_optimiser
+from bassdiff.training.recipes.stores import data_contents
 from bassdiff.training.schedule import Schedule
 from bassdiff.training.state import TrainState
 from bassdiff.training.workdir import check_same_run, finite, owned
@@ -69,6 +71,7 @@ def run(config: ConfigDict, workdir: Path, profile: tuple[int, int] | None = Non
             f"config.batch_size is {config.batch_size}; choose a multiple of config.num_parts "
             f"({num_parts}) times the {num_devices} devices"
         )
+    check_optimiser(config)
     check_folder(workdir)
     objective, dataset = builders[config.objective](config, workdir)
     # Only now, so that an invalid configuration leaves nothing behind.
@@ -81,6 +84,7 @@ def run(config: ConfigDict, workdir: Path, profile: tuple[int, int] | None = Non
                 "config.seed": config.seed,
                 "config.batch_size": config.batch_size,
                 "the number of examples": len(dataset),
+                "the songs": data_contents(config, workdir),
             },
         )
         if isinstance(objective, AutoencoderObjective | DiffusionObjective):
@@ -105,7 +109,7 @@ def run(config: ConfigDict, workdir: Path, profile: tuple[int, int] | None = Non
             num_read_workers=config.num_read_workers,
             evaluate=_online_evaluation(config, objective),
         )
-    if not finite(state.ema):
+    if not finite((state.params, state.ema)):
         raise InputError(
             f"the weights that were trained in {workdir} are not finite; lower "
             "config.learning_rate, and look at the data"

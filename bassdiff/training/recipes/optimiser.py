@@ -17,13 +17,11 @@ def compute_dtype(config: ConfigDict) -> jnp.dtype:
     return jnp.bfloat16 if config.bfloat16 else jnp.float32
 
 
-def adam(config: ConfigDict, b1: float, b2: float) -> optax.GradientTransformation:
-    """AdamW on clipped gradients with warm-up and cosine decay.
-
-    Weight decay applies to kernels only, not to gains, biases and closed-form parameters.
+def check_optimiser(config: ConfigDict) -> None:
+    """Checks the numbers that `adam` takes.
 
     Raises:
-      InputError: If a number of the config is out of range.
+      InputError: One is out of range.
     """
     for key, is_right, remedy in (
         ("learning_rate", 0.0 < config.learning_rate < 1.0, "between 0 and 1"),
@@ -38,6 +36,13 @@ def adam(config: ConfigDict, b1: float, b2: float) -> optax.GradientTransformati
             f"config.num_steps is {config.num_steps} and the learning rate is warmed up for "
             f"{config.warmup_steps}; train longer or lower config.warmup_steps"
         )
+
+
+def adam(config: ConfigDict, b1: float, b2: float) -> optax.GradientTransformation:
+    """AdamW on clipped gradients with warm-up and cosine decay.
+
+    Weight decay applies to kernels only, not to gains, biases and closed-form parameters.
+    """
     schedule = optax.warmup_cosine_decay_schedule(
         0.0, config.learning_rate, config.warmup_steps, config.num_steps, config.learning_rate / 20
     )

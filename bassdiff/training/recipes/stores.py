@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TypeAlias
 
 import grain
@@ -11,7 +12,8 @@ from ml_collections import ConfigDict
 
 from bassdiff.data import pipeline
 from bassdiff.data.mixture import Part, open_mixture
-from bassdiff.data.store import Store
+from bassdiff.data.quoting import folders_of
+from bassdiff.data.store import Store, contents
 from bassdiff.pretrained.weights import CodecWeights
 from bassdiff.runtime.errors import InputError
 
@@ -47,6 +49,20 @@ def open_stores(config: ConfigDict) -> Mixtures:
 def origin(parts: Sequence[Part]) -> dict[str, str]:
     """The codecs, or other features, of a mixture's latents."""
     return parts[0].store.manifest["codecs"]
+
+
+def data_contents(config: ConfigDict, workdir: Path) -> str:
+    """Identifies the songs that a run learns from, and their weights.
+
+    Args:
+      config: The configuration.
+      workdir: The run's folder, in which an autoencoder stores its songs.
+    """
+    if "latents" not in config.data:
+        return contents([workdir / "data" / "train"])
+    folders = folders_of(config.data.latents)
+    weights = [weight for _, weight in folders if weight is not None]
+    return "*".join([contents(folder for folder, _ in folders), *weights])
 
 
 def check_codecs(
