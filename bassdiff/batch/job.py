@@ -21,6 +21,7 @@ from bassdiff.batch.storage import Storage
 from bassdiff.batch.tally import Tally
 from bassdiff.batch.workers import Budget
 from bassdiff.batch.writing import Writer
+from bassdiff.diffusion.settings import check_overrides
 from bassdiff.pretrained.release import load_weights
 
 
@@ -66,6 +67,8 @@ def run(job: Job, show: Callable[[int], Callable[[Tally], None]]) -> Tally:
         written.
       StoreUnavailable: A store did not answer for long.
     """
+    # What holds for all songs is refused at once, and not once for every song.
+    check_overrides(job.order.settings)
     manifest = open_manifest(job.names, job.stems_of)
     count = manifest.check(job.part)
     patience = Patience(job.patience_seconds)

@@ -15,6 +15,9 @@ from bassdiff.runtime.errors import EXIT_INPUT
 if TYPE_CHECKING:
     from bassdiff.synthesis.stems import Source
 
+# Limit of songs, seconds, copies and so on, whose lists would otherwise fill any memory.
+_MOST = 1_000_000
+
 Verb: TypeAlias = Callable[[argparse.Namespace], None]
 AddWords: TypeAlias = Callable[[argparse.ArgumentParser], None]
 
@@ -136,8 +139,9 @@ def positive(kind: type[int] | type[float]) -> Callable[[str], int | float]:
 
     def convert(word: str) -> int | float:
         value = kind(word)
-        if not 0 < value < float("inf"):
-            raise argparse.ArgumentTypeError(f"{word} is not positive")
+        if not 0 < value <= _MOST:
+            what = "positive" if not value > 0 else f"{_MOST} at most"
+            raise argparse.ArgumentTypeError(f"{word} is not {what}")
         return value
 
     convert.__name__ = kind.__name__
@@ -147,8 +151,8 @@ def positive(kind: type[int] | type[float]) -> Callable[[str], int | float]:
 def natural(word: str) -> int:
     """Converts a word to a whole number of 0 or more, for argparse."""
     value = int(word)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{word} is below 0")
+    if not 0 <= value < 1 << 32:
+        raise argparse.ArgumentTypeError(f"{word} is not a whole number from 0 to 2^32 - 1")
     return value
 
 

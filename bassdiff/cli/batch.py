@@ -11,7 +11,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from bassdiff.cli.arguments import natural, part, positive, sampling_arguments, sampling_overrides
+from bassdiff.cli.printing import say
 from bassdiff.runtime.compilation_cache import keep_programs
+from bassdiff.runtime.devices import check_devices
 from bassdiff.runtime.errors import InputError, SomeFailed
 from bassdiff.runtime.jobs import resumable_job
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from bassdiff.batch.job import Job
     from bassdiff.batch.tally import Tally
 
+_MOST_WORKERS = 256
 # The number of a pod of an Indexed Job, from 0.
 _INDEX = "JOB_COMPLETION_INDEX"
 
@@ -36,6 +39,7 @@ def batch(arguments: argparse.Namespace) -> None:
     from bassdiff.batch.order import Order
 
     keep_programs()
+    check_devices()
     # Of which song they are is not said; its row has the loudness.
     warnings.filterwarnings("ignore", "the bass came out|the mix is silent|no pitch is heard")
     order = Order(
@@ -61,7 +65,7 @@ def batch(arguments: argparse.Namespace) -> None:
         retry_failed=arguments.retry_failed,
     )
     tally = _ray(arguments, job) if arguments.engine == "ray" else run(job, _bar)
-    print(summary(tally))
+    say(summary(tally))
     if tally.failed and not arguments.allow_failed:
         raise SomeFailed(
             f"{tally.failed} of {tally.played + tally.kept + tally.failed} songs were not played; "
@@ -180,7 +184,7 @@ def batch_words(sub: argparse.ArgumentParser) -> None:
     )
     sub.add_argument(
         "--workers",
-        type=positive(int),
+        type=_workers,
         default=max(2, min(8, (os.cpu_count() or 2) // 2)),
         metavar="N",
         help="threads that read, and as many that write (%(default)s)",
@@ -201,6 +205,13 @@ def batch_words(sub: argparse.ArgumentParser) -> None:
     )
     _ray_words(sub)
     sampling_arguments(sub)
+
+
+def _workers(word: str) -> int:
+    count = int(word)
+    if not 1 <= count <= _MOST_WORKERS:
+        raise argparse.ArgumentTypeError(f"{word} is not from 1 to {_MOST_WORKERS}")
+    return count
 
 
 def _ray_words(sub: argparse.ArgumentParser) -> None:

@@ -14,6 +14,7 @@ from bassdiff.cli.arguments import (
     rendering,
     rendering_words,
 )
+from bassdiff.cli.printing import say
 from bassdiff.runtime.errors import GateFailed
 from bassdiff.runtime.jobs import resumable_job
 
@@ -117,7 +118,7 @@ def duplicates(arguments: argparse.Namespace) -> None:
         rendering(arguments),
         lambda items, label: tqdm(items, label, leave=False),
     )
-    print(report.to_text())
+    say(report.to_text())
     if arguments.fail and report.pairs:
         raise GateFailed(
             f"{len(report.pairs)} pairs of songs are in both splits; see {arguments.out}"

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from bassdiff.cli.arguments import data_arguments, natural, open_songs, part, positive
+from bassdiff.runtime.atomic import check_folder
 from bassdiff.runtime.compilation_cache import keep_programs
 from bassdiff.runtime.devices import check_devices
 from bassdiff.runtime.jobs import resumable_job
@@ -25,7 +26,7 @@ def encode(arguments: argparse.Namespace) -> None:
     keep_programs()
     check_devices()
     realism = Realism.parse(arguments.realism)
-    features = open_features(arguments.features, arguments.weights)
+    check_folder(arguments.out)
     copies = {
         "copies": arguments.copies,
         "tempos": tuple(arguments.tempos),
@@ -43,6 +44,7 @@ def encode(arguments: argparse.Namespace) -> None:
     }
     songs = open_songs(arguments, feel=realism.feel, drums_alone=arguments.drums_alone)
     source = WithCopies(songs, **copies, seed=arguments.seed)
+    features = open_features(arguments.features, arguments.weights)
     done = encoding.encode(
         realism.songs(source, arguments.seed),
         features,

@@ -16,6 +16,7 @@ from bassdiff.cli.arguments import (
     sampling_arguments,
     sampling_overrides,
 )
+from bassdiff.cli.printing import say
 from bassdiff.diffusion.settings import setting_fields
 from bassdiff.runtime.compilation_cache import keep_programs
 from bassdiff.runtime.devices import check_devices
@@ -42,7 +43,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
         check_report(page, log)
     table = None if arguments.task == "report" else _scores(arguments, out)
     if table:
-        print(table.to_text())
+        say(table.to_text())
     if is_reported:
         print("wrote", write_report(out, page, log), file=sys.stderr)
     if table and arguments.fail_if_gap_below is not None:
@@ -101,7 +102,7 @@ def _listen(arguments: argparse.Namespace, out: Path) -> None:
     from bassdiff.evaluation.listening import summarise, write_listening_page
 
     if arguments.results:
-        print(json.dumps(summarise([Path(path) for path in arguments.results]), indent=1))
+        say(json.dumps(summarise([Path(path) for path in arguments.results]), indent=1))
         return
     page = Path(arguments.page) if arguments.page else out / "listening"
     systems = arguments.systems.split(",")

@@ -13,6 +13,8 @@ from bassdiff.cli.arguments import (
     sampling_arguments,
     sampling_overrides,
 )
+from bassdiff.diffusion.settings import check_overrides
+from bassdiff.runtime.atomic import check_folder
 from bassdiff.runtime.compilation_cache import keep_programs
 from bassdiff.runtime.devices import check_devices
 
@@ -28,8 +30,11 @@ def gallery(arguments: argparse.Namespace) -> None:
 
     keep_programs()
     check_devices()
+    check_overrides(sampling_overrides(arguments))
+    check_folder(arguments.out)
+    source = open_songs(arguments)
     generator = load(arguments.weights, arguments.adapter)
-    chosen = choose(open_songs(arguments), arguments.num_clips, arguments.clip_seconds)
+    chosen = choose(source, arguments.num_clips, arguments.clip_seconds)
     songs = len({clip.song for clip in chosen.clips})
     page = gallery(
         generator,

@@ -25,8 +25,16 @@ from bassdiff.cli.recall import info, info_words
 from bassdiff.cli.release import release, release_words
 from bassdiff.cli.train import train, train_words
 from bassdiff.cli.transcribe import transcribe, transcribe_words
+from bassdiff.runtime.atomic import path_fault
 from bassdiff.runtime.compilation_cache import mend
-from bassdiff.runtime.errors import GateFailed, InputError, Preempted, SomeFailed, exit_code
+from bassdiff.runtime.errors import (
+    GateFailed,
+    InputError,
+    Preempted,
+    SomeFailed,
+    exit_code,
+    printable,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -43,8 +51,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         _refuse_empty(sys.argv[1:] if argv is None else argv, arguments)
         arguments.verb(arguments)
     except (InputError, GateFailed, SomeFailed, Preempted, KeyboardInterrupt) as error:
-        print(f"bassdiff: {str(error) or 'interrupted'}", file=sys.stderr)
+        print(f"bassdiff: {printable(str(error)) or 'interrupted'}", file=sys.stderr)
         return exit_code(error)
+    except OSError as error:
+        if (fault := path_fault(error)) is None:
+            raise
+        print(f"bassdiff: {printable(str(fault))}", file=sys.stderr)
+        return exit_code(fault)
     return 0
 
 
@@ -65,7 +78,7 @@ def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
 
     # Not into the middle of a progress bar.
     if text := mend(str(message)):
-        tqdm.write(f"bassdiff: warning: {text}", file=sys.stderr)
+        tqdm.write(f"bassdiff: warning: {printable(text)}", file=sys.stderr)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bassdiff.runtime.errors import InputError
+from bassdiff.cli.control import region
+from bassdiff.cli.printing import say
+from bassdiff.diffusion.settings import KINDS, setting_fields
+from bassdiff.runtime.errors import InputError, printable
 
 # These decide where a bass is written, not which one.
 _OUTPUTS = (
@@ -22,6 +26,12 @@ _OUTPUTS = (
     "variations",
     "like",
 )
+_LISTS: dict[str, type] = {"style": str, "style_weight": float, "style_from": float}
+_TEXTS = (
+    *("mix", "edit", "continuing", "vary", "retimbre", "region", "weights", "adapter"),
+    *("chords", "key", "meter", "notes", "notes_region", "avoid_below", "avoid_above"),
+)
+_NUMBERS = ("strength", "bpm", "first_beat_seconds", "tuning_cents")
 # Options that are files, if there is one of that name.
 _FILES = ("mix", "style", "edit", "continuing", "vary", "retimbre", "adapter", "chords", "notes")
 
@@ -45,6 +55,8 @@ def recalled(arguments: argparse.Namespace, defaults: argparse.Namespace) -> arg
 
     like = Path(arguments.like)
     record = read_record(like)
+    if fault := words_fault(record["words"]):
+        raise InputError(f"{like}: {fault} in its record; give the options themselves")
     words = dict(vars(arguments))
     for name, value in record["words"].items():
         if name in _OUTPUTS or words.get(name) != getattr(defaults, name, None):
@@ -71,6 +83,31 @@ def recalled(arguments: argparse.Namespace, defaults: argparse.Namespace) -> arg
     return argparse.Namespace(**words)
 
 
+def words_fault(words: Mapping[str, Any]) -> str | None:
+    """A clause that describes the first option of a record that is none; None if all are."""
+    kinds: dict[str, type] = {field.name: KINDS[str(field.type)] for field in setting_fields()}
+    kinds |= {**dict.fromkeys(_TEXTS, str), **dict.fromkeys(_NUMBERS, float), "seed": int}
+    for name, value in words.items():
+        listed = value if name in _LISTS and isinstance(value, list) else [value]
+        kind = (_LISTS | kinds).get(name)
+        if kind is None and name not in _OUTPUTS:
+            return f"{name!r} is no option"
+        if kind is not None and not all(_is_of(kind, part) for part in listed):
+            return f"{name} is {str(value)[:40]!r}"
+        if name in ("region", "notes_region"):
+            try:
+                region(value)
+            except argparse.ArgumentTypeError as error:
+                return str(error)
+    return None
+
+
+def _is_of(kind: type, value: Any) -> bool:
+    if kind is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return type(value) is kind
+
+
 def describe(record: dict[str, Any]) -> list[str]:
     """The lines in which `info` shows a record."""
     weights, heard, words = record["weights"], record.get("heard", {}), record["words"]
@@ -87,7 +124,7 @@ def describe(record: dict[str, Any]) -> list[str]:
     }
     if "date" in record:
         lines["date"] = record["date"]
-    return [f"{name:<13} {value}" for name, value in lines.items()]
+    return [printable(f"{name:<13} {value}") for name, value in lines.items()]
 
 
 def info(arguments: argparse.Namespace) -> None:
@@ -96,9 +133,9 @@ def info(arguments: argparse.Namespace) -> None:
 
     record = read_record(Path(arguments.bass))
     if arguments.json:
-        print(json.dumps(record, indent=1))
+        say(json.dumps(record, indent=1))
         return
-    print("\n".join(describe(record)))
+    say("\n".join(describe(record)))
     print(f"to make it again: bassdiff generate --like {arguments.bass}", file=sys.stderr)
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from bassdiff.runtime.devices import check_devices
+
 
 def release(arguments: argparse.Namespace) -> None:
     """Gathers the weights of finished runs into one folder."""
     from bassdiff.pretrained.release import release
 
+    check_devices()
     release(
         Path(arguments.codecs),
         Path(arguments.unet),

@@ -197,6 +197,10 @@ def segments(rows: Sequence[tuple[float, float, str]], name: str = "the chords")
       InputError: One is not a chord, ends before it begins, or overlaps the one before.
     """
     chords: list[Chord] = []
+    try:
+        rows = [(start, end, written) for start, end, written in rows]
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name}: {str(rows)[:40]} are none; {_REMEDY}") from error
     for number, (start, end, written) in enumerate(rows, 1):
         try:
             chords.append(_chord(float(start), float(end), written))

@@ -25,7 +25,7 @@ from bassdiff.diffusion.request import MAX_SECTIONS
 from bassdiff.diffusion.settings import Sampling
 from bassdiff.inference.inputs import SPLICE_SECONDS, Draft, Recording, Style, section_shares
 from bassdiff.inference.line import Line
-from bassdiff.inference.samples import checked, whole_rate
+from bassdiff.inference.samples import checked, warn_if_far_too_loud, whole_rate
 from bassdiff.models.features import LATENT_HOP
 from bassdiff.pretrained.codec import Codec
 from bassdiff.runtime.errors import InputError
@@ -105,14 +105,7 @@ class Preparation:
             take turns.
         """
         styles = _styles(style)
-        starts = sorted({reference.start_seconds for reference in styles})
-        if starts and starts[-1] >= mix_seconds:
-            raise InputError(
-                f"a style takes over at {starts[-1]:g} s and the mix lasts {mix_seconds:.1f} s; "
-                "let it begin earlier"
-            )
-        if len(starts) > MAX_SECTIONS:
-            raise InputError(f"{len(starts)} styles take turns; name {MAX_SECTIONS} at most")
+        starts = section_starts(styles, sampling.grounding, mix_seconds)
         # Of one size whatever is asked, so that one program serves it.
         mean = np.zeros((MAX_SECTIONS, self._codec.num_channels), np.float32)
         spread = np.ones_like(mean)
@@ -124,8 +117,6 @@ class Preparation:
             own_mean, own_spread = self.style_latents(reference.recording, sample_rate_hz)
             mean[section] += share * (own_mean - mean[section])
             spread[section] += share * (own_spread - spread[section])
-        if sampling.grounding == "replacement" and len(starts) > 1:
-            raise InputError("styles that take turns need --grounding mean or moments")
         padding = np.full(MAX_SECTIONS - max(1, len(starts)), np.inf)
         times = (np.arange(num_frames) + 0.5) * frame_seconds
         sections = section_shares(np.concatenate([starts or [0.0], padding]), times)
@@ -181,11 +172,7 @@ class Preparation:
             start, end = draft.free_seconds
             start = length if start is None else start
             free = start, end
-            if start >= seconds:
-                raise InputError(
-                    f"what is to be played begins at {start:.1f} s and the mix lasts "
-                    f"{seconds:.1f} s; begin earlier"
-                )
+            dataclasses.replace(draft, free_seconds=free).check_fits(seconds)
             if length < seconds - 0.1 and end < seconds:
                 warnings.warn(
                     f"{name} lasts {length:.1f} s and the mix {seconds:.1f} s; beyond it and the "
@@ -223,11 +210,46 @@ class Preparation:
         return dataclasses.replace(start, known=known, keep=np.where(told, 1.0, start.keep))
 
 
+def section_starts(
+    styles: Sequence[Style], grounding: str | None, mix_seconds: float
+) -> list[float]:
+    """When the styles of a mix take over from each other, in seconds.
+
+    Args:
+      styles: The references.
+      grounding: The setting; None if it is not known yet.
+      mix_seconds: Length of the mix.
+
+    Raises:
+      InputError: One begins after the mix has ended, or too many take turns, or any with a setting
+        that does not allow it.
+    """
+    starts = sorted({reference.start_seconds for reference in styles})
+    if starts and starts[-1] >= mix_seconds:
+        raise InputError(
+            f"a style takes over at {starts[-1]:g} s and the mix lasts {mix_seconds:.1f} s; "
+            "let it begin earlier"
+        )
+    if len(starts) > MAX_SECTIONS:
+        raise InputError(f"{len(starts)} styles take turns; name {MAX_SECTIONS} at most")
+    if grounding == "replacement" and len(starts) > 1:
+        raise InputError("styles that take turns need --grounding mean or moments")
+    return starts
+
+
 def _styles(style: Recording | Sequence[Style] | None) -> list[Style]:
     if style is None:
         return []
-    if isinstance(style, (str, Path, np.ndarray)):
+    if isinstance(style, Style):
+        return [style]
+    if isinstance(style, (str, Path)):
         return [Style(style)]
+    if hasattr(style, "__array__"):
+        return [Style(np.asarray(style))]
+    if not isinstance(style, Sequence):
+        raise InputError(
+            f"the style is a {type(style).__name__}; give a file, samples, or a list of Styles"
+        )
     return [one if isinstance(one, Style) else Style(one) for one in style]
 
 
@@ -261,6 +283,7 @@ def _heard(
     if isinstance(recording, (str, Path)):
         name, rate_hz = str(recording), probe(recording).sample_rate_hz
         wave = read(recording)
+        warn_if_far_too_loud(name, wave)
     else:
         rate_hz = whole_rate(sample_rate_hz)
         wave = checked(name, recording)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import os
 import warnings
@@ -113,6 +114,7 @@ class BassGenerator:
           InputError: If the mix, the style, the draft or the control cannot be used, a setting is
             out of range, or the result is not finite.
         """
+        task = Task(mix, sample_rate_hz, style, draft, seed, sampling, control)
         sampling = (sampling or self.defaults).changed(**overrides)
         if "guidance" in overrides and sampling.guidance_kind == "none":
             warnings.warn(
@@ -120,7 +122,7 @@ class BassGenerator:
                 "choose a guidance_kind to add some",
                 stacklevel=2,
             )
-        task = Task(mix, sample_rate_hz, style, draft, seed, sampling, control)
+        task = dataclasses.replace(task, sampling=sampling)
         return self.generate_batch([task], progress)[0]
 
     def generate_batch(

@@ -45,7 +45,7 @@ def check_seed(seed: int) -> None:
       InputError: If it is negative or too large.
     """
     if not isinstance(seed, numbers.Integral) or not 0 <= seed < 2**32:
-        raise InputError(f"the seed is {seed}; choose a whole number from 0 to 2^32 - 1")
+        raise InputError(f"the seed is {seed!r}; choose a whole number from 0 to 2^32 - 1")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,6 +101,19 @@ class Draft:
                     "START < END"
                 )
 
+    def check_fits(self, mix_seconds: float) -> None:
+        """Checks that what is to be played anew begins within a mix.
+
+        Raises:
+          InputError: It begins later.
+        """
+        start = None if self.free_seconds is None else self.free_seconds[0]
+        if start is not None and start >= mix_seconds:
+            raise InputError(
+                f"what is to be played begins at {start:.1f} s and the mix lasts "
+                f"{mix_seconds:.1f} s; begin earlier"
+            )
+
     @property
     def sigma_max(self) -> float:
         """The noise level that is added to the draft: strengths are even steps in its angle."""
@@ -130,6 +143,17 @@ class Task:
     seed: int = 0
     sampling: Sampling | None = None
     control: Control | None = None
+
+    def __post_init__(self) -> None:
+        """Checks what kinds of things are given."""
+        for name, kind, remedy in (
+            ("draft", Draft, "make one by edit, continuation, variation or retimbre"),
+            ("control", Control, "make a Control"),
+            ("sampling", Sampling, "make a Sampling, or give single settings by their names"),
+        ):
+            value = getattr(self, name)
+            if not isinstance(value, kind | None):
+                raise InputError(f"{name} is a {type(value).__name__}; {remedy}")
 
 
 def edit(bass: Recording, start_seconds: float, end_seconds: float) -> Draft:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -53,10 +54,19 @@ def read_notes(given: Notes) -> list[BassNote]:
         # This imports scipy, which takes longer than refusing bad input.
         from bassdiff.audio.transcription import BassNote
 
-        name, notes = "", [BassNote(float(a), float(b), float(p), 100) for a, b, p in given]
+        try:
+            rows = [(float(start), float(end), float(pitch)) for start, end, pitch in given]
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"the notes are {str(given)[:40]}; give a MIDI file, or a list of (start, end, "
+                "MIDI pitch)"
+            ) from error
+        name, notes = "", [BassNote(*row, 100) for row in rows]
     if not notes:
         raise InputError("the line has no notes; give some, or leave it out")
     for before, note in zip([None, *notes], notes, strict=False):
+        if not math.isfinite(note.pitch):
+            raise InputError(f"{name}the note at {note.start_seconds:.2f} s has no pitch")
         if not LOWEST_MIDI <= round(note.pitch) <= HIGHEST_MIDI:
             raise InputError(
                 f"{name}the note at {note.start_seconds:.2f} s is {note_name(note.pitch)}, and "

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from bassdiff import __version__
 from bassdiff.audio.decoding import AudioInfo
 from bassdiff.audio.io import check_target, probe, read, write
+from bassdiff.diffusion.settings import check_overrides
 from bassdiff.inference.analysis import listened
 from bassdiff.inference.chords import segments
 from bassdiff.inference.control import Control
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 # Mix and bass files no longer add up to the mixdown if a file is softer by more than this.
 AUDIBLE_GAIN_DB = -0.05
 AUDIBLE_LIMITING_DB = 6.0
+MAX_VARIATIONS = 1000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,8 +95,8 @@ def name_outputs(
     for path in filter(None, (bass, mixdown)):
         if not path.name:
             raise InputError(f"{path}: names no file; name one, such as bass.wav")
-    if variations < 1:
-        raise InputError(f"{variations} variations cannot be played; ask for at least 1")
+    if not 1 <= variations <= MAX_VARIATIONS:
+        raise InputError(f"{variations} variations cannot be played; ask for 1 to {MAX_VARIATIONS}")
     outputs = []
     for number in range(1, variations + 1):
         tail = f"-{number}" if variations > 1 else ""
@@ -153,10 +155,18 @@ def perform(
         check_length(str(mix_path), info.num_samples, info.sample_rate_hz)
     mix = read(mix_path, max_samples=round(MAX_SECONDS * info.sample_rate_hz))
     check_length(str(mix_path), len(mix), info.sample_rate_hz)
-    # What plays takes a second to import: whatever is wrong with the request is said before.
+    check_overrides(overrides)
+    for file in files:
+        if file not in control.files():
+            probe(file)
+    if draft is not None:
+        draft.check_fits(len(mix) / info.sample_rate_hz)
+    # What plays takes a second to import: most of what may be wrong is said before.
+    from bassdiff.inference.conditioning import section_starts
     from bassdiff.inference.generator import load
     from bassdiff.pretrained.release import LICENCE, released
 
+    section_starts(styles, overrides.get("grounding"), len(mix) / info.sample_rate_hz)
     generator = load(weights, adapter)
     about_weights = {"name": Path(weights).name, **generator.fingerprints}
     if weights in released():

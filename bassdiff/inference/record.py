@@ -12,10 +12,15 @@ import numpy as np
 import soundfile
 
 from bassdiff.runtime.errors import InputError
+from bassdiff.runtime.strangers_json import parse_json
+from bassdiff.runtime.text_files import read_text
 
 # The longest comment that libsndfile reads from a wav file.
 _MAX_COMMENT = 2000
 _KIND = "bassdiff-record"
+_PARTS = {"bassdiff": str, "seed": int} | dict.fromkeys(
+    ("words", "files", "weights", "settings", "heard"), dict
+)
 _REMEDY = "give a bass that `bassdiff generate` wrote, or the .json beside it"
 
 
@@ -95,13 +100,19 @@ def read_record(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(f"{path}: there is no such file; {_REMEDY}")
     beside = path.with_suffix(".json")
-    texts = [beside.read_text(encoding="utf-8")] if beside.is_file() else []
+    texts = [read_text(beside)] if beside.is_file() else []
     for text in [*texts, *([] if path == beside else [_comment(path)])]:
         try:
-            record = json.loads(text)
-        except json.JSONDecodeError:
+            record = parse_json(text)
+        except ValueError:
             continue
         if isinstance(record, dict) and record.get("kind") == _KIND:
+            record = {"settings": {}, "heard": {}, **record}
+            for name, kind in _PARTS.items():
+                if not isinstance(record.get(name), kind):
+                    raise InputError(f"{path}: its record has no {name}; {_REMEDY}")
+            if not all(isinstance(digest, str) for digest in record["files"].values()):
+                raise InputError(f"{path}: its record has files without a hash; {_REMEDY}")
             return record
     raise InputError(f"{path}: nothing says how it was made; {_REMEDY}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+import warnings
 
 import numpy as np
 
@@ -10,6 +11,8 @@ from bassdiff.audio.io import all_finite
 from bassdiff.runtime.errors import InputError
 
 MAX_CHANNELS = 64
+# 40 dB above full scale.
+_FAR_TOO_LOUD = 100.0
 
 
 def checked(name: str, samples: np.ndarray) -> np.ndarray:
@@ -38,7 +41,19 @@ def checked(name: str, samples: np.ndarray) -> np.ndarray:
         wave = wave / np.float32(half) - np.float32(1.0)
     if not all_finite(wave):
         raise InputError(f"{name} holds values that are not finite; export it again")
+    warn_if_far_too_loud(name, wave)
     return wave
+
+
+def warn_if_far_too_loud(name: str, wave: np.ndarray) -> None:
+    """Warns of floats that were integers and were never scaled."""
+    peak = float(np.abs(wave).max(initial=0.0))
+    if peak > _FAR_TOO_LOUD:
+        warnings.warn(
+            f"{name} reaches {peak:.0f} and full scale is 1, as if it held 16-bit integers as "
+            "floats; divide it by 32768",
+            stacklevel=6,
+        )
 
 
 def whole_rate(sample_rate_hz: float) -> int:

@@ -91,6 +91,10 @@ def load_weights(name_or_folder: str | Path, adapter: str | Path | None = None) 
       InputError: If one is missing or damaged, or they do not belong together.
     """
     folder = find(name_or_folder)
+    if adapter is not None:
+        path = Path(adapter) / ADAPTER if Path(adapter).is_dir() else Path(adapter)
+        # Before what takes longer to load.
+        given = load_adapter(path)
     if has_adapter_only(folder):
         own = load_adapter(folder / ADAPTER)
         base = own.bindings["base"]
@@ -107,8 +111,7 @@ def load_weights(name_or_folder: str | Path, adapter: str | Path | None = None) 
         weights = Weights(mix_codec, bass_codec, unet)
     if adapter is None:
         return weights
-    path = Path(adapter) / ADAPTER if Path(adapter).is_dir() else Path(adapter)
-    return _corrected(weights, name_or_folder, load_adapter(path), path)
+    return _corrected(weights, name_or_folder, given, path)
 
 
 def has_adapter_only(folder: Path) -> bool:

@@ -175,6 +175,15 @@ class _Sink:
             return 0
 
 
+def path_fault(error: OSError) -> InputError | None:
+    """What to say of a file that the system refuses; None if it is of another kind."""
+    if error.filename is None or error.errno not in _REMEDIES or error.errno == errno.ENOENT:
+        return None
+    reason = (error.strerror or str(error)).lower()
+    path = os.fsdecode(error.filename) if isinstance(error.filename, bytes) else error.filename
+    return InputError(f"{path}: cannot be used ({reason}); {_REMEDIES[error.errno]}.")
+
+
 def write_fault(path: Path, error: OSError) -> InputError:
     """The error of a file that cannot be written, with its remedy."""
     reason = (error.strerror or str(error)).lower()

@@ -33,6 +33,16 @@ class Preempted(Exception):
     """The job was asked to end and saved its work; the command line exits with 42."""
 
 
+def printable(text: str) -> str:
+    r"""A text as one line without signs that steer a terminal: names of files may hold any.
+
+    >>> print(printable(chr(27) + "[2J" + chr(10) + "a.wav"))
+    \x1b[2J\na.wav
+    """
+    shown = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return "".join(shown)
+
+
 def exit_code(error: BaseException) -> int:
     """The exit code of a process that ends with `error`.
 

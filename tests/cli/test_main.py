@@ -109,6 +109,7 @@ def bad_inputs(folder):
         (["good.wav", "--rescale", "1.5"], "rescale is 1.5"),
         (["good.wav", "--style-strength", "-1"], "style_strength is -1.0"),
         (["good.wav", "--variations", "0"], "0 variations"),
+        (["good.wav", "--variations", "1000000000"], "ask for 1 to 1000"),
         (["good.wav", "--seed", "-1"], "seed"),
         (["good.wav", "--out", "nowhere/bass.wav"], "bass.wav: cannot be written"),
         (["good.wav", "--out", "bass.xyz"], "bass.xyz"),

@@ -118,3 +118,51 @@ def test_overwriting_has_to_be_asked_for(inside, mix, capsys):
     assert inside(*words) == 2
     assert "mix-bass.wav is there already; give --overwrite" in capsys.readouterr().err
     assert inside(*words, "--overwrite", "--seed", "1") == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"words": {"steps": "many"}}, "steps is 'many' in its record"),
+        ({"words": {"seed": 1.5}}, "seed is '1.5' in its record"),
+        ({"words": {"style": [3]}}, "style is '[3]' in its record"),
+        ({"words": {"region": "1:2:3"}}, "'1:2:3' is not a region"),
+        ({"words": {"bpm": True}}, "bpm is 'True' in its record"),
+        ({"words": {"rm": "-rf"}}, "'rm' is no option"),
+        ({"words": []}, "its record has no words"),
+        ({"weights": None}, "its record has no weights"),
+        ({"files": {"mix.wav": 3}}, "files without a hash"),
+    ],
+)
+def test_a_record_of_somebody_else_is_checked(inside, mix, capsys, change, words):
+    record = {
+        "kind": "bassdiff-record",
+        "bassdiff": __version__,
+        "seed": 0,
+        "words": {},
+        "files": {},
+        "weights": {},
+    }
+    mix.with_name("other.json").write_text(json.dumps({**record, **change}))
+    assert inside("generate", mix.name, "--like", "other.json", "--out", "again.wav") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert words in line
+
+
+def test_nothing_in_a_record_steers_the_terminal(inside, mix, capsys):
+    record = {"bassdiff": "\x1b[2J", "seed": 0, "words": {}, "files": {}, "weights": {}}
+    path = mix.with_name("other.json")
+    path.write_text(json.dumps({"kind": "bassdiff-record", **record}))
+    assert cli.main(["info", str(path)]) == 0
+    assert "made by       bassdiff \\x1b[2J" in capsys.readouterr().out
+    path.write_text("[" * 100_000)
+    assert cli.main(["info", str(path)]) == 2
+    assert cli.main(["generate", "no\nsuch\x1b.wav"]) == 2
+    assert "no\\nsuch\\x1b.wav: there is no such file" in capsys.readouterr().err
+
+
+def test_names_that_no_system_takes_are_sentences(inside, mix, capsys):
+    for words in (["info", "x" * 300], ["info", "x" * 5000], ["transcribe", "x" * 300]):
+        assert cli.main(words) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "name too long" in line

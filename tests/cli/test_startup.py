@@ -1,5 +1,6 @@
 """What is answered at once: nothing heavy is imported for it."""
 
+import json
 import os
 import subprocess
 import sys
@@ -65,3 +66,22 @@ def test_the_package_runs_as_a_module():
         [sys.executable, "-m", "bassdiff", "--version"], capture_output=True, text=True
     )
     assert ended.returncode == 0 and ended.stdout.startswith("bassdiff 0.")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_whoever_reads_may_stop_and_know_any_letters(tmp_path, encoding):
+    record = {"bassdiff": "1", "seed": 0, "words": {"key": "é" * 9}, "files": {}, "weights": {}}
+    (tmp_path / "a.json").write_text(json.dumps({"kind": "bassdiff-record", **record}))
+    words = [sys.executable, "-m", "bassdiff", "info", str(tmp_path / "a.json")]
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    ended = subprocess.run(words, capture_output=True, env=environment)
+    assert ended.returncode == 0
+    assert ("é" if encoding == "utf-8" else "\\xe9").encode(encoding) in ended.stdout
+    reader, writer = os.pipe()
+    os.close(reader)
+    ended = subprocess.run(words, stdout=writer, stderr=subprocess.PIPE, env=environment)
+    os.close(writer)
+    assert ended.returncode == 0
+    assert ended.stderr.decode().splitlines() == [
+        f"to make it again: bassdiff generate --like {tmp_path / 'a.json'}"
+    ]

@@ -108,6 +108,24 @@ def test_louder_mix_louder_bass_and_the_same_notes(player):
     np.testing.assert_allclose(10 * quiet, loud, rtol=0.02, atol=0.02 * np.abs(loud).max())
 
 
+def test_integers_that_were_never_scaled_are_told(player):
+    loud, told = 32767 * mix(1.5), "reaches 6[0-9]{3} and full scale is 1, as if"
+    with pytest.warns(UserWarning, match=f"the mix {told}"):
+        bass = player.generate(loud, RATE, steps=2)
+    plain = player.generate(mix(1.5), RATE, steps=2)
+    np.testing.assert_allclose(bass / 32767, plain, atol=0.02 * np.abs(plain).max())
+    with pytest.warns(UserWarning, match=f"the style reference {told}"):
+        player.generate(mix(1.5), RATE, steps=2, style=loud)
+
+
+@pytest.mark.parametrize("hz", [20.0, 9000.0])
+def test_very_low_and_very_high_material_is_no_silence(player, hz, recwarn):
+    song = (0.1 * np.sin(2 * np.pi * hz * np.arange(2 * RATE) / RATE)).astype(np.float32)
+    bass = player.generate(song, RATE, steps=2)
+    assert not [w for w in recwarn if "the mix is silent" in str(w.message)]
+    assert np.isfinite(bass).all() and bass.any()
+
+
 def test_a_silent_mix_is_played_over(player):
     with pytest.warns(UserWarning, match="silent"):
         bass = player.generate(np.zeros(RATE, np.float32), RATE, steps=2)
@@ -134,6 +152,10 @@ def test_a_silent_mix_is_played_over(player):
         (mix(1.0), {"style": np.zeros(RATE, np.float32)}, "no sound"),
         (mix(1.0), {"style": np.ones(RATE // 4, np.float32)}, "is 0.250 s long"),
         (mix(1.0), {"stepz": 3}, "stepz"),
+        (mix(1.0), {"style": 3}, "the style is a int"),
+        (mix(1.0), {"draft": "bass.wav"}, "draft is a str; make one by edit"),
+        (mix(1.0), {"control": {"key": "C"}}, "control is a dict; make a Control"),
+        (mix(1.0), {"sampling": {"steps": 3}}, "sampling is a dict; make a Sampling"),
         (mix(1.0), {"guidance_kind": "best"}, "unknown guidance_kind"),
         (mix(1.0), {"window_seconds": 5.0}, "window_seconds is 5.0; choose a value from 10.0"),
         (mix(1.0), {"grounding": "best"}, "unknown grounding"),

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -19,3 +20,28 @@ def test_devices_that_are_not_there_are_named(platform):
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     said = ended.stderr.strip().splitlines()[-1]
     assert f"JAX_PLATFORMS is {platform!r}, and there is no such device here; unset it" in said
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["release", "--codecs", "small", "--unet", "small", "--out", "new"],
+        ["batch", "mix.wav", "--out", "new"],
+        ["gallery", "--data", "composed:2", "--out", "new"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_verbs_say_so_before_they_do_anything(tmp_path, words):
+    (tmp_path / "mix.wav").touch()
+    environment = {**os.environ, "JAX_PLATFORMS": "tpu"}
+    ended = subprocess.run(
+        [sys.executable, "-m", "bassdiff", *words],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=tmp_path,
+    )
+    assert ended.returncode == 2
+    assert "JAX_PLATFORMS is 'tpu', and there is no such" in ended.stderr.splitlines()[-1]
+    assert "Traceback" not in ended.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["mix.wav"]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bassdiff.data.sources import open_source, unplaced
-from bassdiff.diffusion.settings import Sampling
+from bassdiff.diffusion.settings import Sampling, check_overrides
 from bassdiff.evaluation.clips import Chosen, choose, digest
 from bassdiff.evaluation.pairs import open_pairs
 from bassdiff.evaluation.progress import Progress
@@ -29,6 +29,7 @@ from bassdiff.metrics.embedders import Embedder, open_embedder
 from bassdiff.metrics.table import Table
 from bassdiff.pretrained.judge import Panel, load_judges
 from bassdiff.pretrained.release import Weights, load_weights
+from bassdiff.runtime.atomic import check_folder
 from bassdiff.runtime.errors import InputError
 from bassdiff.synthesis.stems import Source
 
@@ -96,10 +97,12 @@ def run(task: str, request: Request, progress: Progress) -> Table:
     """
     if request.finished and task in REPLAYED:
         raise InputError(f"{task} generates basses, which finished pairs do not allow; use --data")
+    check_overrides(request.overrides)
+    check_folder(request.out)
+    source = _source(request)
     weights = load_weights(request.weights, request.adapter)
     judge = None if request.judge == "none" else load_judges(request.judge)
     question = _question(task, request, judge, weights)
-    source = _source(request)
     chosen = _chosen(task, source, request, progress)
     about = {
         "bassdiff": importlib.metadata.version("bassdiff"),
