@@ -68,7 +68,8 @@ def parse_annotation(text: str, name: str) -> Annotation:
     """Parses the output of `Annotation.to_json`.
 
     Args:
-      text: `{"beat_seconds": [...], "chords": [[start, end, root, quality, bass], ...]}`.
+      text: `{"beat_seconds": [...], "chords": [[start, end, root, quality, bass], ...]}`; one of
+        the two may be missing.
       name: Name of the file, for the message.
 
     Raises:
@@ -76,10 +77,12 @@ def parse_annotation(text: str, name: str) -> Annotation:
     """
     try:
         values = parse_json(text)
-        beats = tuple(float(beat) for beat in values["beat_seconds"])
+        if not set(values) & {"beat_seconds", "chords"}:
+            raise ValueError("neither beats nor chords")
+        beats = tuple(float(beat) for beat in values.get("beat_seconds", ()))
         chords = tuple(
             Chord(float(start), float(end), int(root), str(quality), int(bass))
-            for start, end, root, quality, bass in values["chords"]
+            for start, end, root, quality, bass in values.get("chords", ())
         )
         times = [*beats, *(second for chord in chords for second in chord[:2])]
         if not all(0.0 <= second < _LATEST_SECONDS for second in times):
@@ -93,7 +96,7 @@ def parse_annotation(text: str, name: str) -> Annotation:
         ):
             raise ValueError("a chord that is none")
         unknown = [chord.quality for chord in chords if chord.quality not in QUALITIES]
-    except (ValueError, TypeError, KeyError, OverflowError) as error:
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:
         raise InputError(
             f"{name}: not an annotation of beats and chords; correct or remove it."
         ) from error

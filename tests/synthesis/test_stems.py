@@ -58,7 +58,8 @@ def test_an_annotation_beside_the_stems_is_read(tmp_path):
     ("text", "complaint"),
     [
         ("{", "not an annotation of beats and chords"),
-        ('{"beat_seconds": [0.5]}', "not an annotation"),
+        ('{"beats": [0.5]}', "not an annotation"),
+        ('["beat_seconds"]', "not an annotation"),
         ('{"beat_seconds": [], "chords": [[0, 1, 2]]}', "not an annotation"),
         ('{"beat_seconds": [], "chords": [[0, 1, Infinity, "major", 0]]}', "not an annotation"),
         ('{"beat_seconds": [NaN], "chords": []}', "not an annotation"),
@@ -131,6 +132,9 @@ def test_an_annotation_with_a_mark_of_the_byte_order_is_read(tmp_path, encoding)
     known = Annotation((0.1, 0.6), (Chord(0.0, 0.5, 9, "min7", 0),))
     (folder / "annotation.json").write_text(known.to_json(), encoding=encoding)
     assert read_stems(folder).annotation == known
+    # Either part may be unknown.
+    (folder / "annotation.json").write_text('{"beat_seconds": [0.0, 0.5]}', encoding=encoding)
+    assert read_stems(folder).annotation == Annotation((0.0, 0.5))
     (folder / "annotation.json").write_bytes("Ä".encode("latin1"))
     with pytest.raises(InputError, match=r"annotation\.json: is not text in UTF-8"):
         read_stems(folder)
