@@ -180,7 +180,7 @@ def test_a_line_that_cannot_be_used_is_named(tmp_path, line, words):
     [
         ("mix\na.wav,b\n", "line 2: has more cells"),
         ("mix,bpm\na.wav,x\n", "line 2: bpm is 'x'; give a number"),
-        ("mix,seed\na.wav,x\n", "line 2: the seed is x"),
+        ("mix,seed\na.wav,x\n", "line 2: the seed is 'x'"),
         ('mix,settings\na.wav,"{"\n', "line 2: settings are '{'"),
         ('mix\n"a.wav\n', "is not CSV"),
         ("name\nx\n", "line 2: unknown field 'name'"),
