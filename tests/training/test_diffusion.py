@@ -373,22 +373,27 @@ def test_a_config_trains_from_stores_to_weights(config, codecs, tmp_path, one_de
         assert tag in events
 
 
-def test_a_run_goes_on_with_the_songs_that_it_began_with(config, tmp_path):
+def test_a_run_goes_on_with_the_songs_that_it_began_with(config, tmp_path, monkeypatch):
+    def train(objective, dataset, workdir, schedule, **how):
+        """Leaves a checkpoint, which is all that matters here."""
+        (workdir / "checkpoints" / "3").mkdir(parents=True, exist_ok=True)
+        return SimpleNamespace(params={}, ema={})
+
+    monkeypatch.setattr(recipes, "train", train)
     songs, run = tmp_path / "songs", tmp_path / "run"
     shutil.copytree(config.data.latents, songs)
     changed = config.copy_and_resolve_references()
-    changed.data.latents, changed.num_steps = str(songs), 3
+    changed.data.latents = str(songs)
     recipes.run(changed, run)
     # Elsewhere they are the same songs.
     songs.rename(tmp_path / "moved")
-    changed.data.latents, changed.num_steps = str(tmp_path / "moved"), 4
-    assert int(recipes.run(changed, run).step) == 4
+    changed.data.latents = str(tmp_path / "moved")
+    recipes.run(changed, run)
     # As many and as long, but others.
     manifest = tmp_path / "moved" / MANIFEST
     values = json.loads(manifest.read_text())
     values["statistics"]["bass"]["mean"][0] += 0.5
     manifest.write_text(json.dumps(values))
-    changed.num_steps = 5
     with pytest.raises(InputError, match=r"began with the songs=.*, and it is .* now; set it back"):
         recipes.run(changed, run)
     manifest.write_text((Path(config.data.latents) / MANIFEST).read_text())
