@@ -91,7 +91,10 @@ def test_generate(refused, words, sentence):
         (("evaluate", "music", "--data", "composed:9", "--out", "file"), "cannot be made a folder"),
         (("encode", "--data", "midi:gone", "--out", "out"), "gone: there is no such folder"),
         (("encode", "--data", "composed:9", "--out", "file"), "cannot be made a folder"),
-        (("encode", "--data", "composed:9", "--out", "out", "--features", "x"), "unknown features 'x'"),
+        (
+            ("encode", "--data", "composed:9", "--out", "out", "--features", "x"),
+            "unknown features 'x'",
+        ),
     ],
 )
 def test_other_verbs(refused, words, sentence):

@@ -9,6 +9,7 @@ from bassdiff.data import sources
 from bassdiff.data.datasets.song import FEATURES, to_example, to_stems
 from bassdiff.data.latents import waveform_fields
 from bassdiff.data.sources import open_source
+from bassdiff.data.store import Store
 from bassdiff.data.store_building import build
 from bassdiff.runtime.errors import InputError
 
@@ -145,8 +146,8 @@ def test_a_folder_whose_name_is_no_text_is_a_song(tmp_path):
         os.rename(tmp_path / f"{name}.wav", f"{folder}/{name}.wav")
     source = open_source(f"stems:{tmp_path}", "all")
     assert source.names == [os.fsdecode(b"caf\xe9")]
-    store = build(tmp_path / "store", source, waveform_fields("bass", 1), {}, seed=0)
-    assert store.manifest["names"] == source.names
+    build(tmp_path / "store", source, waveform_fields("bass", 1), {}, seed=0)
+    assert Store(tmp_path / "store").manifest["names"] == source.names
     example = to_stems(
         FEATURES.deserialize_example_np(
             FEATURES.serialize_example(FEATURES.encode_example(to_example(source[0], 16)))
