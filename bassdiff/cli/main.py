@@ -21,6 +21,7 @@ from bassdiff.cli.encode import encode, encode_words
 from bassdiff.cli.evaluate import evaluate, evaluate_words, sweep, sweep_words
 from bassdiff.cli.gallery import gallery, gallery_words
 from bassdiff.cli.generate import generate
+from bassdiff.cli.printing import keep_streams
 from bassdiff.cli.recall import info, info_words
 from bassdiff.cli.release import release, release_words
 from bassdiff.cli.train import train, train_words
@@ -39,6 +40,7 @@ from bassdiff.runtime.errors import (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
+    keep_streams()
     commands = parser()
     arguments, rest = commands.parse_known_args(argv)
     if rest and arguments.verb is not train:

@@ -85,3 +85,28 @@ def test_whoever_reads_may_stop_and_know_any_letters(tmp_path, encoding):
     assert ended.stderr.decode().splitlines() == [
         f"to make it again: bassdiff generate --like {tmp_path / 'a.json'}"
     ]
+
+
+@pytest.mark.parametrize("closed", ["2>&-", "0<&- 1>&- 2>&-", "1>&- 2>&-"])
+def test_closed_streams_are_no_fault(tmp_path, closed):
+    """Nothing meant for one of them is written to another, nor to a file."""
+    code = (
+        "import os, sys, tqdm\n"
+        "from bassdiff.cli.printing import keep_streams\n"
+        "keep_streams()\n"
+        "file = open('file', 'w')\n"
+        "list(tqdm.tqdm(range(3)))\n"
+        "print('for the terminal', file=sys.stderr)\n"
+        "os.write(2, b'from a library')\n"
+        "assert file.fileno() > 2\n"
+    )
+    words = f'{sys.executable} -c "$CODE" {closed}'
+    ended = subprocess.run(
+        ["sh", "-c", words],
+        stdout=subprocess.PIPE,
+        cwd=tmp_path,
+        env={**os.environ, "CODE": code},
+    )
+    assert ended.returncode == 0
+    assert ended.stdout == b""
+    assert (tmp_path / "file").read_bytes() == b""
