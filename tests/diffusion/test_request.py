@@ -83,7 +83,7 @@ def played(request, solver="dpmpp2m", window=None):
 
 def tolerance(solver):
     # Heun's rule at a level of 80 and more takes differences of numbers of that size.
-    return 1e-4 if solver == "churn" else 1e-5
+    return 1e-4 if solver in ("heun", "churn") else 1e-5
 
 
 def assert_rows_are_their_own(settings, solver="dpmpp2m", window=None):
