@@ -85,7 +85,10 @@ def generate_words(sub: argparse.ArgumentParser) -> None:
     drafts = sub.add_mutually_exclusive_group()
     drafts.add_argument("--edit", metavar="BASS", help="replace the --region of a bass")
     drafts.add_argument(
-        "--continue", dest="continuing", metavar="BASS", help="continue a bass from its end"
+        "--continue",
+        dest="continuing",
+        metavar="BASS",
+        help="continue a bass from its end, or from --region, as bar:9-",
     )
     drafts.add_argument("--vary", metavar="BASS", help="vary a bass, by --strength")
     drafts.add_argument(
@@ -95,7 +98,7 @@ def generate_words(sub: argparse.ArgumentParser) -> None:
         "--region",
         type=region,
         metavar="REGION",
-        help="seconds, as 12.5:20, or bars at --bpm, as bar:9-12",
+        help="seconds, as 12.5:20 or 12.5:, or bars at --bpm, as bar:9-12 or bar:9-",
     )
     sub.add_argument("--strength", type=float, help="0 (as it was) to 1 (from scratch)")
     control_words(sub)

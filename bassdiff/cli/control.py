@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import argparse
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bassdiff.runtime.errors import InputError
 
 if TYPE_CHECKING:
     from bassdiff.inference.control import Control
+    from bassdiff.inference.grid import Grid
 
 
-_BARS = re.compile(r"bar:(\d+)(?:-(\d+))?")
+_BARS = re.compile(r"bar:(\d+)(?:(-)(\d+)?)?")
 
 
 def control_words(sub: argparse.ArgumentParser) -> None:
@@ -24,7 +26,12 @@ def control_words(sub: argparse.ArgumentParser) -> None:
         help="'C | G/B | Am7 | F:2 G:2' with --bpm, a .lab file, a MIDI file, or auto",
     )
     words.add_argument("--key", metavar="KEY", help="such as C, 'F# minor' or 'Bb dorian'")
-    words.add_argument("--bpm", type=float, metavar="BPM", help="tempo in beats a minute")
+    words.add_argument(
+        "--bpm",
+        type=_tempo,
+        metavar="BPM",
+        help="tempo in beats a minute, a MIDI file with a tempo map, or auto: as it is heard",
+    )
     words.add_argument(
         "--first-beat",
         dest="first_beat_seconds",
@@ -48,6 +55,22 @@ def control_words(sub: argparse.ArgumentParser) -> None:
         "--avoid-below", metavar="NOTE", help="the instrument's lowest note, as E1 or 41.2"
     )
     words.add_argument("--avoid-above", metavar="NOTE", help="its highest note, as G3 or 196")
+    words.add_argument(
+        "--quantise",
+        type=float,
+        metavar="SHARE",
+        help="move onsets to the grid of --bpm: 0 not at all, 1 exactly (0)",
+    )
+    words.add_argument(
+        "--bass-lufs", type=float, metavar="LUFS", help="loudness of the bass (as in a mix)"
+    )
+    words.add_argument("--gain-db", type=float, metavar="DB", help="how much louder it is (0)")
+    words.add_argument(
+        "--loop",
+        type=_bars,
+        metavar="bars:N",
+        help="play a loop to N bars from bar 1 on, whose end meets its beginning",
+    )
 
 
 def control_of(arguments: argparse.Namespace) -> Control | None:
@@ -58,7 +81,8 @@ def control_of(arguments: argparse.Namespace) -> Control | None:
     """
     names = (
         *("chords", "key", "bpm", "first_beat_seconds", "meter", "tuning_cents"),
-        *("notes", "notes_region", "avoid_below", "avoid_above"),
+        *("notes", "notes_region", "avoid_below", "avoid_above", "quantise"),
+        *("bass_lufs", "gain_db"),
     )
     given = {name: getattr(arguments, name) for name in names}
     given = {name: value for name, value in given.items() if value is not None}
@@ -72,16 +96,18 @@ def control_of(arguments: argparse.Namespace) -> Control | None:
 
 
 def region(word: str) -> str:
-    """Checks a region, `12.5:20` in seconds or `bar:9-12`, for argparse."""
-    seconds = word.split(":")
+    """Checks a region, `12.5:20` in seconds or `bar:9-12`, for argparse; its end may be open."""
+    start, colon, end = word.partition(":")
     try:
-        is_region = bool(_BARS.fullmatch(word)) or len([float(part) for part in seconds]) == 2
+        is_region = bool(_BARS.fullmatch(word)) or (
+            bool(colon) and [float(part) for part in (start, end or "0")] != []
+        )
     except ValueError:
         is_region = False
     if not is_region:
         raise argparse.ArgumentTypeError(
             f"{word!r} is not a region; write two times in seconds, as 12.5:20, or bars, as "
-            "bar:9-12"
+            "bar:9-12; without the second it lasts to the end"
         )
     return word
 
@@ -94,18 +120,56 @@ def region_seconds(word: str, arguments: argparse.Namespace) -> tuple[float, flo
     """
     found = _BARS.fullmatch(word)
     if not found:
-        start, end = (float(part) for part in word.split(":"))
-        return start, end
-    from bassdiff.inference.grid import steady_grid
-
-    if arguments.bpm is None:
+        start, _, end = word.partition(":")
+        return float(start), float(end or "inf")
+    grid = grid_of(arguments)
+    if grid is None:
         raise InputError(f"{word} needs a tempo; give --bpm, or seconds")
-    first, last = int(found[1]), int(found[2] or found[1])
-    if not 1 <= first <= last:
+    first, is_range, last = int(found[1]), found[2], found[3]
+    until = int(last or first)
+    if not 1 <= first <= until:
         raise InputError(f"{word} is empty; bars count from 1, as bar:9-12")
-    meter = arguments.meter or "4/4"
-    grid = steady_grid(arguments.bpm, arguments.first_beat_seconds or 0.0, meter)
-    return grid.bar_seconds(first - 1), grid.bar_seconds(last)
+    end_seconds = float("inf") if is_range and not last else grid.bar_seconds(until)
+    return grid.bar_seconds(first - 1), end_seconds
+
+
+def grid_of(arguments: argparse.Namespace) -> Grid | None:
+    """The beats and bars that were given, or, with `--bpm auto`, are heard in the mix.
+
+    Raises:
+      InputError: They cannot be used, or none are heard.
+    """
+    from bassdiff.inference.tempo import HEARD, given_grid
+
+    if arguments.bpm != HEARD:
+        first_beat = arguments.first_beat_seconds or 0.0
+        return given_grid(arguments.bpm, first_beat, arguments.meter)
+    from bassdiff.audio.io import SAMPLE_RATE_HZ, read_mono
+    from bassdiff.examples import example_mix
+    from bassdiff.inference.analysis import resolved
+    from bassdiff.inference.control import Control
+
+    wave = read_mono(Path(arguments.mix) if arguments.mix else example_mix(), SAMPLE_RATE_HZ)
+    tuning = arguments.tuning_cents
+    return resolved(Control(bpm=HEARD, meter=arguments.meter, tuning_cents=tuning), wave).grid
+
+
+def _tempo(word: str) -> float | str:
+    """A number, `auto` or the path of a MIDI file."""
+    try:
+        return float(word)
+    except ValueError:
+        return word
+
+
+def _bars(word: str) -> int:
+    """The number of `bars:4`."""
+    found = re.fullmatch(r"bars:(\d+)", word)
+    if not found or not int(found[1]):
+        raise argparse.ArgumentTypeError(
+            f"{word!r} is not a loop; write how many whole bars it has, as bars:4"
+        )
+    return int(found[1])
 
 
 def _cents(word: str) -> float | None:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 def generate(arguments: argparse.Namespace) -> None:
     """Plays a bass to a mix and writes it, a mixdown and a picture."""
     from bassdiff.examples import example_mix
-    from bassdiff.inference.performance import name_outputs, perform
+    from bassdiff.inference.outputs import name_outputs
+    from bassdiff.inference.performance import perform
 
     defaults = _defaults()
     expected_weights = None
@@ -49,6 +50,7 @@ def generate(arguments: argparse.Namespace) -> None:
         words_of(arguments, defaults),
         arguments.overwrite,
         expected_weights,
+        arguments.loop,
     )
     for number, output in enumerate(outputs):
         print("wrote", *output.paths(), f"(seed {arguments.seed + number})", file=sys.stderr)
@@ -77,12 +79,13 @@ def _styles(arguments: argparse.Namespace) -> list[Style]:
 def _draft(arguments: argparse.Namespace) -> Draft | None:
     from bassdiff.inference import inputs
 
-    if (arguments.edit is None) != (arguments.region is None):
+    has_region, bass = arguments.region is not None, arguments.edit or arguments.continuing
+    if has_region != bool(arguments.edit) and not (has_region and bass):
         raise InputError("--edit BASS and --region need each other; give both")
     if arguments.strength is not None and not (arguments.vary or arguments.retimbre):
         raise InputError("--strength needs --vary or --retimbre; give one of them")
-    if arguments.edit:
-        return inputs.edit(arguments.edit, *region_seconds(arguments.region, arguments))
+    if has_region:
+        return inputs.edit(bass, *region_seconds(arguments.region, arguments))
     if arguments.continuing:
         return inputs.continuation(arguments.continuing)
     strength = {} if arguments.strength is None else {"strength": arguments.strength}

@@ -33,7 +33,18 @@ _TEXTS = (
 )
 _NUMBERS = ("strength", "bpm", "first_beat_seconds", "tuning_cents")
 # Options that are files, if there is one of that name.
-_FILES = ("mix", "style", "edit", "continuing", "vary", "retimbre", "adapter", "chords", "notes")
+_FILES = (
+    "mix",
+    "style",
+    "edit",
+    "continuing",
+    "vary",
+    "retimbre",
+    "adapter",
+    "chords",
+    "notes",
+    "bpm",
+)
 
 
 def words_of(arguments: argparse.Namespace, defaults: argparse.Namespace) -> dict[str, Any]:
@@ -64,6 +75,8 @@ def recalled(arguments: argparse.Namespace, defaults: argparse.Namespace) -> arg
         listed = value if isinstance(value, list) else [value]
         if name in _FILES:
             for number, given in enumerate(listed):
+                if not isinstance(given, str):
+                    continue
                 wanted = record["files"].get(str(Path(given)))
                 if wanted is None:
                     continue

@@ -12,7 +12,7 @@ from bassdiff.inference.grid import Grid
 from bassdiff.runtime.errors import InputError
 from bassdiff.runtime.text_files import read_text
 
-_LAB, _MIDI = (".lab", ".txt"), (".mid", ".midi", ".kar")
+_LAB, MIDI_SUFFIXES = (".lab", ".txt"), (".mid", ".midi", ".kar")
 # Notes that begin within this time of each other belong to one chord.
 _TOGETHER_SECONDS = 0.05
 
@@ -35,7 +35,7 @@ def read_chords(given: Chords, grid: Grid) -> list[Chord]:
         return segments(given)
     if Path(given).suffix.lower() in _LAB:
         return _read_lab(Path(given))
-    if Path(given).suffix.lower() in _MIDI:
+    if Path(given).suffix.lower() in MIDI_SUFFIXES:
         return _read_midi(Path(given))
     return on_grid(parse_text(str(given)), grid)
 
@@ -44,7 +44,7 @@ def has_bars(given: Chords) -> bool:
     """Whether chords are in bars, and have no times without a grid."""
     if not isinstance(given, (str, Path)):
         return False
-    return Path(given).suffix.lower() not in (*_LAB, *_MIDI)
+    return Path(given).suffix.lower() not in (*_LAB, *MIDI_SUFFIXES)
 
 
 def _read_lab(path: Path) -> list[Chord]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from bassdiff.inference.line import (
     parse_pitch,
     read_notes,
 )
+from bassdiff.inference.tempo import HEARD, Tempo, given_grid
 from bassdiff.runtime.errors import InputError
 
 # Chords that are estimated from the mix.
@@ -38,9 +39,11 @@ class Control:
         seconds. Where the chord is `N`, anything may be played. `auto` is the chords that are
         estimated from the mix.
       key: Such as `F# minor`.
-      bpm: The tempo, in beats a minute.
+      bpm: The tempo, in beats a minute; the path of a MIDI file with a tempo map; or `auto` for the
+        beats and bars that are estimated from the mix.
       first_beat_seconds: When bar 1 begins.
-      meter: Beats of a bar, and their value.
+      meter: Beats of a bar, and their value; 4/4, or that of the file or of the mix, when None.
+      beats: Beats and bars, if they are known; replaces `bpm`.
       tuning_cents: How far the mix is from A = 440 Hz, -100 to 100. The mix is encoded in tune, and
         the bass gets its tuning. None estimates it; 0 leaves the mix as it is.
       notes: A MIDI file with a line of one voice, or `[(start, end, MIDI pitch), ...]` in seconds,
@@ -48,18 +51,25 @@ class Control:
       notes_region: Seconds within which the line is played; None for all of the song.
       avoid_below: The lowest note of the instrument, such as `E1`, or a frequency in Hz.
       avoid_above: The highest.
+      quantise: How far onsets are moved to the grid after the bass is played, 0 to 1.
+      bass_lufs: The loudness of the bass, -60 to 0 LUFS; None for that of a bass in the mix.
+      gain_db: How much louder than that it is, -40 to 40 dB.
     """
 
     chords: Chords | None = None
     key: str | None = None
-    bpm: float | None = None
+    bpm: Tempo | None = None
     first_beat_seconds: float = 0.0
-    meter: str = "4/4"
+    meter: str | None = None
+    beats: Grid | None = None
     tuning_cents: float | None = None
     notes: Notes | None = None
     notes_region: tuple[float, float] | None = None
     avoid_below: str | float | None = None
     avoid_above: str | float | None = None
+    quantise: float = 0.0
+    bass_lufs: float | None = None
+    gain_db: float = 0.0
 
     def __post_init__(self) -> None:
         """Checks all that can be checked without the mix.
@@ -67,9 +77,13 @@ class Control:
         Raises:
           InputError: Something cannot be understood.
         """
-        beats_of(self.meter)
-        if self.bpm is None and self.first_beat_seconds:
-            raise InputError("--first-beat says where bars of a tempo begin; give --bpm with it")
+        if self.meter is not None:
+            beats_of(self.meter)
+        if self.bpm in (None, HEARD) and self.first_beat_seconds:
+            raise InputError(
+                "--first-beat says where bars of a known tempo begin; give --bpm with it, as a "
+                "number or a MIDI file"
+            )
         if self.key is not None:
             Key.parse(self.key)
         if self.tuning_cents is not None and not -100.0 <= self.tuning_cents <= 100.0:
@@ -93,17 +107,27 @@ class Control:
                     f"a region from {start:g} to {end:g} s is invalid; give START:END with 0 <= "
                     "START < END"
                 )
+        if self.bass_lufs is not None and not -60.0 <= self.bass_lufs <= 0.0:
+            raise InputError(
+                f"--bass-lufs is {self.bass_lufs:g}; choose a loudness from -60 to 0 LUFS"
+            )
+        if not -40.0 <= self.gain_db <= 40.0:
+            raise InputError(f"--gain-db is {self.gain_db:g}; choose a value from -40 to 40")
         grid = self.grid
+        if not 0.0 <= self.quantise <= 1.0:
+            raise InputError(f"--quantise is {self.quantise:g}; choose a value from 0 to 1")
+        if self.quantise and grid is None and self.bpm != HEARD:
+            raise InputError("--quantise needs a tempo; give --bpm, or --bpm auto as it is heard")
         if self.chords is not None and self.chords != AUTO:
-            if grid is None and has_bars(self.chords):
+            if grid is None and self.bpm != HEARD and has_bars(self.chords):
                 raise InputError("chords in bars need a tempo; give --bpm, or chords with times")
             read_chords(self.chords, grid or steady_grid(120.0))
 
     def files(self) -> list[Path]:
         """The files that were named."""
-        named = [given for given in (self.chords, self.notes) if isinstance(given, (str, Path))]
-        if self.chords is not None and has_bars(self.chords):
-            named = named[1:]
+        chords = None if self.chords is not None and has_bars(self.chords) else self.chords
+        bpm = None if self.bpm == HEARD else self.bpm
+        named = (given for given in (chords, self.notes, bpm) if isinstance(given, (str, Path)))
         return [Path(name) for name in named]
 
     def described(self) -> dict[str, Any]:
@@ -112,16 +136,19 @@ class Control:
             "tuning_cents": self.tuning_cents,
             "chords": [[*chord[:2], chord.name] for chord in self.chord_segments()],
             "key": self.key,
-            "bpm": self.bpm,
+            "tempo": self.grid.described() if self.grid else None,
+            "quantise": self.quantise or None,
+            "bass_lufs": self.bass_lufs,
+            "gain_db": self.gain_db or None,
         }
         return {name: value for name, value in found.items() if value not in (None, [])}
 
     @property
     def grid(self) -> Grid | None:
-        """The beats and bars that were given."""
-        if self.bpm is None:
-            return None
-        return steady_grid(self.bpm, self.first_beat_seconds, self.meter)
+        """The beats and bars that were given, or that were heard."""
+        if self.beats is not None:
+            return self.beats
+        return given_grid(self.bpm, self.first_beat_seconds, self.meter)
 
     @property
     def _range(self) -> tuple[float, float]:
@@ -144,19 +171,44 @@ class Control:
             return None
         return line_of(read_notes(self.notes), num_frames, frame_seconds, self.notes_region)
 
-    def bars(self, seconds: float) -> list[float]:
-        """When bars begin in a mix of so many seconds; none where no tempo was given."""
-        grid = self.grid
-        if grid is None:
-            return []
-        count = itertools.takewhile(lambda bar: grid.bar_seconds(bar) < seconds, itertools.count())
-        return [grid.bar_seconds(bar) for bar in count]
-
     def chord_segments(self) -> list[Chord]:
         """The chords with their times; none where they are left to the model."""
         if self.chords is None or self.chords == AUTO:
             return []
         return read_chords(self.chords, self.grid or steady_grid(120.0))
+
+    def cut(self, start_seconds: float, end_seconds: float) -> Control:
+        """The choices for a stretch of the song that begins with bar 1; times begin there.
+
+        Args:
+          start_seconds: Where the stretch begins.
+          end_seconds: Where it ends.
+        """
+
+        def within(rows: Iterable[tuple[float, float, Any]]) -> list[tuple[float, float, Any]]:
+            shifted = ((a - start_seconds, b - start_seconds, what) for a, b, what in rows)
+            length = end_seconds - start_seconds
+            return [
+                (max(a, 0.0), min(b, length), what)
+                for a, b, what in shifted
+                if b > 0 and a < length
+            ]
+
+        changes: dict[str, Any] = {"first_beat_seconds": 0.0}
+        if self.grid is not None:
+            changes["beats"] = self.grid.from_bar(0)
+        if self.chord_segments() and not has_bars(self.chords or ""):
+            changes["chords"] = within(
+                (one.start_seconds, one.end_seconds, one.name) for one in self.chord_segments()
+            )
+        if self.notes is not None:
+            changes["notes"] = within(
+                (one.start_seconds, one.end_seconds, one.pitch) for one in read_notes(self.notes)
+            )
+        if self.notes_region is not None:
+            ((first, last, _),) = within([(*self.notes_region, None)]) or [(0.0, 1e-3, None)]
+            changes["notes_region"] = first, last
+        return dataclasses.replace(self, **changes)
 
     def log_prior(
         self, num_frames: int, frame_seconds: float, seconds: float, strength: float
@@ -175,10 +227,16 @@ class Control:
         # This takes a second to import; bad input is refused before.
         from bassdiff.inference import harmony
 
+        grid = self.grid
+        if grid is not None and grid.bar_seconds(0) >= seconds:
+            raise InputError(
+                f"bar 1 begins at {grid.bar_seconds(0):.1f} s and the mix lasts {seconds:.1f} s; "
+                "correct --first-beat"
+            )
         segments = self.chord_segments()
         if segments:
-            harmony.check_length(segments, self.grid, seconds)
+            harmony.check_length(segments, grid, seconds)
         key = None if self.key is None else Key.parse(self.key)
         return harmony.log_prior(
-            num_frames, frame_seconds, segments, key, self.grid, strength, *self._range
+            num_frames, frame_seconds, segments, key, grid, strength, *self._range
         )

@@ -15,16 +15,16 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from bassdiff.audio.io import SAMPLE_RATE_HZ, all_finite, loudness_lufs, resample
-from bassdiff.audio.tuning import at_speed
-from bassdiff.data.mixing import BASS_LUFS
+from bassdiff.audio.io import SAMPLE_RATE_HZ
+from bassdiff.diffusion.circular import Circular
 from bassdiff.diffusion.generation import frame_bucket, generate_latents
 from bassdiff.diffusion.noise_range import SIGMA_MAX
 from bassdiff.diffusion.request import Request, stack
 from bassdiff.diffusion.sampling import make_guidance, make_solver, make_window, noise_levels
 from bassdiff.diffusion.settings import MAX_STEPS, Sampling
-from bassdiff.diffusion.types import PyTree
-from bassdiff.inference.conditioning import Grounding, Preparation, Start, spliced
+from bassdiff.diffusion.types import Guidance, PyTree
+from bassdiff.inference import rendition
+from bassdiff.inference.conditioning import Grounding, Preparation, Start
 from bassdiff.inference.control import Control
 from bassdiff.inference.hearing import Heard, hear
 from bassdiff.inference.inputs import Draft, Recording, Style, Task
@@ -34,10 +34,7 @@ from bassdiff.pretrained.codec import Codec
 from bassdiff.pretrained.release import Weights, load_weights
 from bassdiff.runtime.compilation_cache import keep_programs
 from bassdiff.runtime.devices import check_devices
-from bassdiff.runtime.errors import InputError
 
-SILENT_DB = 30.0
-ODD_LEVEL_DB = 10.0
 ROWS_PER_DEVICE = 8
 
 _Item = TypeVar("_Item")
@@ -85,6 +82,7 @@ class BassGenerator:
         control: Control | None = None,
         seed: int = 0,
         sampling: Sampling | None = None,
+        loops: bool = False,
         progress: Progress | None = None,
         **overrides: Any,
     ) -> np.ndarray:
@@ -100,6 +98,7 @@ class BassGenerator:
           control: Chords, a key and other choices that are not left to the model.
           seed: The same seed gives the same bass.
           sampling: Settings; the weights' defaults when None.
+          loops: Whether the mix is a loop, and the end of the bass is to meet its beginning.
           progress: Called after every step with the stage (listening, playing, decoding), how much
             of it is done and how much there is.
           **overrides: Single settings of `Sampling` to change, such as `guidance=4.0`.
@@ -114,7 +113,7 @@ class BassGenerator:
           InputError: If the mix, the style, the draft or the control cannot be used, a setting is
             out of range, or the result is not finite.
         """
-        task = Task(mix, sample_rate_hz, style, draft, seed, sampling, control)
+        task = Task(mix, sample_rate_hz, style, draft, seed, sampling, control, loops)
         sampling = (sampling or self.defaults).changed(**overrides)
         if "guidance" in overrides and sampling.guidance_kind == "none":
             warnings.warn(
@@ -147,14 +146,14 @@ class BassGenerator:
         if progress:
             progress("listening", 0, len(tasks))
         # A mix may peak far above its loudness; a codec has no ceiling, so nothing clips.
-        mixes = self.mix_codec.encode_all([one.wave for one in heard], [one.gain for one in heard])
+        mixes = rendition.encoded(self.mix_codec, heard)
         heard = [one.forgotten() for one in heard]
         if progress:
             progress("listening", len(tasks), len(tasks))
         latents = self._sample_all(heard, mixes, progress)
         if progress:
             progress("decoding", 0, len(tasks))
-        waves = dict(enumerate(self.bass_codec.decode_all(latents)))
+        waves = dict(enumerate(rendition.decoded(self.bass_codec, latents, heard)))
 
         def finished(number: int) -> np.ndarray:
             # Each is let go when it is finished: of long songs, memory holds few.
@@ -180,17 +179,7 @@ class BassGenerator:
         Raises:
           InputError: If it is not finite.
         """
-        bass = wave[: heard.length]
-        _check_sound(bass)
-        gain = 1.0 / heard.level if heard.start is None else heard.start.gain
-        bass *= np.float32(gain)
-        bass = resample(
-            bass,
-            *(SAMPLE_RATE_HZ, heard.sample_rate_hz),
-            num_samples=round(heard.num_samples * heard.slower),
-        )
-        bass = at_speed(bass, 1.0 / heard.slower, heard.num_samples)
-        return bass if heard.start is None else spliced(bass, heard.start, heard.sample_rate_hz)
+        return rendition.finished(heard, wave)
 
     def _sample_all(
         self, heard: Sequence[Heard], mixes: Sequence[np.ndarray], progress: Progress | None
@@ -203,8 +192,8 @@ class BassGenerator:
                 # Without noise there is nothing to sample.
                 latents[number] = one.start.known
                 continue
-            bucket = frame_bucket(len(mixes[number]))
-            groups.setdefault((bucket, one.sampling.program), []).append(number)
+            bucket = frame_bucket(len(mixes[number]) + (2 * Circular().margin if one.loops else 0))
+            groups.setdefault((bucket, one.sampling.program, one.loops), []).append(number)
         # As many rows at once as fill a device; more would only take memory.
         limit = ROWS_PER_DEVICE * (self._mesh.size if self._mesh else 1)
         batches = [
@@ -231,7 +220,10 @@ class BassGenerator:
                 )
                 for number in batch
             ]
-            rows = self.sample(requests, heard[batch[0]].sampling, show if progress else None)
+            first = heard[batch[0]]
+            rows = self.sample(
+                requests, first.sampling, show if progress else None, loops=first.loops
+            )
             for number, row in zip(batch, rows, strict=True):
                 latents[number] = row
         return [row for row in latents if row is not None]
@@ -292,6 +284,7 @@ class BassGenerator:
         sampling: Sampling,
         progress: Callable[[int, int], None] | None = None,
         rows: int | None = None,
+        loops: bool = False,
     ) -> list[np.ndarray]:
         """Latents `[T, C]` of basses that are sampled together.
 
@@ -302,15 +295,23 @@ class BassGenerator:
           rows: How many there are in the program, idle ones included; by default as many as there
             are requests. With one number for all calls, one program plays, and rounding no longer
             depends on how many requests come together.
+          loops: Whether all of them are loops.
         """
         idle = (rows or len(requests)) - len(requests)
-        bucket = frame_bucket(max(request.mix.shape[1] for request in requests))
+        longest = max(request.mix.shape[1] for request in requests)
+        window: Guidance
+        if loops:
+            window = Circular()
+            bucket = frame_bucket(longest + 2 * window.margin)
+        else:
+            bucket = frame_bucket(longest)
+            window = make_window(sampling, bucket, LATENT_HOP / SAMPLE_RATE_HZ)
         mesh = self._mesh if len(requests) + idle > 1 else None
         params = self._params if mesh is None else self._shared_params
         return generate_latents(
             self._unet.model,
             params,
-            make_window(sampling, bucket, LATENT_HOP / SAMPLE_RATE_HZ),
+            window,
             make_solver(sampling),
             self._layout,
             stack([request.padded(bucket) for request in [*requests, *[requests[-1]] * idle]]),
@@ -336,39 +337,6 @@ def _side_by_side(function: Callable[[_Item], _Result], items: Sequence[_Item]) 
         return [function(items[0])]
     with ThreadPoolExecutor(min(len(items), os.cpu_count() or 1)) as pool:
         return list(pool.map(function, items))
-
-
-def _check_sound(bass: np.ndarray) -> None:
-    """Warns of a bass that is silent, too loud or too soft, and says which setting to change.
-
-    Args:
-      bass: `[N]` at 44.1 kHz, at the level at which codecs encode basses.
-
-    Raises:
-      InputError: It is not finite.
-    """
-    if not all_finite(bass):
-        raise InputError(
-            "these weights generate values that are not finite with these settings; lower the "
-            "guidance, take more steps or use other weights"
-        )
-    excess_db = loudness_lufs(bass, SAMPLE_RATE_HZ) - BASS_LUFS
-    if excess_db < -SILENT_DB:
-        warnings.warn(
-            "the bass came out silent; try another seed, lower the guidance or take more steps",
-            stacklevel=7,
-        )
-    elif abs(excess_db) > ODD_LEVEL_DB:
-        what = "louder" if excess_db > 0 else "softer"
-        remedy = (
-            "lower the guidance or raise the rescale"
-            if excess_db > 0
-            else ("raise the guidance or lower the rescale")
-        )
-        warnings.warn(
-            f"the bass came out {abs(excess_db):.0f} dB {what} than basses are; {remedy}",
-            stacklevel=7,
-        )
 
 
 def load(weights: str | Path = "small", adapter: str | Path | None = None) -> BassGenerator:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
 
 import numpy as np
@@ -40,6 +41,15 @@ class Grid:
             return float(times[-1] + (beat - len(times) + 1) * (times[-1] - times[-2]))
         return float(np.interp(beat, np.arange(len(times)), times))
 
+    def beat(self, seconds: float) -> float:
+        """The inverse of `seconds`: which beat it is, a fraction between two."""
+        times = self.beat_seconds
+        if seconds < times[0]:
+            return float((seconds - times[0]) / (times[1] - times[0]))
+        if seconds > times[-1]:
+            return float(len(times) - 1 + (seconds - times[-1]) / (times[-1] - times[-2]))
+        return float(np.interp(seconds, times, np.arange(len(times))))
+
     def bar_beats(self, number: int) -> tuple[int, int]:
         """The beats at which bar `number`, from 0, begins and ends."""
         first = self.first_bar + number * self.beats_per_bar
@@ -48,6 +58,27 @@ class Grid:
     def bar_seconds(self, number: int) -> float:
         """When bar `number`, from 0, begins."""
         return self.seconds(self.bar_beats(number)[0])
+
+    def bars_until(self, seconds: float) -> list[float]:
+        """When bars begin, up to a time."""
+        count = itertools.takewhile(lambda bar: self.bar_seconds(bar) < seconds, itertools.count())
+        return [self.bar_seconds(bar) for bar in count]
+
+    def described(self) -> dict[str, float]:
+        """The grid in three plain numbers, for a record."""
+        return {
+            "bpm": round(self.bpm, 2),
+            "first_bar_seconds": round(self.bar_seconds(0), 3),
+            "beats_per_bar": self.beats_per_bar,
+        }
+
+    def beats_until(self, seconds: float) -> np.ndarray:
+        """The beats from the first on, `[n]` seconds, up to a time."""
+        count = len(self.beat_seconds)
+        while self.seconds(count) <= seconds:
+            count += 1
+        beats = np.array([self.seconds(beat) for beat in range(count)])
+        return beats[beats <= seconds]
 
     def strong_beats(self, end_seconds: float) -> list[tuple[float, float]]:
         """When strong beats begin and end: the first of each bar, and the one in its middle."""
@@ -65,6 +96,16 @@ class Grid:
     def scaled(self, factor: float) -> Grid:
         """The grid of the same song when it is slowed down by `factor`."""
         return dataclasses.replace(self, beat_seconds=self.beat_seconds * factor)
+
+    def from_bar(self, number: int) -> Grid:
+        """The same in a song that is cut to begin with bar `number`, from 0."""
+        start = self.bar_seconds(number)
+        later = self.beat_seconds[self.beat_seconds >= start - 1e-6]
+        # A steady grid has two beats, which may both be over.
+        first = self.bar_beats(number)[0]
+        if len(later) < 2:
+            later = np.array([self.seconds(first), self.seconds(first + 1)])
+        return Grid(np.maximum(later - start, 0.0), 0, self.beats_per_bar)
 
 
 def steady_grid(bpm: float, first_beat_seconds: float = 0.0, meter: str = "4/4") -> Grid:

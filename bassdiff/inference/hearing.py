@@ -13,6 +13,7 @@ from bassdiff.audio.pitchedness import pitchless
 from bassdiff.audio.tuning import at_speed, speed_of
 from bassdiff.data.mixing import MIX_LUFS
 from bassdiff.diffusion.settings import Sampling
+from bassdiff.inference import loop
 from bassdiff.inference.analysis import resolved
 from bassdiff.inference.conditioning import (
     FRAME_SECONDS,
@@ -22,9 +23,11 @@ from bassdiff.inference.conditioning import (
     Start,
 )
 from bassdiff.inference.control import Control
-from bassdiff.inference.inputs import Task, check_length, check_seed
+from bassdiff.inference.grid import Grid
+from bassdiff.inference.inputs import Task, check_length, check_loop, check_seed
 from bassdiff.inference.samples import checked, whole_rate
 from bassdiff.models.features import LATENT_HOP
+from bassdiff.runtime.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +48,11 @@ class Heard:
       held: `[T]` float32, 1 where one note is held.
       log_prior: `[T, 48]`, which notes are likelier, in nats.
       seed: Seed of the noise.
+      quantise: How far onsets are moved to the grid.
+      grid: Beats in the time of `wave`, if they are known.
+      loops: Whether its end is to meet its beginning.
+      bass_lufs: The loudness of what is played; None for that of a bass in the mix.
+      gain_db: How much louder than that it is.
     """
 
     sampling: Sampling
@@ -60,6 +68,11 @@ class Heard:
     held: np.ndarray
     log_prior: np.ndarray
     seed: int
+    quantise: float
+    grid: Grid | None
+    loops: bool
+    bass_lufs: float | None
+    gain_db: float
 
     def forgotten(self) -> Heard:
         """The same without its wave, which nothing needs once it is encoded."""
@@ -79,6 +92,7 @@ def hear(task: Task, defaults: Sampling, preparation: Preparation) -> Heard:
     """
     sampling = task.sampling or defaults
     check_seed(task.seed)
+    check_loop(task)
     sample_rate_hz = whole_rate(task.sample_rate_hz)
     channels = checked("the mix", task.mix)
     given = to_mono(channels)
@@ -87,7 +101,10 @@ def hear(task: Task, defaults: Sampling, preparation: Preparation) -> Heard:
     wave = resample(given, sample_rate_hz, SAMPLE_RATE_HZ)
     control = resolved(task.control or Control(), wave)
     slower = speed_of(control.tuning_cents or 0.0)
-    if slower != 1.0:
+    if task.loops:
+        frames, slower = loop.whole_frames(len(given), sample_rate_hz, slower)
+        wave = loop.heard(given, sample_rate_hz, frames, slower)
+    elif slower != 1.0:
         wave = resample(at_speed(given, slower), sample_rate_hz, SAMPLE_RATE_HZ)
     del given
     num_frames = -(-len(wave) // LATENT_HOP)
@@ -107,6 +124,11 @@ def hear(task: Task, defaults: Sampling, preparation: Preparation) -> Heard:
         warnings.warn("the mix is silent; the bass has nothing to follow", stacklevel=5)
     start = None
     if task.draft is not None:
+        if control.bass_lufs is not None or control.gain_db:
+            raise InputError(
+                "what is played to a bass that is named has its level; leave out --bass-lufs and "
+                "--gain-db"
+            )
         start = preparation.start(task.draft, sample_rate_hz, num_samples, slower)
     seconds, frame_seconds = num_samples / sample_rate_hz, FRAME_SECONDS / slower
     grounding = preparation.grounding(
@@ -139,4 +161,9 @@ def hear(task: Task, defaults: Sampling, preparation: Preparation) -> Heard:
         held,
         log_prior,
         task.seed,
+        control.quantise if is_played else 0.0,
+        None if control.grid is None else control.grid.scaled(slower),
+        task.loops,
+        control.bass_lufs,
+        control.gain_db,
     )

@@ -17,6 +17,8 @@ from bassdiff.runtime.errors import InputError
 
 MIN_SECONDS = 1.0
 MAX_SECONDS = 3600.0
+# A loop is heard at once, with room for repeats at either end.
+MAX_LOOP_SECONDS = 480.0
 # A file, or samples `[N]` or `[N, channels]` at the mix's rate.
 Recording: TypeAlias = str | Path | np.ndarray
 # The crossfade between references.
@@ -134,6 +136,7 @@ class Task:
       seed: The same seed gives the same bass.
       sampling: Settings; the weights' defaults when None.
       control: Chords, a key and the like that are decided and not left to the model.
+      loops: Whether the mix is a loop, and the end of the bass is to meet its beginning.
     """
 
     mix: np.ndarray
@@ -143,6 +146,23 @@ class Task:
     seed: int = 0
     sampling: Sampling | None = None
     control: Control | None = None
+    loops: bool = False
+
+
+def check_loop(task: Task) -> None:
+    """Checks that a loop can be played.
+
+    Raises:
+      InputError: It is longer than is heard at once, or goes with a draft.
+    """
+    if not task.loops:
+        return
+    if len(task.mix) > MAX_LOOP_SECONDS * task.sample_rate_hz:
+        raise InputError("the loop is longer than 8 minutes; make it shorter")
+    if task.draft is not None:
+        raise InputError(
+            "a loop is played from nothing; leave out --loop, or the bass that is named"
+        )
 
     def __post_init__(self) -> None:
         """Checks what kinds of things are given."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import json
-import os
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,15 +14,17 @@ import numpy as np
 from tqdm import tqdm
 
 from bassdiff import __version__
-from bassdiff.audio.decoding import AudioInfo
-from bassdiff.audio.io import check_target, probe, read, write
+from bassdiff.audio.io import probe, read, write
 from bassdiff.diffusion.settings import check_overrides
-from bassdiff.inference.analysis import listened
+from bassdiff.inference.analysis import in_loop, listened, loop_seconds
 from bassdiff.inference.chords import segments
 from bassdiff.inference.control import Control
+from bassdiff.inference.grid import Grid
 from bassdiff.inference.inputs import MAX_SECONDS, Draft, Style, check_length, check_seed
+from bassdiff.inference.outputs import Outputs, check_outputs
 from bassdiff.inference.record import hashes, make_record, tags_of
-from bassdiff.runtime.atomic import OpenFile, atomic_file, atomic_files, check_writable
+from bassdiff.inference.tempo import HEARD
+from bassdiff.runtime.atomic import OpenFile, atomic_file, atomic_files
 from bassdiff.runtime.errors import InputError
 
 if TYPE_CHECKING:
@@ -32,80 +33,6 @@ if TYPE_CHECKING:
 # Mix and bass files no longer add up to the mixdown if a file is softer by more than this.
 AUDIBLE_GAIN_DB = -0.05
 AUDIBLE_LIMITING_DB = 6.0
-MAX_VARIATIONS = 1000
-
-
-@dataclasses.dataclass(frozen=True)
-class Outputs:
-    """The files of one bass: itself, the mix with it, how it was made, a picture and its notes."""
-
-    bass: Path
-    mixdown: Path
-    picture: Path | None
-    midi: Path | None = None
-    record: Path | None = None
-
-    def paths(self) -> list[Path]:
-        """All of them."""
-        return [
-            path for path in (self.bass, self.mixdown, self.picture, self.midi, self.record) if path
-        ]
-
-
-def check_outputs(
-    outputs: list[Outputs], inputs: list[Path], info: AudioInfo, overwrite: bool
-) -> None:
-    """Checks that the files can be written and destroy nothing.
-
-    Args:
-      outputs: The files to write.
-      inputs: Files that must stay as they are.
-      info: The mix's header: the mixdown has its rate and channels.
-      overwrite: Whether existing files may be replaced.
-
-    Raises:
-      InputError: If a file cannot be written, replaces an input or an existing file, or is named
-        twice.
-    """
-    paths = [path for output in outputs for path in output.paths()]
-    for path in paths:
-        # `Path.resolve` fails on a link that leads to itself.
-        if os.path.realpath(path) in map(os.path.realpath, inputs):
-            raise InputError(f"{path} is an input and would be overwritten; choose another name")
-        if paths.count(path) > 1:
-            raise InputError(f"{path} would be two files at once; choose another name for one")
-    for output in outputs:
-        check_target(output.bass, info.sample_rate_hz, 1)
-        check_target(output.mixdown, info.sample_rate_hz, info.channels)
-        for path in filter(None, (output.picture, output.midi, output.record)):
-            check_writable(path)
-    for path in paths:
-        if path.is_file() and not overwrite:
-            raise InputError(f"{path} is there already; give --overwrite, or another --out")
-
-
-def name_outputs(
-    bass: Path, mixdown: Path | None, plot: bool, variations: int, midi: bool = False
-) -> list[Outputs]:
-    """The files of every variation: numbered from 1 if there are several.
-
-    Raises:
-      InputError: If `variations` is not positive, or a path names no file.
-    """
-    for path in filter(None, (bass, mixdown)):
-        if not path.name:
-            raise InputError(f"{path}: names no file; name one, such as bass.wav")
-    if not 1 <= variations <= MAX_VARIATIONS:
-        raise InputError(f"{variations} variations cannot be played; ask for 1 to {MAX_VARIATIONS}")
-    outputs = []
-    for number in range(1, variations + 1):
-        tail = f"-{number}" if variations > 1 else ""
-        own = _renamed(bass, tail)
-        mixed = _renamed(mixdown, tail) if mixdown else _renamed(own, "-mixdown")
-        picture = own.with_suffix(".png") if plot else None
-        notes = own.with_suffix(".mid") if midi else None
-        outputs.append(Outputs(own, mixed, picture, notes, own.with_suffix(".json")))
-    return outputs
 
 
 def perform(
@@ -121,6 +48,7 @@ def perform(
     words: Mapping[str, Any],
     overwrite: bool = False,
     expected_weights: Mapping[str, str] | None = None,
+    loop_bars: int | None = None,
 ) -> None:
     """Plays one bass per element of `outputs`, with seeds `seed`, `seed + 1`, ...
 
@@ -140,6 +68,7 @@ def perform(
       words: The options that were given, for the record.
       overwrite: Whether files that are there already may be replaced.
       expected_weights: Fingerprints that the weights must have; None if any will do.
+      loop_bars: How many bars, from bar 1 on, are a loop to play to; None for all of the mix.
 
     Raises:
       InputError: If anything that was given, a setting or an output cannot be used.
@@ -155,6 +84,8 @@ def perform(
         check_length(str(mix_path), info.num_samples, info.sample_rate_hz)
     mix = read(mix_path, max_samples=round(MAX_SECONDS * info.sample_rate_hz))
     check_length(str(mix_path), len(mix), info.sample_rate_hz)
+    if loop_bars and control.bpm != HEARD:
+        loop_seconds(control, loop_bars, len(mix) / info.sample_rate_hz)
     check_overrides(overrides)
     for file in files:
         if file not in control.files():
@@ -177,6 +108,10 @@ def perform(
             "leave out --like"
         )
     control, estimated = listened(control, mix, info.sample_rate_hz)
+    if loop_bars:
+        seconds = len(mix) / info.sample_rate_hz
+        (start, end), control, estimated = in_loop(control, estimated, loop_bars, seconds)
+        mix = mix[round(start * info.sample_rate_hz) : round(end * info.sample_rate_hz)]
     settings = dataclasses.replace(generator.defaults, **overrides)
     basses = [
         _play(
@@ -188,13 +123,17 @@ def perform(
             draft=draft,
             control=control,
             seed=seed + number,
+            loops=bool(loop_bars),
             **overrides,
         )
         for number, label in enumerate(_labels(len(outputs)))
     ]
     heard, digests = control.described(), hashes(files)
-    if estimated:
-        heard["estimated_chords"] = estimated
+    if estimated.chords:
+        heard["estimated_chords"] = estimated.chords
+    if estimated.grid:
+        heard["estimated_tempo"] = estimated.grid.described()
+    grid = control.grid or estimated.grid
     seconds = len(mix) / info.sample_rate_hz
     pictured = mix.mean(axis=1) if any(output.picture for output in outputs) else mix
     with atomic_files() as open_file:
@@ -210,7 +149,17 @@ def perform(
                 seed + number,
                 bass,
             )
-            _write(output, mix, bass, info.sample_rate_hz, record, mix_path, open_file, is_last)
+            _write(
+                output,
+                mix,
+                bass,
+                info.sample_rate_hz,
+                record,
+                mix_path,
+                open_file,
+                is_last,
+                grid,
+            )
             if output.picture:
                 # matplotlib takes a second to import, which --no-plot saves.
                 from bassdiff.inference.picture import draw
@@ -218,8 +167,9 @@ def perform(
 
                 region = draft.free_seconds if draft else control.notes_region
                 marks = Marks(
-                    control.bars(seconds),
-                    control.chord_segments() or (segments(estimated) if estimated else []),
+                    grid.bars_until(seconds) if grid else [],
+                    control.chord_segments()
+                    or (segments(estimated.chords) if estimated.chords else []),
                     None if region is None or region[0] is None else (region[0], region[1]),
                 )
                 draw(pictured, bass, info.sample_rate_hz, output.picture, open_file, marks)
@@ -234,6 +184,7 @@ def _write(
     mix_path: Path,
     open_file: OpenFile,
     is_last: bool,
+    grid: Grid | None,
 ) -> None:
     """Writes the files of one bass, except for its picture; the last one uses the mix up."""
     from bassdiff.audio.mixdown import mixdown
@@ -254,7 +205,7 @@ def _write(
             stacklevel=3,
         )
     if output.midi:
-        write_notes(bass, sample_rate_hz, output.midi, open_file)
+        write_notes(bass, sample_rate_hz, output.midi, open_file, grid)
     if output.record:
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         with open_file(output.record) as file:
@@ -262,7 +213,11 @@ def _write(
 
 
 def write_notes(
-    bass: np.ndarray, sample_rate_hz: int, path: Path, open_file: OpenFile = atomic_file
+    bass: np.ndarray,
+    sample_rate_hz: int,
+    path: Path,
+    open_file: OpenFile = atomic_file,
+    grid: Grid | None = None,
 ) -> int:
     """Writes the notes of a bass as a MIDI file; returns how many there are.
 
@@ -271,16 +226,22 @@ def write_notes(
       sample_rate_hz: Its rate.
       path: The file.
       open_file: Opens it; from `atomic_files`, for several that belong together.
+      grid: Beats and bars, for a tempo map; None for 120 bpm.
 
     Raises:
       InputError: The file cannot be written.
     """
     from bassdiff.audio.transcription import transcribe
     from bassdiff.synthesis.midi import bass_track
+    from bassdiff.synthesis.tempo_map import tempo_map
 
     notes = transcribe(bass, sample_rate_hz)
+    score = None
+    if grid is not None:
+        beats = grid.beats_until(len(bass) / sample_rate_hz)
+        score = tempo_map(beats, grid.first_bar, grid.beats_per_bar)
     with open_file(path) as file:
-        bass_track(notes).write(file)
+        bass_track(notes, score).write(file)
     return len(notes)
 
 
@@ -301,7 +262,3 @@ def _play(
 
 def _labels(count: int) -> list[str]:
     return ["playing"] if count == 1 else [f"playing {i + 1} of {count}" for i in range(count)]
-
-
-def _renamed(path: Path, tail: str) -> Path:
-    return path.with_name(f"{path.stem}{tail}{path.suffix}")

@@ -20,6 +20,7 @@ from bassdiff.models.mix_codec import MixCodec
 from bassdiff.models.pitch import (
     CODE_SIZE,
     NUM_WAVES,
+    PERIODS_SEMITONES,
     PITCH_HOP,
     RANGE_SEMITONES,
     decode_pitch,
@@ -186,6 +187,29 @@ class Codec:
         """
         found = self._spans([self._stored(latents)])[0]
         return found[:, 0], found[:, 1] > 0.0
+
+    def turns(self, latents: np.ndarray) -> float:
+        """How many times the oscillator turns in latents `[T, C]` of a codec that has a pitch."""
+        spans = self._spans([self._stored(latents)])[0]
+        return float(spans[:, 0].astype(np.float64).sum() * (PITCH_HOP / SAMPLE_RATE_HZ))
+
+    def transposed(self, latents: np.ndarray, semitones: float) -> np.ndarray:
+        """Latents `[T, C]` of a codec that has a pitch, `semitones` higher, in the same sound."""
+        _, _, mean, std = self._arguments
+        stored = self._stored(latents)
+        code = stored[:, self.note_channels.any(axis=0)]
+        code = code.reshape(len(code), PITCHES_PER_FRAME, 2, NUM_WAVES // 2)
+        cosine, sine = code[:, :, 0], code[:, :, 1]
+        # A note's code is an angle for each of its periods.
+        turn = 2.0 * np.pi * semitones / np.asarray(PERIODS_SEMITONES)[None, None]
+        turned = [
+            cosine * np.cos(turn) - sine * np.sin(turn),
+            sine * np.cos(turn) + cosine * np.sin(turn),
+        ]
+        moved = stored.copy()
+        moved[:, self.note_channels.any(axis=0)] = np.stack(turned, axis=2).reshape(len(code), -1)
+        normalised: np.ndarray = ((moved - mean) / std).astype(np.float32)
+        return normalised
 
     def decode(self, latents: np.ndarray) -> np.ndarray:
         """`[T, C]` to `[2048 T]` float32 at 44.1 kHz."""

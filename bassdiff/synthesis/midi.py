@@ -143,11 +143,14 @@ def read_line(path: str | Path) -> list[BassNote]:
     return notes
 
 
-def bass_track(notes: Sequence[BassNote]) -> pretty_midi.PrettyMIDI:
+def bass_track(
+    notes: Sequence[BassNote], score: pretty_midi.PrettyMIDI | None = None
+) -> pretty_midi.PrettyMIDI:
     """A MIDI file with one finger bass; detuned notes get pitch bends.
 
     Args:
       notes: Notes in order.
+      score: A file with a tempo map, which gets the bass; None for one of 120 bpm.
     """
     bass = pretty_midi.Instrument(_FINGER_BASS, name="bass")
     bent = 0
@@ -160,7 +163,7 @@ def bass_track(notes: Sequence[BassNote]) -> pretty_midi.PrettyMIDI:
         bass.notes.append(
             pretty_midi.Note(note.velocity, number, note.start_seconds, note.end_seconds)
         )
-    file = pretty_midi.PrettyMIDI()
+    file = pretty_midi.PrettyMIDI() if score is None else score
     file.instruments.append(bass)
     return file
 

@@ -58,6 +58,20 @@ def test_chords_change_the_bass(inside, mix, tmp_path):
         (["--notes", "drums.mid", "--notes-region", "bar:3-2", "--bpm", "99"], "bar:3-2 is empty"),
         (["--edit", "mix.wav", "--region", "bar:0", "--bpm", "99"], "bar:0 is empty; bars count"),
         (["--key", "C", "--chord-strength", "2"], "chord_strength is 2.0"),
+        (["--bass-lufs", "3"], "--bass-lufs is 3; choose a loudness from -60 to 0 LUFS"),
+        (["--gain-db", "99"], "--gain-db is 99; choose a value from -40 to 40"),
+        (["--gain-db", "3", "--vary", "mix.wav"], "leave out --bass-lufs and --gain-db"),
+        (["--loop", "bars:2"], "--loop counts bars and needs a tempo"),
+        (
+            ["--loop", "bars:4", "--bpm", "120"],
+            "4 bars from 0.00 s end at 8.00 s and the mix lasts",
+        ),
+        (["--quantise", "0.5"], "--quantise needs a tempo"),
+        (["--quantise", "2", "--bpm", "120"], "--quantise is 2; choose a value from 0 to 1"),
+        (["--bpm", "fast"], "'fast' is not a tempo; give beats a minute, a MIDI file, or auto"),
+        (["--bpm", "none.mid"], "none.mid: there is no such MIDI file"),
+        (["--bpm", "120", "--first-beat", "9"], "bar 1 begins at 9.0 s and the mix lasts 2.0 s"),
+        (["--region", "bar:2-"], "--edit BASS and --region need each other"),
     ],
 )
 def test_mistakes_are_one_sentence_and_nothing_is_written(
@@ -79,11 +93,31 @@ def test_mistakes_are_one_sentence_and_nothing_is_written(
         ("1.5:3", (1.5, 3.0)),
         ("bar:1", (0.5, 2.0)),
         ("bar:3-4", (3.5, 6.5)),
+        ("bar:3-", (3.5, float("inf"))),
+        ("2.5:", (2.5, float("inf"))),
     ],
 )
 def test_regions_in_seconds_and_in_bars(word, seconds):
     tempo = argparse.Namespace(bpm=120.0, first_beat_seconds=0.5, meter="3/4")
     assert region_seconds(region(word), tempo) == pytest.approx(seconds)
+
+
+def test_a_loop_is_as_long_as_its_bars(inside, mix, tmp_path):
+    words = ("generate", mix, "--steps", "2", "--bpm", "240", "--first-beat", "0.5")
+    assert inside(*words, "--loop", "bars:1", "--chords", "C#m", "--midi", "--pedal", "0") == 0
+    for name in ("mix-bass", "mix-bass-mixdown"):
+        assert len(io.read(tmp_path / f"{name}.wav")) == 22050
+    assert inside("generate", "--like", "mix-bass.wav", "--out", "again.wav") == 0
+    first, again = (io.read(tmp_path / name) for name in ("mix-bass.wav", "again.wav"))
+    np.testing.assert_array_equal(first, again)
+
+
+@pytest.mark.parametrize("word", ["bars:0", "bars:0.5", "bars:", "4"])
+def test_less_than_a_bar_is_no_loop(inside, mix, capsys, word):
+    with pytest.raises(SystemExit) as ended:
+        inside("generate", mix, "--bpm", "120", "--loop", word)
+    assert ended.value.code == 2
+    assert "is not a loop; write how many whole bars it has" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("word", ["bar:", "bar:x", "1:2:3", "5", "a:b", "bar:1-2-3"])

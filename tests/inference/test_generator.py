@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 
+from bassdiff.audio.io import loudness_lufs
 from bassdiff.diffusion.generation import frame_bucket
 from bassdiff.inference import generator
 from bassdiff.inference.control import Control
@@ -124,6 +125,17 @@ def test_very_low_and_very_high_material_is_no_silence(player, hz, recwarn):
     bass = player.generate(song, RATE, steps=2)
     assert not [w for w in recwarn if "the mix is silent" in str(w.message)]
     assert np.isfinite(bass).all() and bass.any()
+
+
+def test_the_level_can_be_chosen(player):
+    song = mix(1.5)
+    plain = player.generate(song, RATE, steps=2)
+    louder = player.generate(song, RATE, steps=2, control=Control(gain_db=6.0))
+    np.testing.assert_allclose(louder, plain * 10.0 ** (6.0 / 20.0), rtol=1e-5)
+    for more in (0.0, 3.0):
+        control = Control(bass_lufs=-23.0, gain_db=more)
+        level = loudness_lufs(player.generate(song, RATE, steps=2, control=control), RATE)
+        assert level == pytest.approx(-23.0 + more, abs=0.1)
 
 
 def test_a_silent_mix_is_played_over(player):
