@@ -115,7 +115,7 @@ def evaluate_words(sub: argparse.ArgumentParser) -> None:
         "task",
         choices=(
             *("music", "matching", "distances", "memorisation", "style", "longform"),
-            *("codec", "ablation", "listen", "report"),
+            *("codec", "ablation", "control", "listen", "report"),
         ),
         help="the task; listen makes a blind test of the basses, report a page of all results",
     )
@@ -136,7 +136,7 @@ def evaluate_words(sub: argparse.ArgumentParser) -> None:
         "--sweep-clips",
         type=positive(int),
         default=12,
-        help="style, ablation: number of clips to play again for every setting",
+        help="style, ablation, control: number of clips to play again for every setting",
     )
     sub.add_argument(
         "--songs", dest="num_songs", type=positive(int), default=3, help="longform: how many"

@@ -51,6 +51,25 @@ def follower(clip: Clip) -> np.ndarray:
     return (wave * level(clip) / max(level_of(wave), 1e-9)).astype(np.float32)
 
 
+def clockwork(clip: Clip) -> np.ndarray:
+    """A rule that has the chords and does not hear the mix: their lowest notes, twice a second.
+
+    Returns:
+      `[N]` float32 at 44.1 kHz.
+    """
+    notes = []
+    for chord in clip.annotation.chords:
+        pitch = LOWEST_PITCH + (chord.bass - LOWEST_PITCH) % 12
+        # From clock to clock, whenever the chord begins.
+        for tick in range(int(np.ceil(2.0 * chord.start_seconds)), int(2.0 * chord.end_seconds)):
+            notes.append(Note(tick / 2.0, tick / 2.0 + 0.45, pitch, FOLLOWER_VELOCITY))
+    if not notes:
+        return np.zeros_like(clip.mix)
+    part = Part("bass", 38, False, tuple(notes))
+    wave = synth.play_voice([part], TIMBRES[FOLLOWER_TIMBRE], len(clip.mix))
+    return (wave * level(clip) / max(level_of(wave), 1e-9)).astype(np.float32)
+
+
 def low_chroma(mix: np.ndarray) -> np.ndarray:
     """Energy per pitch class below 400 Hz, `[F, 12]`, on the frames of `harmony_rhythm`."""
     rate_hz = SAMPLE_RATE_HZ // 8

@@ -18,7 +18,7 @@ from bassdiff.runtime.text_files import read_text
 # In the order of a report.
 TASKS = (
     *("music", "matching", "distances", "memorisation", "style", "longform", "codec"),
-    *("ablation", "sweep"),
+    *("ablation", "sweep", "control"),
 )
 _REMEDY = "make it with `bassdiff evaluate music --out DIR`"
 

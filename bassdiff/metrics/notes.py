@@ -23,6 +23,8 @@ _HOP_SAMPLES = round(HOP_SECONDS * SAMPLE_RATE_HZ)
 # Above the mean of the surrounding 0.2 s. The step is absolute: notes after silence rise by 20 dB
 # and legato ones by 2, so a relative step would miss those. Steady noise stays below.
 _ONSET_STEP_DB = 0.7
+# A chord's first note has settled by then, and the next is not likely yet.
+_BEGUN = (0.05, 0.3)
 _TEMPO_TOLERANCE = 0.04
 _TEMPO_RATIOS = (1 / 3, 1 / 2, 1.0, 2.0, 3.0)
 _REST_SECONDS = 0.1
@@ -97,6 +99,34 @@ def root_share(pitch: PitchTrack, chords: Sequence[Chord], offset_seconds: float
     Otherwise as `chord_tone_share`; chance is 1/12.
     """
     return _share_within(pitch, [{c.bass} for c in chords], chords, offset_seconds)
+
+
+def bass_note_accuracy(
+    pitch: PitchTrack, chords: Sequence[Chord], offset_seconds: float = 0.0
+) -> float:
+    """Share of chords that begin with their lowest note.
+
+    A chord counts if most of the pitched frames from 50 to 300 ms after its start are of its `bass`
+    pitch class; one without a pitch there does not.
+
+    Args:
+      pitch: Pitch of the bass.
+      chords: As for `chord_tone_share`.
+      offset_seconds: Likewise.
+
+    Returns:
+      0…1; chance is 1/12. NaN without chords that begin within the bass.
+    """
+    seconds = np.arange(len(pitch.voiced)) * pitch.hop_seconds + offset_seconds
+    classes = pitch.pitch_classes()
+    right = []
+    for chord in chords:
+        if not len(seconds) or not seconds[0] <= chord.start_seconds < seconds[-1] - _BEGUN[1]:
+            continue
+        begun = chord.start_seconds + _BEGUN[0], chord.start_seconds + _BEGUN[1]
+        played = classes[(seconds >= begun[0]) & (seconds < begun[1]) & pitch.voiced]
+        right.append(2 * int((played == chord.bass).sum()) > len(played))
+    return float(np.mean(right)) if right else np.nan
 
 
 def held_share(pitch: PitchTrack) -> float:

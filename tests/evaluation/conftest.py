@@ -191,6 +191,15 @@ def sweep():
     return Table("sweep", "What do solvers bring and cost?", {}, columns, tuple(rows))
 
 
+def control():
+    rows = [_row("model", {"bass_note": _score(0.4)})]
+    for strength in (0.5, 1.0):
+        scores = {"bass_note": _score(0.4 + 0.4 * strength)}
+        rows.append(_row(f"chords-{strength:g}", scores, {"chord_strength": strength}))
+    columns = (Column("bass_note", "bass notes", "Share of chords."),)
+    return Table("control", "Does it play the chords?", {}, columns, tuple(rows))
+
+
 def write_evaluation(folder, sounds, song=lambda number: f"Song {number}"):
     """Writes a whole evaluation folder.
 
@@ -222,7 +231,7 @@ def write_evaluation(folder, sounds, song=lambda number: f"Song {number}"):
             path = folder / "clips" / name / f"{system}.flac"
             io.write(path, samples, io.SAMPLE_RATE_HZ)
     (folder / "clips.json").write_text(json.dumps(clips))
-    asked = (matching, distances, memorisation, style, longform, codec, ablation, sweep)
+    asked = (matching, distances, memorisation, style, longform, codec, ablation, sweep, control)
     for table in (music(len(clips)), *(table() for table in asked)):
         (folder / f"{table.task}.json").write_text(table.to_json())
     return folder

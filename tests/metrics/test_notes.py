@@ -83,6 +83,20 @@ def test_chord_tones_are_counted_exactly():
     assert math.isnan(notes.chord_tone_share(track, chords, offset_seconds=2.0))
 
 
+def test_chords_that_begin_with_their_lowest_note_are_counted():
+    # A frame each 0.1 s: C for 0.4 s, then A under G/A, then G under G, and a rest under C.
+    track = _track([36] * 4 + [33] * 4 + [40] * 4 + [0] * 8, hop_seconds=0.1)
+    chords = [
+        Chord(0.0, 0.4, 0, "maj", 0),
+        Chord(0.4, 0.8, 7, "maj", 9),
+        Chord(0.8, 1.2, 7, "maj", 7),
+        Chord(1.2, 1.6, 0, "maj", 0),
+    ]
+    assert notes.bass_note_accuracy(track, chords) == 2 / 4
+    assert notes.bass_note_accuracy(track, chords[:2]) == 1
+    assert math.isnan(notes.bass_note_accuracy(track, chords, offset_seconds=9.0))
+
+
 def test_slash_bass_is_a_chord_tone():
     track = _track([38] * 5)
     assert notes.chord_tone_share(track, [Chord(0, 1, 0, "maj", 2)]) == 1

@@ -16,6 +16,7 @@ from bassdiff.evaluation.clips import Clip
 from bassdiff.evaluation.progress import Progress
 from bassdiff.evaluation.result_cache import Takes
 from bassdiff.inference.conditioning import SILENCE_LUFS
+from bassdiff.inference.control import Control
 from bassdiff.inference.generator import ROWS_PER_DEVICE, BassGenerator
 from bassdiff.inference.inputs import Task
 from bassdiff.metrics.music import HeardMix, derangement, hear_mix
@@ -155,6 +156,7 @@ class EvaluationContext:
         name: str,
         mix_of: Callable[[int], np.ndarray] | None = None,
         style_of: Callable[[int], np.ndarray] | None = None,
+        control_of: Callable[[int], Control] | None = None,
         **changes: Any,
     ) -> np.ndarray:
         """Generates a bass for clip `number` and caches it as `name`.
@@ -166,6 +168,7 @@ class EvaluationContext:
           name: Name of the system.
           mix_of: Returns the mix `[N]` to condition on; by default a clip's own.
           style_of: Returns the recording `[N]` whose sound a clip's bass should have.
+          control_of: Returns what is decided for a clip, such as its chords.
           **changes: Settings that differ.
         """
 
@@ -184,6 +187,7 @@ class EvaluationContext:
                     style=None if style_of is None else style_of(n),
                     seed=self.seed + n,
                     sampling=sampling,
+                    control=None if control_of is None else control_of(n),
                 )
                 for n in batch
             ]

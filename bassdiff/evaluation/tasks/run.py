@@ -17,6 +17,7 @@ from bassdiff.evaluation.result_cache import Takes
 from bassdiff.evaluation.tasks.ablation import ablation
 from bassdiff.evaluation.tasks.codec import codec
 from bassdiff.evaluation.tasks.context import EvaluationContext
+from bassdiff.evaluation.tasks.control import control
 from bassdiff.evaluation.tasks.distances import distances
 from bassdiff.evaluation.tasks.longform import longest, longform
 from bassdiff.evaluation.tasks.matching import matching
@@ -34,7 +35,7 @@ from bassdiff.runtime.errors import InputError
 from bassdiff.synthesis.stems import Source
 
 # Tasks that generate basses, which finished pairs do not allow.
-REPLAYED = ("style", "longform", "ablation", "sweep")
+REPLAYED = ("style", "longform", "ablation", "sweep", "control")
 BANK_SECONDS = 60.0
 
 
@@ -58,7 +59,7 @@ class Request:
       embedder: Embedder of `distances`: "matching", or as in `metrics/embedders.py`.
       bank: Songs to retrieve the nearest bass from; none if empty.
       training: Store of latents that the weights were trained on, for `memorisation`.
-      sweep_clips: Number of clips for `style` and `ablation`.
+      sweep_clips: Number of clips for `style`, `ablation` and `control`.
       num_songs: Number of whole songs for `longform`.
       segment_seconds: Length of a "minute" of `longform`.
       grid: Values by setting, for `sweep`.
@@ -167,7 +168,7 @@ def _question(
         return lambda context: sweep(context, request.grid, request.adapter)
     if task in ("matching", "codec"):
         return {"matching": matching, "codec": codec}[task]
-    swept = {"style": style, "ablation": ablation}[task]
+    swept = {"style": style, "ablation": ablation, "control": control}[task]
     return lambda context: swept(context.first(request.sweep_clips))
 
 

@@ -61,6 +61,7 @@ def few_settings(monkeypatch):
     sweeps = {"guidance": (1.0, 4.0), "rescale": (0.0,), "steps": (2,)}
     monkeypatch.setattr("bassdiff.evaluation.tasks.ablation.SWEEPS", sweeps)
     monkeypatch.setattr("bassdiff.evaluation.tasks.style.STRENGTHS", (0.0, 1.0))
+    monkeypatch.setattr("bassdiff.evaluation.tasks.control.STRENGTHS", (1.0,))
     monkeypatch.setattr("bassdiff.evaluation.tasks.style.NUM_REFERENCES", 3)
 
 

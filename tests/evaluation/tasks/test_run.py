@@ -134,6 +134,19 @@ def test_ablation_takes_the_mix_away_and_sweeps_the_settings(folder, music_table
     assert max(map(len, table.to_text().splitlines())) <= 120
 
 
+def test_control_plays_with_the_chords_of_each_clip(folder, music_table, request_of):
+    table = run("control", request_of(folder, sweep_clips=2), plain)
+    assert [row.setting for row in table.rows if row.setting] == [{"chord_strength": 1.0}]
+    assert {MODEL, "chords-1", "true", "follower", "rule"} == {row.name for row in table.rows}
+    # Who knows the chords plays their lowest notes, and who does not hear the mix is off its beat.
+    rule, true = table.row("rule").scores, table.row("true").scores
+    assert rule["chord_tone_share"].value > 0.95
+    assert rule["rhythm_correlation"].value < true["rhythm_correlation"].value
+    told, free = table.row("chords-1").scores, table.row(MODEL).scores
+    assert told["chord_tone_share"].value > max(0.7, free["chord_tone_share"].value)
+    assert 0.0 <= true["midi_onsets"].value <= 1.0 and true["midi_pitch"].value > 0.8
+
+
 def test_style_reports_each_strength(folder, music_table, request_of):
     table = run("style", request_of(folder, sweep_clips=3), plain)
     assert [row.setting["style_strength"] for row in table.rows if row.setting] == [0.0, 1.0]
