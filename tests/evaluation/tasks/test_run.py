@@ -138,13 +138,12 @@ def test_control_plays_with_the_chords_of_each_clip(folder, music_table, request
     table = run("control", request_of(folder, sweep_clips=2), plain)
     assert [row.setting for row in table.rows if row.setting] == [{"chord_strength": 1.0}]
     assert {MODEL, "chords-1", "true", "follower", "rule"} == {row.name for row in table.rows}
-    # Who knows the chords plays their lowest notes, and who does not hear the mix is off its beat.
-    rule, true = table.row("rule").scores, table.row("true").scores
-    assert rule["chord_tone_share"].value > 0.95
-    assert rule["rhythm_correlation"].value < true["rhythm_correlation"].value
-    told, free = table.row("chords-1").scores, table.row(MODEL).scores
-    assert told["chord_tone_share"].value > max(0.7, free["chord_tone_share"].value)
-    assert 0.0 <= true["midi_onsets"].value <= 1.0 and true["midi_pitch"].value > 0.8
+    # A rule that has the chords plays their lowest notes.
+    rule = table.row("rule").scores
+    assert rule["chord_tone_share"].value > 0.9 and rule["root_share"].value > 0.9
+    for row in table.rows:
+        assert 0.0 <= row.scores["bass_note"].value <= 1.0
+        assert 0.0 <= row.scores["midi_onsets"].value <= 1.0
 
 
 def test_style_reports_each_strength(folder, music_table, request_of):
