@@ -128,10 +128,10 @@ def _tracked(onsets: np.ndarray, period: float) -> np.ndarray:
     """Frames of beats about `period` apart: the sequence with the most onsets."""
     steps = np.arange(-round(2.0 * period), -round(period / 2.0) + 1)
     cost = _TIGHTNESS * np.square(np.log(-steps / period))
-    score = onsets.astype(np.float64).copy()
+    score: np.ndarray = onsets.astype(np.float64)
     came_from = np.full(len(onsets), -1)
     for frame in range(len(onsets)):
-        before = frame + steps
+        before: np.ndarray = frame + steps
         is_inside = before >= 0
         if not is_inside.any():
             continue

@@ -44,7 +44,7 @@ def low_voice_share(mix: np.ndarray) -> float:
     is_low = track.voiced & (track.f0_hz < _MAX_HZ) & (low_level > whole + _LEAST_DB)
     steps = np.abs(np.diff(cents, prepend=cents[:1]))
     edges = np.flatnonzero(~is_low | (steps > _STEADY_CENTS))
-    held = np.zeros(len(cents), bool)
+    held: np.ndarray = np.zeros(len(cents), bool)
     least = round(_LEAST_SECONDS / HOP_SECONDS)
     for begin, end in zip([0, *edges], [*edges, len(cents)], strict=True):
         if end - begin > least and np.ptp(cents[begin + 1 : end]) < 2.0 * _STEADY_CENTS:
