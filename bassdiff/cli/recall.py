@@ -31,7 +31,11 @@ _TEXTS = (
     *("mix", "edit", "continuing", "vary", "retimbre", "region", "weights", "adapter"),
     *("chords", "key", "meter", "notes", "notes_region", "avoid_below", "avoid_above"),
 )
-_NUMBERS = ("strength", "bpm", "first_beat_seconds", "tuning_cents")
+_NUMBERS = (
+    *("strength", "first_beat_seconds", "tuning_cents"),
+    *("quantise", "bass_lufs", "gain_db"),
+)
+_COUNTS = ("seed", "loop")
 # Options that are files, if there is one of that name.
 _FILES = (
     "mix",
@@ -99,7 +103,10 @@ def recalled(arguments: argparse.Namespace, defaults: argparse.Namespace) -> arg
 def words_fault(words: Mapping[str, Any]) -> str | None:
     """A clause that describes the first option of a record that is none; None if all are."""
     kinds: dict[str, type] = {field.name: KINDS[str(field.type)] for field in setting_fields()}
-    kinds |= {**dict.fromkeys(_TEXTS, str), **dict.fromkeys(_NUMBERS, float), "seed": int}
+    kinds |= {**dict.fromkeys(_TEXTS, str), **dict.fromkeys(_NUMBERS, float)}
+    kinds |= dict.fromkeys(_COUNTS, int)
+    # A tempo is a number, a file or `auto`.
+    kinds["bpm"] = str if isinstance(words.get("bpm"), str) else float
     for name, value in words.items():
         listed = value if name in _LISTS and isinstance(value, list) else [value]
         kind = (_LISTS | kinds).get(name)
