@@ -33,7 +33,7 @@ from bassdiff.batch.playing import Playing, Song
 from bassdiff.batch.reading import Kept, Reader
 from bassdiff.batch.spool import BASS, MIX, Spool
 from bassdiff.batch.storage import Storage
-from bassdiff.batch.workers import Budget, Workers
+from bassdiff.batch.workers import Budget, Clock, Workers
 from bassdiff.batch.writing import Played, UnusableBass, Writer, reason_of
 from bassdiff.pretrained.release import load_weights
 from bassdiff.runtime.compilation_cache import keep_programs
@@ -243,7 +243,7 @@ class Write(_Stage):
                 heard, wave = self.spool.take(item.id, BASS)
                 (share,) = Budget(1.0).take(0.0)
                 played = Played(item, heard, wave, share, song["measures"])
-                published = self._writer(played)
+                published = self._writer(played, Clock())
             except FileNotFoundError:
                 continue
             except (UnusableBass, MemoryError) as error:
