@@ -249,14 +249,18 @@ class _Driver:
         )
         # A lost actor restarts when there is a machine for it. Its tasks fail at once: to wait for
         # them would never end where no machine comes.
-        lasting = {"max_restarts": -1, "max_task_retries": 0, "scheduling_strategy": "SPREAD"}
-        on_cpu = {
+        lasting: dict[str, Any] = {
+            "max_restarts": -1,
+            "max_task_retries": 0,
+            "scheduling_strategy": "SPREAD",
+        }
+        on_cpu: dict[str, Any] = {
             **lasting,
             "num_cpus": _CPU_SHARE,
             "compute": ActorPoolStrategy(min_size=1, max_size=self._job.num_workers * machines),
             "runtime_env": {"env_vars": {"JAX_PLATFORMS": "cpu"}},
         }
-        common = {"batch_format": "numpy", "fn_constructor_args": (plan,)}
+        common: dict[str, Any] = {"batch_format": "numpy", "fn_constructor_args": (plan,)}
         lines = [{COLUMN: block(song)[COLUMN][0]} for song in songs]
         dataset = (
             ray.data.from_items(lines, override_num_blocks=len(lines))
