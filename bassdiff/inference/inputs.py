@@ -148,6 +148,17 @@ class Task:
     control: Control | None = None
     loops: bool = False
 
+    def __post_init__(self) -> None:
+        """Checks what kinds of things are given."""
+        for name, kind, remedy in (
+            ("draft", Draft, "make one by edit, continuation, variation or retimbre"),
+            ("control", Control, "make a Control"),
+            ("sampling", Sampling, "make a Sampling, or give single settings by their names"),
+        ):
+            value = getattr(self, name)
+            if not isinstance(value, kind | None):
+                raise InputError(f"{name} is a {type(value).__name__}; {remedy}")
+
 
 def check_loop(task: Task) -> None:
     """Checks that a loop can be played.
@@ -163,17 +174,6 @@ def check_loop(task: Task) -> None:
         raise InputError(
             "a loop is played from nothing; leave out --loop, or the bass that is named"
         )
-
-    def __post_init__(self) -> None:
-        """Checks what kinds of things are given."""
-        for name, kind, remedy in (
-            ("draft", Draft, "make one by edit, continuation, variation or retimbre"),
-            ("control", Control, "make a Control"),
-            ("sampling", Sampling, "make a Sampling, or give single settings by their names"),
-        ):
-            value = getattr(self, name)
-            if not isinstance(value, kind | None):
-                raise InputError(f"{name} is a {type(value).__name__}; {remedy}")
 
 
 def edit(bass: Recording, start_seconds: float, end_seconds: float) -> Draft:

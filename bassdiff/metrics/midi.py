@@ -31,13 +31,14 @@ def note_agreement(bass: np.ndarray, found: Sequence[BassNote]) -> tuple[float, 
       which it is the same within half a semitone. NaN where the bass has none.
     """
     played = _played(found, len(bass))
-    onsets = [onset_times(bass_features(wave).onsets) for wave in (bass, played)]
+    heard, again = (onset_times(bass_features(wave).onsets) for wave in (bass, played))
+    agreement = onset_f1(heard, again)
     pitches = [track_pitch(wave, SAMPLE_RATE_HZ) for wave in (bass, played)]
     both = pitches[0].voiced & pitches[1].voiced
     if not both.any():
-        return onset_f1(*onsets), 0.0 if pitches[0].voiced.any() else np.nan
+        return agreement, 0.0 if pitches[0].voiced.any() else np.nan
     cents = 1200.0 * np.log2(pitches[0].f0_hz[both] / pitches[1].f0_hz[both])
-    return onset_f1(*onsets), float(np.mean(np.abs(cents) <= _NEAR_CENTS))
+    return agreement, float(np.mean(np.abs(cents) <= _NEAR_CENTS))
 
 
 def _played(found: Sequence[BassNote], num_samples: int) -> np.ndarray:
