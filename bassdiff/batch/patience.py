@@ -70,7 +70,7 @@ class Patience:
                 if time.monotonic() + wait > deadline or self._given_up.wait(wait):
                     raise StoreUnavailable(
                         f"{what}: the store did not answer for {self._seconds:g} s "
-                        f"({type(error).__name__}: {error}); the same command goes on"
+                        f"({type(error).__name__}: {error}); the same command continues"
                     ) from error
                 if pause == _FIRST_SECONDS:
                     print(

@@ -138,7 +138,7 @@ class _Driver:
                 if len(songs) == before:
                     raise Preempted(
                         f"{before} songs have no rows, and workers that played them were lost "
-                        f"({why or 'with their machines'}); the same command goes on"
+                        f"({why or 'with their machines'}); the same command continues"
                     )
                 if songs:
                     lost = f"; {why}" if why else ""

@@ -54,11 +54,21 @@ def run_kept(program: Any, static: tuple[Any, ...], arguments: tuple[Any, ...], 
         text = repr((*about, jax.default_backend(), _versions(), _sources()))
         path = Path(folder) / f"traced-{hashlib.sha256(text.encode()).hexdigest()}"
         traced = _read(path) or _traced(program, static, structure, leaves, path)
-        _known[about] = None if traced is None else jax.jit(traced.call)
+        _known[about] = None if traced is None else _compiled(program.__name__, traced)
     known = _known[about]
     if known is None:
         return program(*static, *arguments)
     return jax.tree.unflatten(jax.tree.structure(like), known(*leaves))
+
+
+def _compiled(name: str, traced: Any) -> Callable[..., Any]:
+    """A traced program under its own name, by which damaged ones are found in the cache."""
+
+    def call(*leaves: Any) -> Any:
+        return traced.call(*leaves)
+
+    call.__name__ = name
+    return jax.jit(call)
 
 
 def _traced(

@@ -132,7 +132,7 @@ def test_asked_to_end_it_leaves_nothing_half_done_and_goes_on(tmp_path, start, w
     process.send_signal(signal.SIGTERM)
     errors = process.communicate(timeout=120)[1]
     assert process.returncode == 42, errors
-    assert "the same command goes on" in errors
+    assert "the same command continues" in errors
     assert [path.name for path in out.rglob(".*")] == []
     finish(start(out))
     assert files(out) == files(expected)

@@ -97,7 +97,11 @@ def files(folder):
 
 def rows(folder):
     """The rows by id; every song has one."""
-    lines = [json.loads(x) for path in sorted(folder.glob("results-*")) for x in path.open()]
+    lines = [
+        json.loads(x)
+        for path in sorted(folder.glob("results-*"))
+        for x in path.read_text().splitlines()
+    ]
     assert len(lines) == len({row["id"] for row in lines}) == NUM_SONGS
     return {row["id"]: row for row in lines}
 

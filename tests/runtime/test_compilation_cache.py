@@ -43,7 +43,10 @@ def test_damaged_programs_are_made_anew_once(tmp_path, monkeypatch):
         content[100:120] = bytes(20)
         program.write_bytes(content)
     said, second = play("second.wav")
-    assert said.count("was damaged and is compiled again") == len(programs)
+    # All forms of a program, as for two lengths, are made anew with the first that is found out.
+    names = {program.name.partition("-")[0] for program in programs}
+    assert len(names) > 2
+    assert said.count("was damaged and is compiled again") == len(names)
     said, third = play("third.wav")
     assert "was damaged" not in said
     assert first == second == third
