@@ -205,7 +205,7 @@ def test_a_line_and_chords_from_files(tmp_path, play, songs, contents, rows, wri
     assert basses["far"] == basses["line"]
     assert len({basses[name] for name in ("free", "line", "lab")}) == 3
     assert basses["gone"] is None
-    assert "gone.mid: there is no such file" in rows(tmp_path / "gone")[0]["error"]
+    assert "gone.mid: there is no such MIDI file" in rows(tmp_path / "gone")[0]["error"]
 
 
 def test_every_song_in_the_sound_of_every_bass(tmp_path, play, songs, contents, rows):

@@ -91,7 +91,7 @@ def test_page_holds_every_task_and_loads_nothing(page):
 def test_system_is_emphasised_and_anchors_are_named(page):
     reader = Reader(page)
     classes = [attributes.get("class") for attributes in reader.all("tr")]
-    assert classes.count("system") == 8  # the style table has settings and anchors only
+    assert classes.count("system") == 9  # the style table has settings and anchors only
     assert page.count('<span class="tag">anchor</span>') == classes.count("anchor") == 12
 
 
@@ -172,8 +172,8 @@ def test_charts_have_texts_for_those_who_do_not_see_them(page):
     pictures = reader.all("svg")
     # 3 dots and 4 histograms of music, 2 of matching, 2 distances, 2 of memorisation, 2 dots and
     # a frontier of style, 1 and 2 of longform, 2 of the codec, 2 dots of ablation, 2 sweeps of
-    # guidance, 1 of solvers and 1 of steps, dots and lines of the sweep, 2 curves.
-    assert len(pictures) == 3 + 4 + 2 + 2 + 2 + 3 + 3 + 2 + 2 + 4 + 2 + 2
+    # guidance, 1 of solvers and 1 of steps, dots and lines of the sweep, 2 curves, 1 of control.
+    assert len(pictures) == 3 + 4 + 2 + 2 + 2 + 3 + 3 + 2 + 2 + 4 + 2 + 2 + 1
     assert all(a["role"] == "img" and len(a["aria-label"]) > 20 for a in pictures)
     assert all(a["alt"] for a in reader.all("img"))
     assert "loss over" in page and "bad over" not in page

@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from bassdiff.diffusion.chain import chain
 from bassdiff.diffusion.denoiser import precondition
-from bassdiff.diffusion.guidance import chain
 from bassdiff.diffusion.pitch_prior import PitchPrior
 from bassdiff.inference.generator import BassGenerator
 from bassdiff.pretrained.release import load_weights

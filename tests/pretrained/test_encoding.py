@@ -93,7 +93,7 @@ def test_a_part_that_is_not_the_last_says_what_is_missing(encode, tmp_path, caps
     [
         (["--part", "3/2"], "3/2 is not a part; the second of four is 2/4"),
         (["--realism", "vocals"], "is not a realism group; choose among tuning, feel"),
-        (["--copies", "-1"], "-1 is below 0"),
+        (["--copies", "-1"], "-1 is not a whole number from 0"),
         (["--copies", "1", "--tempos", "1.1", "0.9"], "name the slower one first"),
         (["--copies", "1", "--tempos", "1", "1", "--semitones", "0"], "widen a range"),
     ],
