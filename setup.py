@@ -12,6 +12,8 @@ LEARNING = [
     "optax>=0.2.5",
     "orbax-checkpoint>=0.11.30",
     "safetensors>=0.5",
+    # `jax.export` writes traced programs by it, and does not require it.
+    "flatbuffers>=23.5.26",
 ]
 DATA = [
     "tensorflow-datasets>=4.9.9",
