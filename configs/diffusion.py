@@ -14,7 +14,7 @@ base   190 M       v5e-16 or one H100  not run   not measured
 
 from ml_collections import ConfigDict
 
-from bassdiff.training.run_config import latent_data, run_config
+from bassdiff.training.run_config import default_sampling, latent_data, run_config
 
 
 def get_config(size: str = "small") -> ConfigDict:
@@ -56,16 +56,6 @@ def get_config(size: str = "small") -> ConfigDict:
     # Steps between scores of harmony and rhythm on the validation mixes; 0 for none.
     config.evaluate_every = {"tiny": 8, "small": 1_000, "base": 10_000}[size]
     config.log_every = {"tiny": 2, "small": 20, "base": 100}[size]
-    config.sampling = ConfigDict(
-        dict(
-            solver="dpmpp2m_sde",
-            schedule="cosine",
-            steps=32,
-            sigma_min=0.3,
-            guidance_kind="interval",
-            guidance=5.0,
-            rescale=0.7,
-        )
-    )
+    config.sampling = default_sampling()
     config.data = latent_data(codecs="small")
     return config

@@ -19,7 +19,7 @@ closer. Strong guidance weakens what an adapter has learned.
 
 from ml_collections import ConfigDict
 
-from bassdiff.training.run_config import latent_data, run_config
+from bassdiff.training.run_config import default_sampling, latent_data, run_config
 
 
 def get_config(size: str = "small") -> ConfigDict:
@@ -48,16 +48,6 @@ def get_config(size: str = "small") -> ConfigDict:
     config.log_every = {"tiny": 2, "small": 10}[size]
     config.num_parts = 1
     # For adapter_rank=0; an adapter is sampled with the settings of the weights that it corrects.
-    config.sampling = ConfigDict(
-        dict(
-            solver="dpmpp2m_sde",
-            schedule="cosine",
-            steps=32,
-            sigma_min=0.3,
-            guidance_kind="interval",
-            guidance=5.0,
-            rescale=0.7,
-        )
-    )
+    config.sampling = default_sampling()
     config.data = latent_data(codecs="small")
     return config

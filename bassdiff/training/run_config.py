@@ -29,3 +29,18 @@ def run_config(objective: str) -> ConfigDict:
 def latent_data(**more: str) -> ConfigDict:
     """The keys of training on latents; each is a folder, or several, weighted, as DIR*2+DIR*1."""
     return ConfigDict(dict(latents="", validation_latents="", **more))
+
+
+def default_sampling() -> ConfigDict:
+    """The settings that a U-Net is evaluated with, and that its weights bring as defaults."""
+    return ConfigDict(
+        dict(
+            solver="dpmpp2m_sde",
+            schedule="cosine",
+            steps=32,
+            sigma_min=0.3,
+            guidance_kind="interval",
+            guidance=5.0,
+            rescale=0.7,
+        )
+    )
