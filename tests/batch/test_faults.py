@@ -94,12 +94,13 @@ def rows(folder):
 def test_killed_at_any_moment_it_ends_as_if_it_had_not_been(tmp_path, start, whole):
     expected, seconds = whole
     chance, kills, torn = random.Random(0), 0, None
-    for _ in range(6):
+    for _ in range(8):
         process = start(tmp_path / "out")
         while process.poll() is None and not (tmp_path / "out" / ".part-1-of-1").exists():
             time.sleep(0.01)
         try:
-            process.communicate(timeout=chance.uniform(0.0, 0.5) * seconds)
+            # Most of the time is the start's, which is over here: a longer wait would miss the job.
+            process.communicate(timeout=chance.uniform(0.0, 0.2) * seconds)
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             process.communicate()
@@ -109,7 +110,7 @@ def test_killed_at_any_moment_it_ends_as_if_it_had_not_been(tmp_path, start, who
             # As a disk may leave a file when the machine goes down.
             torn = written[0]
             torn.write_bytes(torn.read_bytes()[:-100])
-    assert kills >= 2
+    assert kills >= 2 and torn is not None
     finish(start(tmp_path / "out"))
     assert files(tmp_path / "out") == files(expected)
     assert [path.name for path in (tmp_path / "out").rglob(".*")] == []
