@@ -94,21 +94,27 @@ def rows(folder):
 def test_killed_at_any_moment_it_ends_as_if_it_had_not_been(tmp_path, start, whole):
     expected, seconds = whole
     chance, kills, torn = random.Random(0), 0, None
-    for _ in range(8):
+
+    def written():
+        return sorted((tmp_path / "out").rglob("*.bass.wav"))
+
+    for turn in range(6):
+        before, wait = len(written()), 0.3 * seconds
         process = start(tmp_path / "out")
-        while process.poll() is None and not (tmp_path / "out" / ".part-1-of-1").exists():
-            time.sleep(0.01)
+        if turn % 2:
+            # Most of the time is the start's: only what has written something is in the middle.
+            while process.poll() is None and len(written()) == before:
+                time.sleep(0.01)
+            wait = 0.05 * seconds
         try:
-            # Most of the time is the start's, which is over here: a longer wait would miss the job.
-            process.communicate(timeout=chance.uniform(0.0, 0.2) * seconds)
+            process.communicate(timeout=chance.uniform(0.0, wait))
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             process.communicate()
             kills += 1
-        written = sorted((tmp_path / "out").rglob("*.bass.wav"))
-        if written and torn is None:
+        if written() and torn is None:
             # As a disk may leave a file when the machine goes down.
-            torn = written[0]
+            torn = written()[0]
             torn.write_bytes(torn.read_bytes()[:-100])
     assert kills >= 2 and torn is not None
     finish(start(tmp_path / "out"))
