@@ -90,7 +90,7 @@ def test_patience_ends(flaky):
     def call():
         raise Status(503)
 
-    with pytest.raises(StoreUnavailable, match=r"did not answer for 0.1 s .*goes on") as caught:
+    with pytest.raises(StoreUnavailable, match=r"did not answer for 0.1 s .*continues") as caught:
         Patience(0.1)("x", call)
     assert exit_code(caught.value) == 42
 
