@@ -92,7 +92,7 @@ def log_linear(
 
 
 def through(levels: Sequence[float]) -> Schedule:
-    """A schedule of any length through given levels, such as those that `fit_schedule.py` finds.
+    """A schedule of any length through given levels, such as those that were fitted to a model.
 
     log(sigma) is interpolated over the index, and extrapolated beyond the first and the last
     level. The `sigma_min` and `sigma_max` of a call cut the ladder short, or stretch it.

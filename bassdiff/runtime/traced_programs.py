@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib.metadata
+import os
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -23,6 +24,9 @@ from bassdiff.runtime.atomic import atomic_file
 from bassdiff.runtime.errors import InputError
 
 _DIGEST_BYTES = 32
+# Traces of earlier sources are never used again: of files beyond these, those go that were used
+# least recently. Each takes up to 3 MB.
+_MOST_FILES = 100
 # Settings of JAX that change what is traced.
 _SETTINGS = (
     *("jax_enable_x64", "jax_default_matmul_precision", "jax_default_prng_impl"),
@@ -92,7 +96,19 @@ def _traced(
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_file(path) as file:
             file.write(hashlib.sha256(content).digest() + content)
+        _drop_oldest(path.parent)
     return traced
+
+
+def _drop_oldest(folder: Path) -> None:
+    """Deletes the traces that were used least recently, if there are too many."""
+    used = []
+    for path in folder.glob("traced-*"):
+        # Another process may delete it first.
+        with contextlib.suppress(OSError):
+            used.append((path.stat().st_mtime, path))
+    for _, path in sorted(used, reverse=True)[_MOST_FILES:]:
+        path.unlink(missing_ok=True)
 
 
 def _read(path: Path) -> Any:
@@ -104,6 +120,8 @@ def _read(path: Path) -> Any:
     digest, content = kept[:_DIGEST_BYTES], kept[_DIGEST_BYTES:]
     if hashlib.sha256(content).digest() != digest:
         return None
+    with contextlib.suppress(OSError):
+        os.utime(path)
     return jax.export.deserialize(bytearray(content))
 
 

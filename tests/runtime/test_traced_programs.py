@@ -1,4 +1,6 @@
 import functools
+import os
+import time
 
 import jax
 import jax.numpy as jnp
@@ -86,6 +88,24 @@ def test_what_is_damaged_is_made_anew_once(folder, damage):
     assert count == 1
     np.testing.assert_array_equal(mended, first)
     assert run()[1] == 0
+
+
+def test_traces_that_were_used_least_recently_are_deleted(folder, monkeypatch):
+    monkeypatch.setattr(traced_programs, "_MOST_FILES", 2)
+    (folder / "jit_other-cache").touch()
+    run(size=1)
+    (first,) = folder.glob("traced-*")
+    run(size=2)
+    (second,) = set(folder.glob("traced-*")) - {first}
+    for age, path in ((2000, first), (1000, second)):
+        os.utime(path, (time.time() - age,) * 2)
+    # Used again, it is no longer the oldest.
+    assert run(size=1)[1] == 0
+    run(size=3)
+    kept = set(folder.glob("traced-*"))
+    assert first in kept and second not in kept and len(kept) == 2
+    assert (folder / "jit_other-cache").exists()
+    assert run(size=2)[1] == 1
 
 
 def test_without_a_cache_or_with_one_that_is_full_it_is_traced(folder, monkeypatch):
