@@ -70,6 +70,7 @@ class Request(struct.PyTreeNode):
         `[B]`.
       replaces_mean: Whether the style replaces the mean of x and not that of the estimate; for
         all rows.
+      loops: Whether the basses are loops, whose last frame comes before their first; all rows.
     """
 
     mix: Array
@@ -88,6 +89,7 @@ class Request(struct.PyTreeNode):
     steadiness: Array
     contrast: tuple[Guidance, ...] = ()
     replaces_mean: bool = struct.field(pytree_node=False, default=False)
+    loops: bool = struct.field(pytree_node=False, default=False)
 
     @classmethod
     def plain(
@@ -162,7 +164,9 @@ class Request(struct.PyTreeNode):
 
         All links are always present, so one program serves with and without a style or a draft.
         """
-        steady = Steadiness(layout.sound, layout.dynamics, layout.sounding, self.steadiness)
+        steady = Steadiness(
+            layout.sound, layout.dynamics, layout.sounding, self.steadiness, self.loops
+        )
         if self.replaces_mean:
             ground = StyleReplacement(self.style[:, :1], self.style_strength, layout.sound)
         else:

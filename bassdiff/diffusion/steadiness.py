@@ -46,6 +46,7 @@ class Steadiness(struct.PyTreeNode):
         where it does not.
       sounding: How much of a frame sounds.
       strength: 0 (off) to 1; or `[B]`.
+      loops: Whether the last frame of every row comes before its first one.
 
     Source: the bilateral filter of Tomasi and Manduchi, ICCV 1998, and the soft threshold of
     Donoho, IEEE Trans. Inf. Theory 41, 1995; their use inside a sampler is ours.
@@ -56,6 +57,7 @@ class Steadiness(struct.PyTreeNode):
     dynamics: Array
     sounding: Sounding
     strength: Array | float = 1.0
+    loops: bool = struct.field(pytree_node=False, default=False)
 
     def __call__(self, denoise: Denoise) -> Denoise:
         """Wraps `denoise`."""
@@ -66,7 +68,9 @@ class Steadiness(struct.PyTreeNode):
             spectrum = jnp.asarray(self.sound)[None, None] * (1.0 - dynamics)
             notes = 1.0 - jnp.asarray(self.sound)[None, None]
             scale = spectrum / _SOUND_DISTANCE + notes / _NOTE_DISTANCE
-            move = spectrum * (_bilateral(x0, scale * x0, cond.mask()) - x0)
+            around = _wrapped if self.loops else _padded
+            near = around(x0, cond), around(scale * x0, cond), around(cond.mask(), cond)
+            move = spectrum * (_bilateral(scale * x0, *near) - x0)
             move = move - dynamics * jnp.clip(x0, -_DEAD_ZONE, _DEAD_ZONE)
             strength = per_row(jnp.where(sigma <= _BELOW, self.strength, 0.0))
             return x0 + strength * self.sounding(x0) * move
@@ -74,24 +78,41 @@ class Steadiness(struct.PyTreeNode):
         return steadied
 
 
-def _bilateral(values: Array, features: Array, mask: Array) -> Array:
-    """Means of `values` `[B, T, C]` over near frames with like `features`; `mask` `[B, T, 1]`."""
-    num_frames = values.shape[1]
+def _padded(rows: Array, cond: Cond) -> Array:
+    """Rows `[B, T, ...]` with zeros on either side, as far as the filter reaches."""
+    return jnp.pad(rows, ((0, 0), (_REACH_FRAMES, _REACH_FRAMES), (0, 0)))
+
+
+def _wrapped(rows: Array, cond: Cond) -> Array:
+    """Rows `[B, T, ...]` with what a loop has on either side, as far as the filter reaches."""
+    places = jnp.arange(-_REACH_FRAMES, rows.shape[1] + _REACH_FRAMES)
+    turned = places[None] % cond.frames[:, None]
+    return jnp.take_along_axis(rows, turned[..., None], axis=1)
+
+
+def _bilateral(features: Array, others: Array, other_features: Array, real: Array) -> Array:
+    """Means over near frames with like features.
+
+    Args:
+      features: `[B, T, C]`.
+      others: `[B, T + 2 reach, C]` what is averaged.
+      other_features: `[B, T + 2 reach, C]` its features.
+      real: `[B, T + 2 reach, 1]`, 0 for frames without a say.
+    """
+    num_frames = features.shape[1]
 
     def shifted(padded: Array, offset: Array) -> Array:
         return jax.lax.dynamic_slice_in_dim(padded, offset, num_frames, axis=1)
 
-    around = ((0, 0), (_REACH_FRAMES, _REACH_FRAMES), (0, 0))
-    others, other_features, real = (jnp.pad(x, around) for x in (values, features, mask))
     near = -0.5 * np.square(np.arange(-_REACH_FRAMES, _REACH_FRAMES + 1) / _SPAN_FRAMES)
 
     def add(offset: Array, sums: tuple[Array, Array]) -> tuple[Array, Array]:
         total, weight = sums
         difference = jnp.square(features - shifted(other_features, offset))
         likeness = -0.5 * jnp.sum(difference, axis=-1, keepdims=True)
-        share = jnp.exp(jnp.asarray(near, values.dtype)[offset] + likeness) * shifted(real, offset)
+        share = jnp.exp(jnp.asarray(near, real.dtype)[offset] + likeness) * shifted(real, offset)
         return total + share * shifted(others, offset), weight + share
 
-    empty = (jnp.zeros_like(values), jnp.zeros_like(mask))
+    empty = (jnp.zeros_like(features), jnp.zeros_like(real[:, :num_frames]))
     total, weight = jax.lax.fori_loop(0, len(near), add, empty)
     return total / jnp.maximum(weight, 1e-6)

@@ -217,13 +217,12 @@ class BassGenerator:
                     heard[number].start,
                     heard[number].held,
                     heard[number].log_prior,
+                    heard[number].loops,
                 )
                 for number in batch
             ]
             first = heard[batch[0]]
-            rows = self.sample(
-                requests, first.sampling, show if progress else None, loops=first.loops
-            )
+            rows = self.sample(requests, first.sampling, show if progress else None)
             for number, row in zip(batch, rows, strict=True):
                 latents[number] = row
         return [row for row in latents if row is not None]
@@ -237,6 +236,7 @@ class BassGenerator:
         start: Start | None = None,
         held: np.ndarray | None = None,
         log_prior: np.ndarray | None = None,
+        loops: bool = False,
     ) -> Request:
         """A request of one row.
 
@@ -248,6 +248,7 @@ class BassGenerator:
           start: Where sampling starts; None for noise.
           held: `[T]`, where one note is held; None for nowhere.
           log_prior: `[T, 48]`, the log prior of notes in nats; None for none.
+          loops: Whether it is a loop.
         """
         sigmas = noise_levels(sampling, start.sigma_max if start else SIGMA_MAX)
         request = Request.plain(
@@ -261,6 +262,7 @@ class BassGenerator:
         ).replace(
             replaces_mean=sampling.grounding == "replacement",
             steadiness=np.full(1, sampling.steadiness, np.float32),
+            loops=loops,
         )
         if grounding is not None:
             request = request.replace(
@@ -284,23 +286,22 @@ class BassGenerator:
         sampling: Sampling,
         progress: Callable[[int, int], None] | None = None,
         rows: int | None = None,
-        loops: bool = False,
     ) -> list[np.ndarray]:
         """Latents `[T, C]` of basses that are sampled together.
 
         Args:
-          requests: One row each, all made with settings of one `Sampling.program`.
+          requests: One row each, all made with settings of one `Sampling.program`; all of them
+            loops, or none.
           sampling: Settings of that kind.
           progress: Called with (steps done, steps in all).
           rows: How many there are in the program, idle ones included; by default as many as there
             are requests. With one number for all calls, one program plays, and rounding no longer
             depends on how many requests come together.
-          loops: Whether all of them are loops.
         """
         idle = (rows or len(requests)) - len(requests)
         longest = max(request.mix.shape[1] for request in requests)
         window: Guidance
-        if loops:
+        if requests[0].loops:
             window = Circular()
             bucket = frame_bucket(longest + 2 * window.margin)
         else:

@@ -48,22 +48,29 @@ def played(wave: np.ndarray, sample_rate_hz: int, num_samples: int, slower: floa
     return at_speed(thrice, 1.0 / slower, 3 * num_samples)[num_samples : 2 * num_samples]
 
 
-def encoded(codec: Codec, wave: np.ndarray) -> np.ndarray:
-    """Latents `[T, C]` of a loop `[2048 T]`, whose ends are heard as it repeats."""
-    halo = _HALO_FRAMES
-    latents = codec.encode(_wrapped(wave, halo * LATENT_HOP))
-    return latents[halo:-halo]
+def with_margins(wave: np.ndarray) -> np.ndarray:
+    """A loop `[2048 T]` as codecs are to hear it: with what is before and after when it repeats."""
+    return _wrapped(wave, _HALO_FRAMES * LATENT_HOP)
 
 
-def decoded(codec: Codec, latents: np.ndarray) -> np.ndarray:
-    """A loop `[2048 T]` of latents `[T, C]` of the bass codec.
+def without_margins(latents: np.ndarray) -> np.ndarray:
+    """The latents `[T, C]` of a loop, from those of `with_margins`."""
+    return latents[_HALO_FRAMES:-_HALO_FRAMES]
+
+
+def in_phase(codec: Codec, latents: np.ndarray) -> np.ndarray:
+    """Latents of a bass `[T, C]` as a codec is to decode them: with margins, and in tune.
 
     Its pitch is changed by as little as makes its oscillator turn a whole number of times, so that
     a note that is held across the end stays in phase: by a cent in 8 s of a low A.
     """
-    halo, length = _HALO_FRAMES, len(latents) * LATENT_HOP
-    wave = codec.decode(_wrapped(in_whole_turns(codec, latents), halo))
-    start = halo * LATENT_HOP
+    return _wrapped(in_whole_turns(codec, latents), _HALO_FRAMES)
+
+
+def joined(wave: np.ndarray) -> np.ndarray:
+    """The loop `[2048 T]`, from what a codec decodes of `in_phase`."""
+    start = _HALO_FRAMES * LATENT_HOP
+    length = len(wave) - 2 * start
     loop = wave[start : start + length].copy()
     fade = min(round(_FADE_SECONDS * SAMPLE_RATE_HZ), length // 2)
     share = (np.arange(fade, dtype=np.float32) + 0.5) / fade

@@ -24,12 +24,11 @@ ODD_LEVEL_DB = 10.0
 def encoded(codec: Codec, heard: Sequence[Heard]) -> list[np.ndarray]:
     """Latents of mixes; loops are heard as they repeat."""
     # A mix may peak far above its loudness; a codec has no ceiling, so nothing clips.
-    if not any(one.loops for one in heard):
-        return codec.encode_all([one.wave for one in heard], [one.gain for one in heard])
-    waves = [one.wave * np.float32(one.gain) for one in heard]
+    waves = [loop.with_margins(one.wave) if one.loops else one.wave for one in heard]
+    latents = codec.encode_all(waves, [one.gain for one in heard])
     return [
-        loop.encoded(codec, wave) if one.loops else codec.encode(wave)
-        for wave, one in zip(waves, heard, strict=True)
+        loop.without_margins(rows) if one.loops else rows
+        for rows, one in zip(latents, heard, strict=True)
     ]
 
 
@@ -67,12 +66,12 @@ def finished(heard: Heard, wave: np.ndarray) -> np.ndarray:
 def _decoded(
     codec: Codec, latents: Sequence[np.ndarray], heard: Sequence[Heard]
 ) -> list[np.ndarray]:
-    if not any(one.loops for one in heard):
-        return codec.decode_all(latents)
-    return [
-        loop.decoded(codec, rows) if one.loops else codec.decode(rows)
-        for rows, one in zip(latents, heard, strict=True)
+    rows = [
+        loop.in_phase(codec, row) if one.loops else row
+        for row, one in zip(latents, heard, strict=True)
     ]
+    waves = codec.decode_all(rows)
+    return [loop.joined(wave) if one.loops else wave for wave, one in zip(waves, heard, strict=True)]
 
 
 def _on_grid(codec: Codec, heard: Heard, wave: np.ndarray) -> np.ndarray:

@@ -25,7 +25,7 @@ def line(rng):
     return clean, clean + NOISE * rng.normal(size=clean.shape).astype(np.float32)
 
 
-def steadied(x0, sigma=0.3, strength=1.0, frames=None):
+def steadied(x0, sigma=0.3, strength=1.0, frames=None, loops=False):
     """What an estimate becomes; a note sounds where its channel is not near 0."""
     rows, length = x0.shape[:2]
     cond = Cond(
@@ -33,7 +33,7 @@ def steadied(x0, sigma=0.3, strength=1.0, frames=None):
         keep=jnp.ones(rows),
         frames=jnp.full(rows, frames or length, jnp.int32),
     )
-    link = Steadiness(SOUND, DYNAMICS, Sounding(np.zeros(6, np.float32), 1.0), strength)
+    link = Steadiness(SOUND, DYNAMICS, Sounding(np.zeros(6, np.float32), 1.0), strength, loops)
     denoise = link(lambda x, sigma, cond: x * cond.mask())
     return np.asarray(denoise(jnp.asarray(x0), jnp.full(rows, sigma), cond))
 
@@ -92,3 +92,22 @@ def test_padding_has_no_say(line):
     padded = np.pad(noisy[:, :20], ((0, 0), (0, 30), (0, 0)), constant_values=7.0)
     found = steadied(padded, frames=20)[:, :20]
     assert np.allclose(found, steadied(noisy[:, :20]), atol=1e-6)
+
+
+@pytest.mark.parametrize("frames", [5, 60])
+def test_a_loop_is_the_same_wherever_it_begins(line, frames):
+    """Also one that is shorter than the filter's reach; padding has no say."""
+    _, noisy = line
+    # It begins in the middle of a note.
+    loop = np.roll(noisy[:, :frames], frames // 4, axis=1)
+
+    def padded(rows):
+        return np.pad(rows, ((0, 0), (0, 20), (0, 0)), constant_values=7.0)
+
+    found = steadied(padded(loop), frames=frames, loops=True)[:, :frames]
+    for turn in (1, frames // 2, frames - 2):
+        turned = steadied(padded(np.roll(loop, turn, axis=1)), frames=frames, loops=True)
+        np.testing.assert_allclose(turned[:, :frames], np.roll(found, turn, axis=1), atol=1e-6)
+    assert not np.allclose(found, steadied(loop), atol=1e-3)
+    inside = slice(10, frames - 10)
+    np.testing.assert_allclose(found[:, inside], steadied(loop)[:, inside], atol=1e-6)

@@ -16,6 +16,10 @@ pytestmark = pytest.mark.filterwarnings("default:the bass came out")
 RATE = 44100
 
 
+def heard(codec, wave):
+    return loop.without_margins(codec.encode(loop.with_margins(wave)))
+
+
 @pytest.fixture(scope="module")
 def codec():
     return Codec(load_weights("small").bass_codec)
@@ -46,9 +50,39 @@ def test_a_loop_turned_by_some_frames_gives_the_same_turned(player):
     wave = (0.1 * np.sin(2 * np.pi * 110 * time) * (1 + np.sin(4 * np.pi * time))).astype(
         np.float32
     )
-    latents = loop.encoded(player.mix_codec, wave)
-    turned = loop.encoded(player.mix_codec, np.roll(wave, 10 * 2048))
+    latents = heard(player.mix_codec, wave)
+    turned = heard(player.mix_codec, np.roll(wave, 10 * 2048))
     np.testing.assert_allclose(turned, np.roll(latents, 10, axis=0), atol=2e-3)
+
+
+def test_a_step_of_a_turned_loop_is_that_step_turned(player):
+    """By as many frames as the network takes together, in a loop of whole such groups."""
+    import jax.numpy as jnp
+
+    from bassdiff.diffusion.denoiser import precondition
+
+    rng = np.random.default_rng(0)
+    stride, bucket = player._unet.model.stride, 432
+    frames, turn = 10 * stride, 4 * stride
+    mix = rng.standard_normal((frames, player.mix_codec.num_channels)).astype(np.float32)
+    # One note in one sound, so that held notes have something to share across the end.
+    x = 0.3 * rng.standard_normal((frames, player.bass_codec.num_channels)).astype(np.float32)
+    x += np.float32(player.bass_codec.note_codes()[12])
+
+    def network(x, sigma, cond):
+        return player._unet.model.apply({"params": player._params}, x, sigma, cond)
+
+    def estimate(mix, x, loops=True):
+        request = player.request(mix, player.defaults, loops=loops).padded(bucket)
+        denoise = request.guidance(player._layout)(Circular()(precondition(network)))
+        x = np.pad(x, ((0, bucket - frames), (0, 0)))[None]
+        found = denoise(jnp.asarray(x), jnp.full(1, 0.3), request.cond(player._layout))
+        return np.asarray(found)[0, :frames]
+
+    found = estimate(mix, x)
+    turned = estimate(np.roll(mix, turn, axis=0), np.roll(x, turn, axis=0))
+    np.testing.assert_allclose(turned, np.roll(found, turn, axis=0), atol=1e-3)
+    assert np.abs(estimate(mix, x, loops=False) - found)[[0, -1]].max() > 0.01
 
 
 @pytest.mark.parametrize("rate", [44100, 48000])
@@ -62,7 +96,7 @@ def test_a_held_note_goes_on_across_the_end(codec, rate):
     )
     sound = codec.encode(note.astype(np.float32))[frames // 2]
     latents = np.where(codec.pitch_channels[None], latents, sound[None])
-    wave = loop.decoded(codec, latents)
+    wave = loop.joined(codec.decode(loop.in_phase(codec, latents)))
     samples = round(len(wave) / RATE * rate)
     wave = loop.played(wave, rate, samples, len(wave) / RATE * rate / samples)
     twice = np.tile(wave, 2)
