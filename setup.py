@@ -20,6 +20,7 @@ DATA = [
     "grain>=0.2.15",
     "array-record>=0.8",
     "pretty_midi>=0.2.11",
+    "mido>=1.3.3",
     "midirenderer>=0.1.3",
     "pyyaml>=6",
 ]

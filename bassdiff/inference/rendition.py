@@ -66,12 +66,10 @@ def finished(heard: Heard, wave: np.ndarray) -> np.ndarray:
 def _decoded(
     codec: Codec, latents: Sequence[np.ndarray], heard: Sequence[Heard]
 ) -> list[np.ndarray]:
-    rows = [
-        loop.in_phase(codec, row) if one.loops else row
-        for row, one in zip(latents, heard, strict=True)
-    ]
-    waves = codec.decode_all(rows)
-    return [loop.joined(wave) if one.loops else wave for wave, one in zip(waves, heard, strict=True)]
+    pairs = zip(latents, heard, strict=True)
+    waves = codec.decode_all([loop.in_phase(codec, x) if one.loops else x for x, one in pairs])
+    pairs = zip(waves, heard, strict=True)
+    return [loop.joined(wave) if one.loops else wave for wave, one in pairs]
 
 
 def _on_grid(codec: Codec, heard: Heard, wave: np.ndarray) -> np.ndarray:

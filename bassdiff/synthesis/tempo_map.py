@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import mido
 import numpy as np
 import pretty_midi
 
@@ -25,23 +26,25 @@ def tempo_map(
       first_bar: The number of the beat that begins the first bar.
       beats_per_bar: How many beats a bar has.
     """
-    score = pretty_midi.PrettyMIDI(resolution=_TICKS)
     times = np.asarray(beat_seconds, float)
     if len(times) < 2:
-        return score
+        return pretty_midi.PrettyMIDI(resolution=_TICKS)
     lead = max(1, round(times[0] / (times[1] - times[0]))) if times[0] > 1e-3 else 0
     lengths = np.concatenate([np.full(lead, times[0] / max(lead, 1)), np.diff(times)])
-    scales: list[tuple[int, float]] = []
+    events: list[tuple[int, mido.MetaMessage]] = []
+    written = np.inf
     for number, length in enumerate(lengths):
-        scale = length / _TICKS
-        if not scales or abs(scale / scales[-1][1] - 1.0) > _SAME_TEMPO:
-            scales.append((number * _TICKS, scale))
-    # The public interface takes one tempo only.
-    score._tick_scales = scales
-    score._update_tick_to_time(len(lengths) * _TICKS)
+        if abs(length / written - 1.0) > _SAME_TEMPO:
+            written = length
+            tempo = mido.MetaMessage("set_tempo", tempo=max(1, round(length * 1e6)))
+            events.append((number * _TICKS, tempo))
     before = (lead + first_bar) % beats_per_bar
-    if before:
-        score.time_signature_changes.append(pretty_midi.TimeSignature(before, 4, 0.0))
-    start = float(score.tick_to_time(before * _TICKS))
-    score.time_signature_changes.append(pretty_midi.TimeSignature(beats_per_bar, 4, start))
-    return score
+    meters = {0: before, before * _TICKS: beats_per_bar} if before else {0: beats_per_bar}
+    for tick, beats in meters.items():
+        events.append((tick, mido.MetaMessage("time_signature", numerator=beats, denominator=4)))
+    events.sort(key=lambda event: event[0])
+    ticks = np.diff([0, *(tick for tick, _ in events)])
+    track = [event.copy(time=int(t)) for t, (_, event) in zip(ticks, events, strict=True)]
+    file = mido.MidiFile(ticks_per_beat=_TICKS, tracks=[mido.MidiTrack(track)])
+    # Its own interface takes one tempo only.
+    return pretty_midi.PrettyMIDI(mido_object=file)
