@@ -44,6 +44,8 @@ INIT = Path(__file__).with_name("bassdiff") / "__init__.py"
 VERSION = re.search(r'^__version__ = "(.+)"', INIT.read_text(encoding="utf-8"), re.MULTILINE)[1]
 
 RAY = ["ray[data,default]>=2.60"]
+# Versions before had holes that let strangers read files.
+APP = ["gradio>=6.16"]
 DOCS = ["mkdocs>=1.6,<2", "mkdocs-material>=9.5", "mkdocstrings[python]>=0.29"]
 TEST = [
     *DOCS,
@@ -93,6 +95,7 @@ setup(
     package_data={
         "bassdiff": ["py.typed", "docs/*.md"],
         "bassdiff.examples": ["*.ogg"],
+        "bassdiff.app": ["static/*"],
         "bassdiff.evaluation": ["templates/*"],
         "bassdiff.evaluation.inspection": ["*.json"],
         "bassdiff.pretrained": ["*/*.safetensors", "*/*.md", "*/*.json", "*/scores/*.json"],
@@ -101,6 +104,7 @@ setup(
     extras_require={
         "tpu": ["jax[tpu]"],
         "cuda": ["jax[cuda13]"],
+        "app": APP,
         "midi": ["pretty_midi>=0.2.11", "midirenderer>=0.1.3"],
         "embedders": ["onnxruntime"],
         "separation": ["onnxruntime"],

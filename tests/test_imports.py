@@ -15,7 +15,7 @@ PACKAGE = Path(bassdiff.__file__).parent
 # A room imports from those before it, and from nothing after it.
 ROOMS = (
     *("runtime", "audio", "diffusion", "models", "synthesis", "data", "metrics", "pretrained"),
-    *("training", "inference", "evaluation", "batch", "examples", "cli"),
+    *("training", "inference", "evaluation", "batch", "examples", "app", "cli"),
 )
 CONFIG_READERS = {"bassdiff.training.recipes", "bassdiff.training.run_config", "bassdiff.cli"}
 WITHOUT_JAX = (

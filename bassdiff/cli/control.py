@@ -7,14 +7,13 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bassdiff.inference import region as spoken
+from bassdiff.inference.region import check_region, is_in_bars
 from bassdiff.runtime.errors import InputError
 
 if TYPE_CHECKING:
     from bassdiff.inference.control import Control
     from bassdiff.inference.grid import Grid
-
-
-_BARS = re.compile(r"bar:(\d+)(?:(-)(\d+)?)?")
 
 
 def control_words(sub: argparse.ArgumentParser) -> None:
@@ -97,18 +96,10 @@ def control_of(arguments: argparse.Namespace) -> Control | None:
 
 def region(word: str) -> str:
     """Checks a region, `12.5:20` in seconds or `bar:9-12`, for argparse; its end may be open."""
-    start, colon, end = word.partition(":")
     try:
-        is_region = bool(_BARS.fullmatch(word)) or (
-            bool(colon) and [float(part) for part in (start, end or "0")] != []
-        )
-    except ValueError:
-        is_region = False
-    if not is_region:
-        raise argparse.ArgumentTypeError(
-            f"{word!r} is not a region; write two times in seconds, as 12.5:20, or bars, as "
-            "bar:9-12; without the second it lasts to the end"
-        )
+        check_region(word)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
     return word
 
 
@@ -118,19 +109,8 @@ def region_seconds(word: str, arguments: argparse.Namespace) -> tuple[float, flo
     Raises:
       InputError: It is in bars, and no tempo is given, or the bars are out of order.
     """
-    found = _BARS.fullmatch(word)
-    if not found:
-        start, _, end = word.partition(":")
-        return float(start), float(end or "inf")
-    grid = grid_of(arguments)
-    if grid is None:
-        raise InputError(f"{word} needs a tempo; give --bpm, or seconds")
-    first, is_range, last = int(found[1]), found[2], found[3]
-    until = int(last or first)
-    if not 1 <= first <= until:
-        raise InputError(f"{word} is empty; bars count from 1, as bar:9-12")
-    end_seconds = float("inf") if is_range and not last else grid.bar_seconds(until)
-    return grid.bar_seconds(first - 1), end_seconds
+    grid = grid_of(arguments) if is_in_bars(word) else None
+    return spoken.region_seconds(word, grid)
 
 
 def grid_of(arguments: argparse.Namespace) -> Grid | None:

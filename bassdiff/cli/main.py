@@ -14,6 +14,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 
+from bassdiff.cli.app import app, app_words
 from bassdiff.cli.arguments import generate_words, parser_of
 from bassdiff.cli.batch import batch, batch_words
 from bassdiff.cli.data_tasks import data, data_words
@@ -88,6 +89,7 @@ def parser() -> argparse.ArgumentParser:
     return parser_of(
         {
             generate: generate_words,
+            app: app_words,
             info: info_words,
             batch: batch_words,
             transcribe: transcribe_words,

@@ -94,7 +94,7 @@ class Sampling:
         Raises:
           InputError: For an unknown name or a value out of range.
         """
-        names = _names()
+        names = setting_names()
         for field in setting_fields():
             value = getattr(self, field.name)
             if "low" in field.metadata:
@@ -168,7 +168,7 @@ def setting_fields() -> list[dataclasses.Field[Any]]:
     return [field for field in dataclasses.fields(Sampling) if field.type in KINDS]
 
 
-def _names() -> dict[str, list[str]]:
+def setting_names() -> dict[str, list[str]]:
     """The allowed values of settings that are names."""
     from bassdiff.diffusion.guidance import GUIDANCES
     from bassdiff.diffusion.schedules import SCHEDULES

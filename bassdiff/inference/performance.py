@@ -6,7 +6,7 @@ import dataclasses
 import datetime
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,7 @@ from bassdiff.runtime.atomic import OpenFile, atomic_file, atomic_files
 from bassdiff.runtime.errors import InputError
 
 if TYPE_CHECKING:
-    from bassdiff.inference.generator import BassGenerator
+    from bassdiff.inference.generator import BassGenerator, Progress
 
 # Mix and bass files no longer add up to the mixdown if a file is softer by more than this.
 AUDIBLE_GAIN_DB = -0.05
@@ -49,6 +49,9 @@ def perform(
     overwrite: bool = False,
     expected_weights: Mapping[str, str] | None = None,
     loop_bars: int | None = None,
+    generator: BassGenerator | None = None,
+    progress: Progress | None = None,
+    name_of: Callable[[Path], str] = str,
 ) -> None:
     """Plays one bass per element of `outputs`, with seeds `seed`, `seed + 1`, ...
 
@@ -69,6 +72,10 @@ def perform(
       overwrite: Whether files that are there already may be replaced.
       expected_weights: Fingerprints that the weights must have; None if any will do.
       loop_bars: How many bars, from bar 1 on, are a loop to play to; None for all of the mix.
+      generator: The weights if they are loaded already.
+      progress: As of `BassGenerator.generate`; None for a progress bar. What it raises ends the
+        work, within a step of the sampler and before a file is written.
+      name_of: What the record calls a file.
 
     Raises:
       InputError: If anything that was given, a setting or an output cannot be used.
@@ -98,7 +105,7 @@ def perform(
     from bassdiff.pretrained.release import LICENCE, released
 
     section_starts(styles, overrides.get("grounding"), len(mix) / info.sample_rate_hz)
-    generator = load(weights, adapter)
+    generator = generator or load(weights, adapter)
     about_weights = {"name": Path(weights).name, **generator.fingerprints}
     if weights in released():
         about_weights["licence"] = LICENCE
@@ -119,6 +126,7 @@ def perform(
             mix,
             info.sample_rate_hz,
             label,
+            progress,
             style=styles or None,
             draft=draft,
             control=control,
@@ -128,7 +136,8 @@ def perform(
         )
         for number, label in enumerate(_labels(len(outputs)))
     ]
-    heard, digests = control.described(), hashes(files)
+    heard = control.described()
+    digests = {name_of(Path(path)): digest for path, digest in hashes(files).items()}
     if estimated.chords:
         heard["estimated_chords"] = estimated.chords
     if estimated.grid:
@@ -246,8 +255,15 @@ def write_notes(
 
 
 def _play(
-    generator: BassGenerator, mix: np.ndarray, sample_rate_hz: int, label: str, **how: Any
+    generator: BassGenerator,
+    mix: np.ndarray,
+    sample_rate_hz: int,
+    label: str,
+    progress: Progress | None,
+    **how: Any,
 ) -> np.ndarray:
+    if progress is not None:
+        return generator.generate(mix, sample_rate_hz, progress=progress, **how)
     with tqdm(desc=label, unit="step", total=1) as bar:
 
         def show(stage: str, done: int, total: int) -> None:

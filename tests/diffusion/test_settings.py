@@ -12,7 +12,7 @@ from bassdiff.diffusion.settings import FITTED, Sampling, setting_fields
 from bassdiff.runtime.errors import InputError
 
 FRAME_SECONDS = 2048 / 44100
-NAMES = settings._names()
+NAMES = settings.setting_names()
 LEVELS = (80.0, 4.0, 1.0, 0.4)
 
 
