@@ -71,36 +71,35 @@ class SelfAttention(nn.Module):
         )
         seen = jnp.pad(mask, padding).reshape(batch, num_blocks, size)
 
-        # Offsets from the last query to the first key of a block and its neighbours, descending.
-        offsets = np.arange(2 * size - 1, -2 * size, -1)
+        # A single block, as of a training crop, has no neighbours.
+        around = _with_neighbours if num_blocks > 1 else lambda blocks: blocks
+        # Offsets from the last query to the first of the keys, descending.
+        before = size if num_blocks > 1 else 0
+        offsets = np.arange(size - 1 + before, -size - before, -1)
         near = _toeplitz(np.abs(offsets) <= self.reach, size)
         bias = DynamicPositionalBias(self.num_heads, self.reach)(offsets)
-        bias = _toeplitz(bias.T, size)  # [H, R, 3 R]
-        visible = near[None, None] & (_with_neighbours(seen) > 0)[:, :, None, :]
-        logits = jnp.einsum(
-            "bnqhd,bnkhd->bnhqk", query / np.sqrt(head_width), _with_neighbours(key)
-        )
+        bias = _toeplitz(bias.T, size)  # [H, R, K]
+        visible = near[None, None] & (around(seen) > 0)[:, :, None, :]
+        logits = jnp.einsum("bnqhd,bnkhd->bnhqk", query / np.sqrt(head_width), around(key))
         logits = logits.astype(jnp.float32) + bias[None, None]
         weights = nn.softmax(jnp.where(visible[:, :, None], logits, _UNSEEN))
-        attended = jnp.einsum(
-            "bnhqk,bnkhd->bnqhd", weights.astype(self.dtype), _with_neighbours(value)
-        )
+        attended = jnp.einsum("bnhqk,bnkhd->bnqhd", weights.astype(self.dtype), around(value))
         attended = attended.reshape(batch, num_blocks * size, width)[:, :num_frames]
         out = nn.Dense(width, dtype=self.dtype, kernel_init=nn.initializers.zeros_init())(attended)
         return x + out
 
 
 def _toeplitz(values: Array | np.ndarray, size: int) -> Array:
-    """Values `[..., 4 size - 1]` of falling offsets as the block `[..., size, 3 size]` of them.
+    """Values `[..., size + K - 1]` of falling offsets as the block `[..., size, K]` of them.
 
     Each row is the one above, shifted by one: a reshape of copies that lack one element. A gather
     would become a scatter in the backward pass, which accelerators are slow at.
     """
-    rest = values.shape[:-1]
+    rest, count = values.shape[:-1], values.shape[-1]
     padded = jnp.pad(values, [(0, 0)] * len(rest) + [(0, 1)])
-    copies = jnp.broadcast_to(padded[..., None, :], (*rest, size, 4 * size))
-    moved = copies.reshape(*rest, -1)[..., : size * (4 * size - 1)]
-    return moved.reshape(*rest, size, 4 * size - 1)[..., size - 1 : 4 * size - 1]
+    copies = jnp.broadcast_to(padded[..., None, :], (*rest, size, count + 1))
+    moved = copies.reshape(*rest, -1)[..., : size * count]
+    return moved.reshape(*rest, size, count)[..., size - 1 :]
 
 
 def _with_neighbours(blocks: Array) -> Array:
