@@ -94,7 +94,7 @@ def generate_latents(
     Returns:
       `[frames, C]` float32 of every row.
     """
-    asked = request
+    frames = np.asarray(request.frames)
     # Of the longest row: the others are done before.
     steps = int(np.max(np.sum(np.asarray(request.levels) > 0.0, axis=1)))
     if mesh is not None:
@@ -107,6 +107,9 @@ def generate_latents(
         # Placed as every step leaves it: otherwise the second step would compile again.
         by_row = NamedSharding(mesh, PartitionSpec("data"))
         request, trajectory = jax.device_put((request, trajectory), by_row)
+    else:
+        # Once, and not at every step; the host's copies are let go.
+        request, trajectory = jax.device_put((request, trajectory))
     for first, last in [(i, i + 1) for i in range(steps)] if progress else [(0, steps)]:
         static, place = (model, window), (np.int32(first), np.int32(last))
         arguments = (params, solver, layout, request, trajectory, *place)
@@ -121,4 +124,4 @@ def generate_latents(
         # Of several processes, each gets all rows.
         gather = jax.jit(lambda x: x, out_shardings=NamedSharding(mesh, PartitionSpec()))
         trajectory = trajectory.replace(x=gather(trajectory.x))
-    return requests.rows_of(trajectory, asked)
+    return requests.rows_of(trajectory, frames)

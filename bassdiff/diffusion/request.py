@@ -186,6 +186,9 @@ class Request(struct.PyTreeNode):
 
 def stack(requests: Sequence[Request]) -> Request:
     """Several requests of one length and kind as one batch."""
+    if len(requests) == 1:
+        # Of a long song a copy would take memory.
+        return requests[0]
     return jax.tree.map(lambda *rows: np.concatenate(rows), *requests)
 
 
@@ -242,7 +245,6 @@ def play(
     )
 
 
-def rows_of(trajectory: sampler.Trajectory, request: Request) -> list[np.ndarray]:
+def rows_of(trajectory: sampler.Trajectory, frames: np.ndarray) -> list[np.ndarray]:
     """The basses' latents `[frames, C]`, without padding and without idle rows at the end."""
-    frames = np.asarray(request.frames)
     return [row[:count] for row, count in zip(np.asarray(trajectory.x), frames, strict=False)]

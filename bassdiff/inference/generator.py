@@ -20,7 +20,13 @@ from bassdiff.diffusion.circular import Circular
 from bassdiff.diffusion.generation import frame_bucket, generate_latents
 from bassdiff.diffusion.noise_range import SIGMA_MAX
 from bassdiff.diffusion.request import Request, stack
-from bassdiff.diffusion.sampling import make_guidance, make_solver, make_window, noise_levels
+from bassdiff.diffusion.sampling import (
+    MAX_ONE_PASS_FRAMES,
+    make_guidance,
+    make_solver,
+    make_window,
+    noise_levels,
+)
 from bassdiff.diffusion.settings import MAX_STEPS, Sampling
 from bassdiff.diffusion.types import Guidance, PyTree
 from bassdiff.inference import rendition
@@ -34,6 +40,7 @@ from bassdiff.pretrained.codec import Codec
 from bassdiff.pretrained.release import Weights, load_weights
 from bassdiff.runtime.compilation_cache import keep_programs
 from bassdiff.runtime.devices import check_devices
+from bassdiff.runtime.memory import return_freed
 
 ROWS_PER_DEVICE = 8
 
@@ -150,7 +157,14 @@ class BassGenerator:
         heard = [one.forgotten() for one in heard]
         if progress:
             progress("listening", len(tasks), len(tasks))
+        # Of short songs there is little to return, and it is soon needed again.
+        is_long = sum(map(len, mixes)) > MAX_ONE_PASS_FRAMES
+        if is_long:
+            return_freed()
         latents = self._sample_all(heard, mixes, progress)
+        del mixes
+        if is_long:
+            return_freed()
         if progress:
             progress("decoding", 0, len(tasks))
         waves = dict(enumerate(rendition.decoded(self.bass_codec, latents, heard)))

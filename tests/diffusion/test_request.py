@@ -78,7 +78,7 @@ def run(solver, window, request, at):
 
 def played(request, solver="dpmpp2m", window=None):
     at = requests.blank(SOLVERS[solver](), request)
-    return requests.rows_of(run(solver, window or chain(), request, at), request)
+    return requests.rows_of(run(solver, window or chain(), request, at), request.frames)
 
 
 def tolerance(solver):
@@ -143,7 +143,7 @@ def stepped(solver, window, together):
     with jax.disable_jit():
         at = requests.blank(SOLVERS[solver](), together)
         at = requests.play(window(coupled), SOLVERS[solver](), LAYOUT, together, at, 0, steps)
-    return requests.rows_of(at, together)
+    return requests.rows_of(at, together.frames)
 
 
 @pytest.mark.parametrize(("solver", "kind"), [*zip(SOLVERS, itertools.cycle(GUIDANCES))])
@@ -166,7 +166,7 @@ def test_devices(kind, num_devices):
     shared = jax.device_put(rows, NamedSharding(mesh, PartitionSpec("data")))
     at = run("dpmpp2m_sde", chain(), shared, requests.blank(SOLVERS["dpmpp2m_sde"](), rows))
     assert len(at.x.sharding.device_set) == num_devices
-    for there, own in zip(requests.rows_of(at, rows), here, strict=True):
+    for there, own in zip(requests.rows_of(at, rows.frames), here, strict=True):
         np.testing.assert_allclose(there, own, rtol=1e-5, atol=1e-5)
 
 
