@@ -17,16 +17,17 @@ from bassdiff.runtime.errors import InputError
 
 
 @contextlib.contextmanager
-def local_copy(name: str, scratch: Path, patience: Patience) -> Iterator[Path]:
+def local_copy(name: str, scratch: Path | None, patience: Patience) -> Iterator[Path]:
     """A local file that holds what a path or URL names, while the body runs.
 
     Args:
       name: A path, which is given back, or a URL, which is downloaded.
-      scratch: Folder for what is downloaded.
+      scratch: Folder for what is downloaded; None for the system's.
       patience: For stores that do not answer.
 
     Raises:
       InputError: It cannot be downloaded.
+      StoreUnavailable: Its store did not answer for long.
     """
     if not is_url(name):
         yield Path(name)
@@ -46,8 +47,8 @@ def local_copy(name: str, scratch: Path, patience: Patience) -> Iterator[Path]:
         copy = Path(folder) / ("copy" + posixpath.splitext(path.partition("?")[0])[1])
         try:
             patience(name, lambda: fs.get_file(path, str(copy)))
-        except StoreUnavailable as error:
-            raise InputError(str(error)) from error
+        except StoreUnavailable:
+            raise
         except FileNotFoundError as error:
             raise InputError(f"{name}: there is no such file; check the URL") from error
         except Exception as error:

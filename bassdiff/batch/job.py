@@ -69,9 +69,9 @@ def run(job: Job, show: Callable[[int], Callable[[Tally], None]]) -> Tally:
     """
     # What holds for all songs is refused at once, and not once for every song.
     check_overrides(job.order.settings)
-    manifest = open_manifest(job.names, job.stems_of)
-    count = manifest.check(job.part)
     patience = Patience(job.patience_seconds)
+    manifest = open_manifest(job.names, patience, job.stems_of)
+    count = manifest.check(job.part)
     with contextlib.closing(Storage(job.out, str(job.part), patience)) as storage:
         journal = Journal(storage, job.part)
         known = journal.known()

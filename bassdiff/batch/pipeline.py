@@ -16,6 +16,7 @@ from bassdiff.batch.grouping import MAX_WAITING, Groups
 from bassdiff.batch.item import Item
 from bassdiff.batch.journal import Journal, row_of
 from bassdiff.batch.order import Order
+from bassdiff.batch.patience import StoreUnavailable
 from bassdiff.batch.player import Encoded, Player
 from bassdiff.batch.playing import Playing, Song
 from bassdiff.batch.reading import Kept, Read, Reader
@@ -140,6 +141,8 @@ class Pipeline:
         elif isinstance(result, Read):
             self._first_heard = self._first_heard or time.monotonic()
             self._to_play.put(lambda player: self._encode(player, item, result))
+        elif isinstance(result, StoreUnavailable):
+            raise result
         else:
             self._unheard -= 1
             self._fail(item, result)

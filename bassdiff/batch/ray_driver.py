@@ -69,9 +69,9 @@ def run(job: Job, fleet: Fleet, show: Callable[[int], Callable[[Tally], None]]) 
       StoreUnavailable: A store did not answer for long.
       Preempted: The workers were lost, again and again.
     """
-    manifest = open_manifest(job.names, job.stems_of)
-    count = manifest.check(job.part)
     patience = Patience(job.patience_seconds)
+    manifest = open_manifest(job.names, patience, job.stems_of)
+    count = manifest.check(job.part)
     with contextlib.closing(Storage(job.out, str(job.part), patience)) as storage:
         weights = load_weights(job.order.weights, job.adapter)
         order = job.order.of(weights)

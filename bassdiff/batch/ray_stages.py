@@ -27,7 +27,7 @@ from bassdiff.batch.hearing import Hearing
 from bassdiff.batch.item import Item
 from bassdiff.batch.journal import Known, row_of
 from bassdiff.batch.order import Order
-from bassdiff.batch.patience import Patience
+from bassdiff.batch.patience import Patience, StoreUnavailable
 from bassdiff.batch.player import Player
 from bassdiff.batch.playing import Playing, Song
 from bassdiff.batch.reading import Kept, Reader
@@ -157,6 +157,8 @@ class Hear(_Stage):
             result = self._wait()
             if isinstance(result, Kept):
                 yield {**song, "kept": True}
+            elif isinstance(result, StoreUnavailable):
+                raise result
             elif isinstance(result, Exception):
                 yield {**song, "error": reason_of(result)}
             else:

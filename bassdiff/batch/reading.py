@@ -12,13 +12,14 @@ from bassdiff.batch.fetching import local_copy
 from bassdiff.batch.item import Item, control_files
 from bassdiff.batch.journal import Known
 from bassdiff.batch.order import Order
-from bassdiff.batch.patience import Patience
+from bassdiff.batch.patience import Patience, StoreUnavailable
 from bassdiff.batch.storage import Storage
 from bassdiff.batch.workers import Budget, Clock, Share
 from bassdiff.diffusion.settings import Sampling
 from bassdiff.inference.control import Control
 from bassdiff.inference.hearing import Heard
 from bassdiff.inference.inputs import MAX_SECONDS, Style, Task, check_length
+from bassdiff.runtime.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,6 +82,7 @@ class Reader:
 
         Raises:
           InputError: It cannot be read or heard.
+          StoreUnavailable: The store of the results did not answer for long.
         """
         known = self._known.get(item.id)
         if known is not None and known.is_of(self._order.fingerprint(item)):
@@ -93,7 +95,11 @@ class Reader:
 
             def local(name: str) -> Path:
                 copy = local_copy(name, self._storage.scratch, self._patience)
-                return stack.enter_context(copy)
+                try:
+                    return stack.enter_context(copy)
+                except StoreUnavailable as error:
+                    # It concerns this song, and not the results.
+                    raise InputError(str(error)) from error
 
             mix = local(item.mix)
             info = probe(mix)

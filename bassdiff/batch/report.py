@@ -15,7 +15,7 @@ from bassdiff.audio.channels import to_mono
 from bassdiff.audio.io import SAMPLE_RATE_HZ, probe, read, resample
 from bassdiff.batch.fetching import local_copy
 from bassdiff.batch.journal import OK, last_rows
-from bassdiff.batch.patience import Patience
+from bassdiff.batch.patience import Patience, StoreUnavailable
 from bassdiff.batch.storage import Storage
 from bassdiff.evaluation.webpage import (
     matching_gains,
@@ -67,7 +67,7 @@ def write_report(storage: Storage, patience: Patience) -> str:
     for _, _, row in sorted(sample):
         try:
             items.append(_item(row, storage, patience))
-        except InputError:
+        except (InputError, StoreUnavailable):
             continue
     facts = f"{played} songs, {hours:.1f} hours · {failed} failed"
 

@@ -8,6 +8,7 @@ import io
 import os
 import posixpath
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import fsspec
@@ -36,12 +37,20 @@ def is_table(name: str) -> bool:
     return (stem if suffix in _COMPRESSED else name.lower()).endswith(_TABLE_SUFFIXES)
 
 
-def read_table(table: str) -> Iterator[Item]:
-    """The songs of a table. Relative paths in it begin at its own folder."""
+def read_table(table: str, path: Path) -> Iterator[Item]:
+    """The songs of a table. Relative paths in it begin at its own folder.
+
+    Args:
+      table: Its path or URL.
+      path: It, or a copy of it.
+
+    Raises:
+      InputError: It cannot be read, or a line cannot be used.
+    """
     base = posixpath.dirname(table)
     stem = os.path.splitext(table.lower())[0]
     is_json = any(name.endswith(_JSON_SUFFIXES) for name in (table.lower(), stem))
-    with _readable(table) as file:
+    with _readable(table, path) as file:
         lines = _json_lines(table, file) if is_json else _csv_lines(table, file)
         for number, fields in lines:
             try:
@@ -51,14 +60,14 @@ def read_table(table: str) -> Iterator[Item]:
 
 
 @contextlib.contextmanager
-def _readable(table: str) -> Iterator[io.TextIOBase]:
+def _readable(table: str, path: Path) -> Iterator[io.TextIOBase]:
     try:
         # A mark of the byte order, which spreadsheets write, is no part of the first field.
-        with fsspec.open(table, "rt", compression="infer", encoding="utf-8-sig") as file:
+        with fsspec.open(str(path), "rt", compression="infer", encoding="utf-8-sig") as file:
             yield file
     except InputError:
         raise
-    except (OSError, ImportError, ValueError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(
             f"{table}: cannot be read ({type(error).__name__}: {error}); name a table in UTF-8 "
             "that you may read"

@@ -14,7 +14,7 @@ from bassdiff.audio.mixdown import mixdown
 from bassdiff.batch.fetching import local_copy
 from bassdiff.batch.item import Item
 from bassdiff.batch.order import Order
-from bassdiff.batch.patience import Patience
+from bassdiff.batch.patience import Patience, StoreUnavailable
 from bassdiff.batch.storage import Storage
 from bassdiff.batch.workers import Clock, Share
 from bassdiff.inference.generator import BassGenerator, Heard
@@ -84,7 +84,7 @@ class Writer:
         try:
             bass = BassGenerator.finish(played.heard, played.wave)
             together = self._mixdown(played.item, bass, rate_hz) if self._order.mixdown else None
-        except InputError as error:
+        except (InputError, StoreUnavailable) as error:
             raise UnusableBass(str(error)) from error
 
         def maker(what: str) -> Callable[[Path], None]:

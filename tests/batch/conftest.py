@@ -1,7 +1,11 @@
-"""Songs to play to, and jobs of the tiny weights."""
+"""Songs to play to, and jobs of the tiny weights: in this process, and in others."""
 
 import dataclasses
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -12,6 +16,7 @@ from bassdiff.batch import job as jobs
 from bassdiff.batch.order import Order
 from bassdiff.batch.player import Player
 
+ROOT = Path(__file__).parents[2]
 RATE = 22050
 ORDERED = {field.name for field in dataclasses.fields(Order)}
 
@@ -58,7 +63,7 @@ def play(tiny_weights):
     return run
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def contents():
     """All that a job has left, but for its rows: bytes by name."""
 
@@ -72,7 +77,7 @@ def contents():
     return read
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def rows():
     """The rows of a folder, in their order."""
 
@@ -83,3 +88,65 @@ def rows():
         return [json.loads(line) for line in lines if line.endswith(b"\n")]
 
     return read
+
+
+@pytest.fixture(scope="session")
+def write_catalogue():
+    """Writes songs of some lengths and a bad file, all in two albums; returns their manifest."""
+
+    def write(folder, lengths_seconds, rate_hz=16000):
+        rng = np.random.default_rng(0)
+        lines = []
+        for number, seconds in enumerate(lengths_seconds):
+            time = np.arange(round(seconds * rate_hz)) / rate_hz
+            wave = 0.2 * np.sin(2 * np.pi * rng.uniform(150, 400) * time)
+            soundfile.write(folder / f"{number}.wav", wave, rate_hz)
+            lines.append({"id": f"album{number % 2}/{number}", "mix": f"{number}.wav"})
+        (folder / "bad.wav").write_bytes((folder / "1.wav").read_bytes()[:3000])
+        lines.append({"id": "bad", "mix": "bad.wav"})
+        table = folder / "songs.jsonl"
+        table.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        return table
+
+    return write
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory):
+    """Of the processes that a module starts, which share their programs."""
+    return {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "JAX_ENABLE_COMPILATION_CACHE": "true",
+        "JAX_COMPILATION_CACHE_DIR": str(tmp_path_factory.mktemp("programs")),
+    }
+
+
+@pytest.fixture(scope="module")
+def start(tiny_weights, environment):
+    """Starts `bassdiff batch` in a process of its own, with whatever words besides."""
+
+    def begin(songs, out, *words, prefix=(), **variables):
+        command = [sys.executable, "-m", "bassdiff", "batch", songs, "--out", out]
+        command += ["--weights", tiny_weights, *words]
+        return subprocess.Popen(
+            [*prefix, *map(str, command)],
+            env={**environment, **variables},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    return begin
+
+
+@pytest.fixture(scope="session")
+def finish():
+    """Waits for a job of a catalogue, all but one of whose songs are played; what it has said."""
+
+    def wait(process, num_songs, seconds=400):
+        errors = process.communicate(timeout=seconds)[1]
+        assert process.returncode == 4, errors
+        assert f"1 of {num_songs} songs were not played" in errors
+        return errors
+
+    return wait

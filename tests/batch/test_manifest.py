@@ -8,6 +8,7 @@ import pytest
 
 from bassdiff.batch.item import Item, Part
 from bassdiff.batch.manifest import open_manifest
+from bassdiff.batch.patience import Patience
 from bassdiff.runtime.errors import InputError
 
 
@@ -24,7 +25,7 @@ def test_a_table_of_json(tmp_path):
         {"mix": "/far/b.flac", "style": "s.wav"},
         {"id": 3, "mix": "s3://bucket/c.mp3", "style": ["s.wav", "gs://x/t.wav"]},
     )
-    assert list(open_manifest([table])) == [
+    assert list(open_manifest([table], Patience(0))) == [
         Item("one", f"{tmp_path}/a.wav", (), 7, {"steps": 4}),
         Item("b", "/far/b.flac", (f"{tmp_path}/s.wav",)),
         Item("3", "s3://bucket/c.mp3", (f"{tmp_path}/s.wav", "gs://x/t.wav")),
@@ -39,7 +40,7 @@ def test_a_table_of_cells_says_the_same(tmp_path):
         "two,/far/b.flac,s.wav;t.wav,,\n",
         encoding="utf-8",
     )
-    assert list(open_manifest([str(path)])) == [
+    assert list(open_manifest([str(path)], Patience(0))) == [
         Item("one", f"{tmp_path}/a.wav", (), 7, {"steps": 4}),
         Item("two", "/far/b.flac", (f"{tmp_path}/s.wav", f"{tmp_path}/t.wav")),
     ]
@@ -50,7 +51,7 @@ def test_what_a_musician_decides(tmp_path):
     lines = write_lines(tmp_path / "songs.jsonl", {"mix": "a.wav", **wanted})
     (tmp_path / "songs.csv").write_text("mix,chords,key,bpm,meter\na.wav,C | Am:2 F:2,C,92.5,\n")
     for table in (lines, str(tmp_path / "songs.csv")):
-        (item,) = open_manifest([table])
+        (item,) = open_manifest([table], Patience(0))
         assert item.control == wanted
 
 
@@ -68,7 +69,7 @@ def test_files_that_a_musician_names(tmp_path):
         "c.wav,/far/c.mid,,s3://x/c.mid,\nd.wav,,,auto,\n"
     )
     for table in (lines, str(tmp_path / "songs.csv")):
-        assert [item.control for item in open_manifest([table])] == [
+        assert [item.control for item in open_manifest([table], Patience(0))] == [
             {
                 **{"notes": f"{tmp_path}/a.mid", "notes_region": [8.0, 16.0]},
                 **{"chords": "C | F", "bpm": 90.0},
@@ -83,7 +84,7 @@ def test_files_that_a_musician_names(tmp_path):
 def test_a_region_that_is_none(tmp_path, region):
     table = write_lines(tmp_path / "songs.jsonl", {"mix": "a.wav", "notes_region": region})
     with pytest.raises(InputError, match=r"line 1: notes_region is .* give its start and end"):
-        list(open_manifest([table]))
+        list(open_manifest([table], Patience(0)))
 
 
 def test_every_song_in_the_sound_of_every_bass(tmp_path):
@@ -91,7 +92,7 @@ def test_every_song_in_the_sound_of_every_bass(tmp_path):
     for style in styles:
         style.touch()
     table = write_lines(tmp_path / "songs.jsonl", {"id": "x/1", "mix": "a.wav", "style": "own.wav"})
-    manifest = open_manifest([table], [*map(str, styles), "s3://x/pick.wav"])
+    manifest = open_manifest([table], Patience(0), [*map(str, styles), "s3://x/pick.wav"])
     assert list(manifest) == [
         Item("x/1.fretless", f"{tmp_path}/a.wav", (str(styles[0]),)),
         Item("x/1.synth", f"{tmp_path}/a.wav", (str(styles[1]),)),
@@ -99,15 +100,15 @@ def test_every_song_in_the_sound_of_every_bass(tmp_path):
     ]
     assert manifest.check(Part()) == 3
     with pytest.raises(InputError, match="two recordings of --stems-of are called synth"):
-        open_manifest([table], ["gs://x/synth.wav", str(styles[1])])
+        open_manifest([table], Patience(0), ["gs://x/synth.wav", str(styles[1])])
     with pytest.raises(InputError, match=r"none\.wav: there is no such file"):
-        open_manifest([table], [f"{tmp_path}/none.wav"])
+        open_manifest([table], Patience(0), [f"{tmp_path}/none.wav"])
 
 
 def test_a_table_may_be_compressed_and_on_a_store():
     with fsspec.open("memory://tables/songs.jsonl.gz", "wb") as file:
         file.write(gzip.compress(b'{"mix": "in/a.wav"}\n'))
-    (item,) = open_manifest(["memory://tables/songs.jsonl.gz"])
+    (item,) = open_manifest(["memory://tables/songs.jsonl.gz"], Patience(0))
     assert item == Item("a", "memory://tables/in/a.wav")
 
 
@@ -122,7 +123,7 @@ def folder(tmp_path):
 
 @pytest.mark.parametrize("scheme", ["", "file://"])
 def test_a_folder_is_all_its_audio(folder, scheme):
-    items = list(open_manifest([f"{scheme}{folder}"]))
+    items = list(open_manifest([f"{scheme}{folder}"], Patience(0)))
     assert items == [
         Item("album/a", f"{scheme}{folder}/album/a.mp3"),
         Item("b", f"{scheme}{folder}/b.wav"),
@@ -130,7 +131,7 @@ def test_a_folder_is_all_its_audio(folder, scheme):
 
 
 def test_globs_and_files(folder):
-    items = list(open_manifest([f"{folder}/*/*.mp3", f"{folder}/b.wav"]))
+    items = list(open_manifest([f"{folder}/*/*.mp3", f"{folder}/b.wav"], Patience(0)))
     assert [(item.id, item.mix) for item in items] == [
         ("album/a", f"{folder}/album/a.mp3"),
         ("b", f"{folder}/b.wav"),
@@ -139,7 +140,7 @@ def test_globs_and_files(folder):
 
 def test_a_folder_of_a_store():
     fsspec.filesystem("memory").pipe({"/m1/x/a.wav": b"x", "/m1/b.wav": b"x"})
-    items = list(open_manifest(["memory://m1"]))
+    items = list(open_manifest(["memory://m1"], Patience(0)))
     assert [(item.id, item.mix) for item in items] == [
         ("b", "memory:///m1/b.wav"),
         ("x/a", "memory:///m1/x/a.wav"),
@@ -172,7 +173,7 @@ def test_a_folder_of_a_store():
 def test_a_line_that_cannot_be_used_is_named(tmp_path, line, words):
     table = write_lines(tmp_path / "songs.jsonl", {"mix": "first.wav"}, line)
     with pytest.raises(InputError, match=words):
-        open_manifest([table]).check(Part())
+        open_manifest([table], Patience(0)).check(Part())
 
 
 @pytest.mark.parametrize(
@@ -191,7 +192,7 @@ def test_a_cell_that_cannot_be_used_is_named(tmp_path, text, words):
     path = tmp_path / "songs.csv"
     path.write_text(text)
     with pytest.raises(InputError, match=words):
-        open_manifest([str(path)]).check(Part())
+        open_manifest([str(path)], Patience(0)).check(Part())
 
 
 @pytest.mark.parametrize(
@@ -205,7 +206,7 @@ def test_a_cell_that_cannot_be_used_is_named(tmp_path, text, words):
 )
 def test_what_is_not_there_is_named(names, words):
     with pytest.raises(InputError, match=words):
-        open_manifest(names).check(Part())
+        open_manifest(names, Patience(0)).check(Part())
 
 
 def test_parts_share_all_songs(tmp_path):
@@ -215,7 +216,9 @@ def test_parts_share_all_songs(tmp_path):
     own = [{name for name in names if part.has(name)} for part in parts]
     assert set.union(*own) == set(names)
     assert sum(map(len, own)) == 200
-    assert [open_manifest([table]).check(part) for part in parts] == [len(x) for x in own]
+    assert [open_manifest([table], Patience(0)).check(part) for part in parts] == [
+        len(x) for x in own
+    ]
     assert min(map(len, own)) > 40
 
 
@@ -229,9 +232,10 @@ def test_a_million_lines_are_checked_in_seconds_and_little_memory(tmp_path):
     code = (
         "import resource, sys, time\n"
         "from bassdiff.batch.item import Part\nfrom bassdiff.batch.manifest import open_manifest\n"
+        "from bassdiff.batch.patience import Patience\n"
         "size = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024\n"
         "before, begun = size(), time.process_time()\n"
-        "count = open_manifest(sys.argv[1:]).check(Part())\n"
+        "count = open_manifest(sys.argv[1:], Patience(0)).check(Part())\n"
         "print(count, time.process_time() - begun, size() - before)"
     )
     done = subprocess.run([sys.executable, "-c", code, str(table)], capture_output=True, text=True)

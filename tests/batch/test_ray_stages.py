@@ -51,7 +51,7 @@ def test_files_and_rows_are_those_of_one_process(
     table = tmp_path / "songs.jsonl"
     table.write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert play(table, out=tmp_path / "whole").played == 4
-    found = through(plan, map(ticket, open_manifest([str(table)])))
+    found = through(plan, map(ticket, open_manifest([str(table)], Patience(0))))
     assert contents(tmp_path / "ray") == contents(tmp_path / "whole")
     expected = {row["id"]: row for row in rows(tmp_path / "whole")}
     assert {song["row"]["id"]: song["row"] for song in found} == expected
@@ -71,7 +71,7 @@ def test_songs_that_are_there_are_checked_and_kept(tmp_path, plan, play, songs):
         plan,
         [
             ticket(item, Known(True, b"", bytes.fromhex(digests[item.id])))
-            for item in open_manifest([str(songs)])
+            for item in open_manifest([str(songs)], Patience(0))
         ],
     )
     assert {song["item"]["id"]: "kept" in song for song in found} == {
@@ -80,7 +80,7 @@ def test_songs_that_are_there_are_checked_and_kept(tmp_path, plan, play, songs):
 
 
 def test_what_another_has_taken_is_left_out(plan, songs):
-    (item, *_) = open_manifest([str(songs)])
+    (item, *_) = open_manifest([str(songs)], Patience(0))
     play = Play(plan)
     assert list(play(block(ticket(item)))) == []
     play.storage.close()
@@ -96,7 +96,7 @@ def test_what_concerns_all_songs_comes_through_to_the_driver(plan, songs, kind, 
         raise error
 
     monkeypatch.setattr(Spool, "put", put)
-    (item, *_) = open_manifest([str(songs)])
+    (item, *_) = open_manifest([str(songs)], Patience(0))
     (ended,) = through(plan, [ticket(item)])
     assert ended["ends"] == ("InputError" if kind == "full" else "")
     assert str(error) in ended["why"]
@@ -105,7 +105,7 @@ def test_what_concerns_all_songs_comes_through_to_the_driver(plan, songs, kind, 
 def test_reading_waits_while_the_spool_is_full(plan, songs, monkeypatch):
     """Blocks are small, so that Ray's own back-pressure would not stop it."""
     plan = dataclasses.replace(plan, songs_ahead=1)
-    items = list(open_manifest([str(songs)]))
+    items = list(open_manifest([str(songs)], Patience(0)))
     hear = Hear(plan)
     list(hear(block(ticket(items[0]))))
     waits = []

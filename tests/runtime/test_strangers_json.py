@@ -71,7 +71,7 @@ READERS = {
     ),
     "songs.jsonl": (
         {"id": "a", "mix": "x.wav", "style": ["b.wav"], "seed": 3, "settings": {"steps": 3}},
-        lambda path: list(read_table(str(path))),
+        lambda path: list(read_table(str(path), path)),
     ),
     "values.json": ({"a": {"b": 1, "c": "x"}, "d": [1, 2]}, config_words),
     "record.json": (
