@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 
 import jax
 
-from bassdiff.batch.hearing import Hearing
 from bassdiff.batch.item import Part
 from bassdiff.batch.journal import Journal
 from bassdiff.batch.manifest import open_manifest
@@ -34,7 +33,6 @@ class Job:
       out: Folder or URL of the results.
       order: What is wanted of every song.
       part: Which songs are played here.
-      adapter: File of an adapter of the weights.
       stems_of: Bass recordings in the sound of each of which every song is played.
       num_workers: Threads that read, and as many that write; with Ray, processes.
       item_seconds: A song that takes longer to read is given up.
@@ -46,7 +44,6 @@ class Job:
     out: str
     order: Order = dataclasses.field(default_factory=Order)
     part: Part = dataclasses.field(default_factory=Part)
-    adapter: str | None = None
     stems_of: Sequence[str] = ()
     num_workers: int = 2
     item_seconds: float = 900.0
@@ -75,15 +72,12 @@ def run(job: Job, show: Callable[[int], Callable[[Tally], None]]) -> Tally:
     with contextlib.closing(Storage(job.out, str(job.part), patience)) as storage:
         journal = Journal(storage, job.part)
         known = journal.known()
-        weights = load_weights(job.order.weights, job.adapter)
+        weights = load_weights(job.order.weights, job.order.adapter)
         order = job.order.of(weights)
-        defaults = order.defaults(weights)
         players = [Player(weights, device, order.judges) for device in jax.local_devices()]
         unread = Budget(AUDIO_SECONDS)
-        reader = Reader(
-            *(order, known, storage, Patience(min(job.patience_seconds, job.item_seconds))),
-            *(unread, defaults, Hearing(weights, defaults), job.retry_failed),
-        )
+        for_mixes = Patience(min(job.patience_seconds, job.item_seconds))
+        reader = Reader(order, weights, known, storage, for_mixes, unread, job.retry_failed)
         pipeline = Pipeline(
             order,
             players,

@@ -72,7 +72,7 @@ def row_of(
         "seed": order.seed_of(item),
         "settings": order.settings_of(item),
         "control": dict(item.control),
-        "weights": {"name": order.weights, "checksum": order.checksum},
+        "weights": dict(order.about_weights),
         "fingerprint": order.fingerprint(item),
         "version": __version__,
         "measures": dict(measures or {}),

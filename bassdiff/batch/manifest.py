@@ -17,8 +17,8 @@ import fsspec
 from bassdiff.audio.folders import AUDIO_SUFFIXES
 from bassdiff.batch.fetching import local_copy
 from bassdiff.batch.item import Item, Part, check_id, is_url
+from bassdiff.batch.manifest_lines import is_table, read_table
 from bassdiff.batch.patience import Patience
-from bassdiff.batch.tables import is_table, read_table
 from bassdiff.runtime.errors import InputError
 
 

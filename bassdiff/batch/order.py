@@ -10,7 +10,7 @@ from typing import Any
 
 from bassdiff.batch.item import Item
 from bassdiff.diffusion.settings import Sampling
-from bassdiff.pretrained.release import Weights
+from bassdiff.pretrained.release import Weights, described
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,7 +19,8 @@ class Order:
 
     Attributes:
       weights: Name or folder of the weights.
-      checksum: Identifies them: codecs, network and adapters; see `of`.
+      adapter: File of an adapter of them.
+      about_weights: What records say of them, with their fingerprints; see `of`.
       settings: Fields of `Sampling` that are the same for all songs; a song's own win.
       seed: From which, with a song's id, its own follows.
       format: The suffix of audio files.
@@ -31,7 +32,8 @@ class Order:
     """
 
     weights: str = "small"
-    checksum: str = ""
+    adapter: str | None = None
+    about_weights: Mapping[str, str] = dataclasses.field(default_factory=dict)
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     seed: int = 0
     format: str = "wav"
@@ -42,10 +44,9 @@ class Order:
 
     def of(self, weights: Weights) -> Order:
         """The same of weights that were read."""
-        parts = (weights.mix_codec.checksum, weights.bass_codec.checksum, weights.unet.checksum)
         return dataclasses.replace(
             self,
-            checksum="-".join(parts),
+            about_weights=described(self.weights, weights.fingerprints),
             judges=self.judges if self.candidates > 1 else "",
         )
 
@@ -70,9 +71,23 @@ class Order:
         """The settings of a song that are not the weights' defaults."""
         return {**self.settings, **item.settings}
 
+    def words_of(self, item: Item) -> dict[str, Any]:
+        """The options of `bassdiff generate` that play a song, but for its seed."""
+        control = dict(item.control)
+        if "notes_region" in control:
+            control["notes_region"] = ":".join(f"{moment:g}" for moment in control["notes_region"])
+        return {
+            "mix": item.mix,
+            **({"style": list(item.styles)} if item.styles else {}),
+            **self.settings_of(item),
+            **control,
+            "weights": self.weights,
+            **({"adapter": self.adapter} if self.adapter else {}),
+        }
+
     def files_of(self, item: Item) -> dict[str, str]:
-        """The files of a song by what they hold, below the folder of all; bass, mixdown, midi."""
-        files = {"bass": f"{item.id}.bass.{self.format}"}
+        """The files of a song by what they hold, below the folder of all."""
+        files = {"bass": f"{item.id}.bass.{self.format}", "record": f"{item.id}.bass.json"}
         if self.mixdown:
             files["mixdown"] = f"{item.id}.mixdown.{self.format}"
         if self.midi:
@@ -86,6 +101,6 @@ class Order:
         """
         asked = (
             *(item.mix, item.styles, self.seed_of(item), self.settings_of(item), item.control),
-            *(self.files_of(item), self.checksum, self.candidates, self.judges),
+            *(self.files_of(item), self.about_weights, self.candidates, self.judges),
         )
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]

@@ -12,14 +12,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+from bassdiff.batch.candidates import Candidates, Chosen, Song
 from bassdiff.batch.grouping import MAX_WAITING, Groups
 from bassdiff.batch.item import Item
 from bassdiff.batch.journal import Journal, row_of
 from bassdiff.batch.order import Order
 from bassdiff.batch.patience import StoreUnavailable
 from bassdiff.batch.player import Encoded, Player
-from bassdiff.batch.playing import Playing, Song
-from bassdiff.batch.reading import Kept, Read, Reader
+from bassdiff.batch.reading import Facts, Kept, Read, Reader
 from bassdiff.batch.tally import Tally
 from bassdiff.batch.workers import Budget, Clock, Workers
 from bassdiff.batch.writing import Played, Published, UnusableBass, Writer, reason_of
@@ -61,7 +61,7 @@ class Pipeline:
         self._order, self._journal = order, journal
         self._events: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._groups: Groups[Song] = Groups()
-        self._playing = Playing(order)
+        self._candidates = Candidates(order.candidates)
         self._to_play: queue.SimpleQueue[Callable[[Player], None] | None] = queue.SimpleQueue()
         self._written = Budget(AUDIO_SECONDS)
         self._players, self._ends = players, (*ends, self._written.end)
@@ -154,16 +154,16 @@ class Pipeline:
             encoded = error
         finally:
             read.share.give_back()
-        self._later(self._on_encoded)(item, (player, encoded))
+        self._later(self._on_encoded)(item, (player, encoded, read.facts))
 
-    def _on_encoded(self, item: Item, result: tuple[Player, Encoded | Exception]) -> None:
-        player, encoded = result
+    def _on_encoded(self, item: Item, result: tuple[Player, Encoded | Exception, Facts]) -> None:
+        player, encoded, facts = result
         self._unheard -= 1
         if isinstance(encoded, Exception):
             self._fail(item, encoded)
             return
         rows = player.rows_of(encoded.kind)
-        for song in self._playing.songs(item, encoded):
+        for song in self._candidates.of(item, encoded, facts):
             self._submit(self._groups.add(encoded.kind, rows, song))
 
     def _submit(self, group: list[Song]) -> None:
@@ -172,38 +172,40 @@ class Pipeline:
 
     def _play_group(self, player: Player, group: list[Song]) -> None:
         """Hands basses to the writers."""
-        chosen = self._playing(player, group)
-        for one in chosen:
-            if one.error is not None:
-                self._later(self._on_written)(one.song, one.error)
-        chosen = [one for one in chosen if one.error is None]
+        chosen: list[Chosen] = []
+        for one in self._candidates.play(player, group):
+            if one.error is None:
+                chosen.append(one)
+            else:
+                self._later(self._on_unplayed)(one.song, one.error)
         if not chosen:
             return
-        heard = [one.song.encoded.heard for one in chosen]
         # Where writing is slower, the device waits.
-        shares = self._written.take(*(one.num_samples / one.sample_rate_hz for one in heard))
+        shares = self._written.take(*(one.song.seconds for one in chosen))
         try:
             waves = player.decode([one.latents for one in chosen])
         except MemoryError as error:
             for one, share in zip(chosen, shares, strict=True):
                 share.give_back()
-                self._later(self._on_written)(one.song, error)
+                self._later(self._on_unplayed)(one.song, error)
             return
         for one, wave, share in zip(chosen, waves, shares, strict=True):
-            song = Played(one.song.item, one.song.encoded.heard, wave, share, one.measures)
-            self._writers.submit(song)
+            rows = player.rows_of(one.song.encoded.kind)
+            measures = self._candidates.measures(one)
+            self._writers.submit(Played(one.song, rows, wave, share, measures))
 
-    def _on_written(self, song: Played | Song, result: Published | Exception) -> None:
-        heard = song.heard if isinstance(song, Played) else song.encoded.heard
-        if isinstance(song, Played):
-            song.share.give_back()
-        seconds = heard.num_samples / heard.sample_rate_hz
+    def _on_unplayed(self, song: Song, error: Exception) -> None:
+        self._fail(song.item, error, song.seconds)
+
+    def _on_written(self, played: Played, result: Published | Exception) -> None:
+        played.share.give_back()
+        song = played.song
         if isinstance(result, Published):
             self._recorder.submit(
-                row_of(song.item, self._order, result.digests, seconds, result.measures)
+                row_of(song.item, self._order, result.digests, song.seconds, result.measures)
             )
         elif isinstance(result, UnusableBass | MemoryError):
-            self._fail(song.item, result, seconds)
+            self._fail(song.item, result, song.seconds)
         else:
             raise result
 

@@ -26,7 +26,7 @@ from bassdiff.batch.journal import Journal, Known
 from bassdiff.batch.manifest import open_manifest
 from bassdiff.batch.order import Order
 from bassdiff.batch.patience import Patience, StoreUnavailable
-from bassdiff.batch.spool import Spool
+from bassdiff.batch.ray_spool import Spool
 from bassdiff.batch.storage import Storage
 from bassdiff.batch.tally import Tally
 from bassdiff.pretrained.release import load_weights
@@ -73,7 +73,7 @@ def run(job: Job, fleet: Fleet, show: Callable[[int], Callable[[Tally], None]]) 
     manifest = open_manifest(job.names, patience, job.stems_of)
     count = manifest.check(job.part)
     with contextlib.closing(Storage(job.out, str(job.part), patience)) as storage:
-        weights = load_weights(job.order.weights, job.adapter)
+        weights = load_weights(job.order.weights, job.order.adapter)
         order = job.order.of(weights)
         order.defaults(weights)
         songs = (item for item in manifest if job.part.has(item.id))
@@ -242,7 +242,6 @@ class _Driver:
             self._job.out,
             self._folder,
             self._order,
-            self._job.adapter,
             self._job.item_seconds,
             self._job.patience_seconds,
             per_batch * players * _BATCHES_AHEAD,

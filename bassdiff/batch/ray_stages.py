@@ -22,16 +22,15 @@ from typing import Any, TypeAlias
 import jax
 import numpy as np
 
+from bassdiff.batch.candidates import Candidates, Song
 from bassdiff.batch.grouping import Groups
-from bassdiff.batch.hearing import Hearing
 from bassdiff.batch.item import Item
 from bassdiff.batch.journal import Known, row_of
 from bassdiff.batch.order import Order
 from bassdiff.batch.patience import Patience, StoreUnavailable
 from bassdiff.batch.player import Player
-from bassdiff.batch.playing import Playing, Song
+from bassdiff.batch.ray_spool import BASS, MIX, Spool
 from bassdiff.batch.reading import Kept, Reader
-from bassdiff.batch.spool import BASS, MIX, Spool
 from bassdiff.batch.storage import Storage
 from bassdiff.batch.workers import Budget, Clock, Workers
 from bassdiff.batch.writing import Played, UnusableBass, Writer, reason_of
@@ -55,7 +54,6 @@ class Plan:
       out: Folder or URL of the results.
       spool: Name of the spool below it.
       order: What is wanted of every song.
-      adapter: File of an adapter of the weights.
       item_seconds: A song that takes longer to read is given up.
       patience_seconds: How long a store may not answer.
       songs_ahead: How many heard songs may wait at once.
@@ -65,7 +63,6 @@ class Plan:
     out: str
     spool: str
     order: Order
-    adapter: str | None
     item_seconds: float
     patience_seconds: float
     songs_ahead: int
@@ -129,13 +126,12 @@ class Hear(_Stage):
     def __init__(self, plan: Plan) -> None:
         """Loads the codec that hears styles."""
         super().__init__(plan)
-        weights = load_weights(plan.order.weights, plan.adapter)
-        defaults = plan.order.defaults(weights)
+        weights = load_weights(plan.order.weights, plan.order.adapter)
         self._known: dict[str, Known] = {}
         patience = Patience(min(plan.patience_seconds, plan.item_seconds))
+        budget = Budget(float("inf"))
         reader = Reader(
-            *(plan.order, self._known, self.storage, patience, Budget(float("inf"))),
-            *(defaults, Hearing(weights, defaults), True),
+            plan.order, weights, self._known, self.storage, patience, budget, retry_failed=True
         )
         self._results: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._workers = Workers(
@@ -163,7 +159,7 @@ class Hear(_Stage):
                 yield {**song, "error": reason_of(result)}
             else:
                 result.share.give_back()
-                self.spool.put(item.id, MIX, result.heard)
+                self.spool.put(item.id, MIX, (result.heard, result.facts))
                 yield song
 
     def _wait(self) -> Any:
@@ -181,9 +177,9 @@ class Play(_Stage):
         """Loads the weights onto the device that Ray has given to this actor."""
         super().__init__(plan)
         keep_programs()
-        weights = load_weights(plan.order.weights, plan.adapter)
+        weights = load_weights(plan.order.weights, plan.order.adapter)
         self._player = Player(weights, jax.local_devices()[0], plan.order.judges)
-        self._playing = Playing(plan.order)
+        self._candidates = Candidates(plan.order.candidates)
 
     def work(self, songs: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         """Songs whose basses are in the spool."""
@@ -195,14 +191,15 @@ class Play(_Stage):
                 continue
             item = item_of(song)
             try:
-                encoded = self._player.encode(self.spool.take(item.id, MIX))
+                heard, facts = self.spool.take(item.id, MIX)
+                encoded = self._player.encode(heard)
             except FileNotFoundError:
                 continue
             except MemoryError as error:
                 yield {**song, "error": reason_of(error)}
                 continue
             rows = self._player.rows_of(encoded.kind)
-            for candidate in self._playing.songs(item, encoded):
+            for candidate in self._candidates.of(item, encoded, facts):
                 yield from self._finish(groups.add(encoded.kind, rows, candidate), by_id)
         while len(groups):
             yield from self._finish(groups.next(), by_id)
@@ -210,9 +207,9 @@ class Play(_Stage):
     def _finish(
         self, group: Sequence[Song], by_id: Mapping[str, dict[str, Any]]
     ) -> Iterator[dict[str, Any]]:
-        for one in self._playing(self._player, group) if group else ():
-            item, heard = one.song.item, one.song.encoded.heard
-            found = {**by_id[item.id], "seconds": heard.num_samples / heard.sample_rate_hz}
+        for one in self._candidates.play(self._player, group) if group else ():
+            song_id = one.song.item.id
+            found = {**by_id[song_id], "seconds": one.song.seconds}
             try:
                 if one.error is not None:
                     raise one.error
@@ -220,9 +217,10 @@ class Play(_Stage):
             except MemoryError as error:
                 yield {**found, "error": reason_of(error)}
                 continue
-            self.spool.put(item.id, BASS, (heard, wave))
+            rows = self._player.rows_of(one.song.encoded.kind)
+            self.spool.put(song_id, BASS, (one.song, rows, wave))
             busy, self._player.busy_seconds = self._player.busy_seconds, 0.0
-            yield {**found, "measures": dict(one.measures), "busy": busy}
+            yield {**found, "measures": dict(self._candidates.measures(one)), "busy": busy}
 
 
 class Write(_Stage):
@@ -240,12 +238,10 @@ class Write(_Stage):
                 error = song.get("error")
                 yield song if error is None else {**song, "row": self._row(song, error=error)}
                 continue
-            item = item_of(song)
             try:
-                heard, wave = self.spool.take(item.id, BASS)
                 (share,) = Budget(1.0).take(0.0)
-                played = Played(item, heard, wave, share, song["measures"])
-                published = self._writer(played, Clock())
+                one, rows, wave = self.spool.take(item_of(song).id, BASS)
+                published = self._writer(Played(one, rows, wave, share, song["measures"]), Clock())
             except FileNotFoundError:
                 continue
             except (UnusableBass, MemoryError) as error:

@@ -1,13 +1,21 @@
-"""The first station of a song: is it done already, and if not, what is there to hear?"""
+"""The first station of a song: is it done already, and if not, what is there to hear?
+
+Readers have no share in the accelerator, and with Ray they are on machines of their own: so styles
+and lines are encoded on a CPU everywhere, which rounds alike.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from bassdiff.audio.io import probe, read
+import jax
+
+from bassdiff.audio.channels import to_mono
+from bassdiff.audio.io import SAMPLE_RATE_HZ, probe, read, resample
 from bassdiff.batch.fetching import local_copy
 from bassdiff.batch.item import Item, control_files
 from bassdiff.batch.journal import Known
@@ -15,10 +23,15 @@ from bassdiff.batch.order import Order
 from bassdiff.batch.patience import Patience, StoreUnavailable
 from bassdiff.batch.storage import Storage
 from bassdiff.batch.workers import Budget, Clock, Share
-from bassdiff.diffusion.settings import Sampling
+from bassdiff.inference.analysis import Estimates, estimated, resolved
+from bassdiff.inference.conditioning import Preparation
 from bassdiff.inference.control import Control
-from bassdiff.inference.hearing import Heard
+from bassdiff.inference.grid import Grid
+from bassdiff.inference.hearing import Heard, hear
 from bassdiff.inference.inputs import MAX_SECONDS, Style, Task, check_length
+from bassdiff.inference.record import file_hash
+from bassdiff.pretrained.codec import Codec
+from bassdiff.pretrained.release import Weights
 from bassdiff.runtime.errors import InputError
 
 
@@ -34,15 +47,32 @@ class Kept:
 
 
 @dataclasses.dataclass(frozen=True)
+class Facts:
+    """What the files of a song say of how it was made.
+
+    Attributes:
+      files: SHA-256 of what was read, by path or URL.
+      heard: Choices and estimates.
+      grid: Beats and bars of the mix, if they are known.
+    """
+
+    files: Mapping[str, str]
+    heard: Mapping[str, Any]
+    grid: Grid | None
+
+
+@dataclasses.dataclass(frozen=True)
 class Read:
     """A song that is to be played.
 
     Attributes:
       heard: Its mix.
+      facts: What is known of it.
       share: Of the budget for waveforms; to be given back when the waveform is let go.
     """
 
     heard: Heard
+    facts: Facts
     share: Share
 
 
@@ -52,30 +82,38 @@ class Reader:
     def __init__(
         self,
         order: Order,
+        weights: Weights,
         known: Mapping[str, Known],
         storage: Storage,
         patience: Patience,
         budget: Budget,
-        defaults: Sampling,
-        hear: Callable[[Task], Heard],
         retry_failed: bool = False,
     ) -> None:
-        """Gathers what is needed.
+        """Puts the bass codec on a CPU.
 
         Args:
           order: What is wanted of every song.
+          weights: Whose settings and codec.
           known: What the journal says.
           storage: Where results are.
           patience: For stores with mixes that do not answer.
           budget: Seconds of waveforms in memory.
-          defaults: Settings of the weights.
-          hear: Hears a task; see `Hearing`.
           retry_failed: Whether what failed before is tried again.
+
+        Raises:
+          InputError: JAX may use no CPU, or what holds for all songs cannot be used.
         """
         self._order, self._known, self._storage = order, known, storage
-        self._patience, self._budget = patience, budget
-        self._defaults, self._hear = defaults, hear
-        self._retry_failed = retry_failed
+        self._patience, self._budget, self._retry_failed = patience, budget, retry_failed
+        self._defaults = order.defaults(weights)
+        try:
+            self._device = jax.local_devices(backend="cpu")[0]
+        except RuntimeError as error:
+            raise InputError(
+                "JAX_PLATFORMS leaves out the CPU, by which songs are read; add it, as in cuda,cpu"
+            ) from error
+        with jax.default_device(self._device):
+            self._preparation = Preparation(Codec(weights.bass_codec))
 
     def __call__(self, item: Item, clock: Clock) -> Kept | Read:
         """What to do with a song.
@@ -90,22 +128,25 @@ class Reader:
                 return Kept(True)
             if not known.is_ok and not self._retry_failed:
                 return Kept(False)
-        sampling = dataclasses.replace(self._defaults, **self._order.settings_of(item))
         with contextlib.ExitStack() as stack:
+            files: dict[str, str] = {}
 
             def local(name: str) -> Path:
                 copy = local_copy(name, self._storage.scratch, self._patience)
                 try:
-                    return stack.enter_context(copy)
+                    path = stack.enter_context(copy)
                 except StoreUnavailable as error:
                     # It concerns this song, and not the results.
                     raise InputError(str(error)) from error
+                # What is not there is told by what reads it, in its own words.
+                if path.is_file():
+                    files[name] = file_hash(path)
+                return path
 
             mix = local(item.mix)
             info = probe(mix)
-            name = item.mix
             if info.num_samples:
-                check_length(name, info.num_samples, info.sample_rate_hz)
+                check_length(item.mix, info.num_samples, info.sample_rate_hz)
             # A header that does not say is trusted with the longest there may be.
             seconds = info.num_samples / info.sample_rate_hz or MAX_SECONDS
             with clock.paused():
@@ -113,25 +154,34 @@ class Reader:
             clock.if_late.append(share.give_back)
             try:
                 samples = read(mix, max_samples=round(MAX_SECONDS * info.sample_rate_hz))
-                check_length(name, len(samples), info.sample_rate_hz)
+                check_length(item.mix, len(samples), info.sample_rate_hz)
                 styles = [Style(local(style)) for style in item.styles]
                 control = dict(item.control)
                 for given in control_files(control):
                     control[given] = str(local(control[given]))
-                heard = self._hear(
-                    Task(
-                        samples,
-                        info.sample_rate_hz,
-                        styles or None,
-                        seed=self._order.seed_of(item),
-                        sampling=sampling,
-                        control=Control(**control) if control else None,
-                    )
+                wanted = Control(**control)
+                wave = resample(to_mono(samples), info.sample_rate_hz, SAMPLE_RATE_HZ)
+                chosen = resolved(wanted, wave)
+                # They cost a tenth of playing, and MIDI needs them for its bars.
+                found = Estimates([], None)
+                if self._order.midi:
+                    found = estimated(wanted, chosen, wave)
+                del wave
+                task = Task(
+                    samples,
+                    info.sample_rate_hz,
+                    styles or None,
+                    seed=self._order.seed_of(item),
+                    sampling=self._defaults.changed(**self._order.settings_of(item)),
+                    control=chosen,
                 )
+                with jax.default_device(self._device):
+                    heard = hear(task, self._defaults, self._preparation)
+                about = {**chosen.described(), **found.described()}
             except BaseException:
                 share.give_back()
                 raise
-        return Read(heard, share)
+        return Read(heard, Facts(files, about, chosen.grid or found.grid), share)
 
     def _is_published(self, item: Item, known: Known) -> bool:
         """Whether a song's files are there, with the hashes of its row."""

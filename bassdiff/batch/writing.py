@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from bassdiff import __version__
 from bassdiff.audio.io import loudness_lufs, read, write
 from bassdiff.audio.mixdown import mixdown
+from bassdiff.batch.candidates import Song
 from bassdiff.batch.fetching import local_copy
-from bassdiff.batch.item import Item
 from bassdiff.batch.order import Order
 from bassdiff.batch.patience import Patience, StoreUnavailable
 from bassdiff.batch.storage import Storage
 from bassdiff.batch.workers import Clock, Share
-from bassdiff.inference.generator import BassGenerator, Heard
+from bassdiff.inference.generator import BassGenerator
 from bassdiff.inference.performance import write_notes
+from bassdiff.inference.record import make_record, tags_of
 from bassdiff.runtime.errors import InputError
 
 
@@ -27,15 +31,15 @@ class Played:
     """A song that was played.
 
     Attributes:
-      item: The song.
-      heard: Its mix, without the waveform.
-      wave: `[>= heard.length]` the bass as decoded.
+      song: The song.
+      rows: How many were sampled at once, idle ones included.
+      wave: `[>= song.encoded.heard.length]` the bass as decoded.
       share: Of the budget for waveforms; to be given back when the wave is let go.
       measures: What is known of it already.
     """
 
-    item: Item
-    heard: Heard
+    song: Song
+    rows: int
     wave: np.ndarray
     share: Share
     measures: Mapping[str, float] = dataclasses.field(default_factory=dict)
@@ -80,25 +84,34 @@ class Writer:
           StoreUnavailable: The store did not take it for long.
         """
         del clock
-        rate_hz = played.heard.sample_rate_hz
+        song, heard = played.song, played.song.encoded.heard
+        rate_hz, mix = heard.sample_rate_hz, song.item.mix
         try:
-            bass = BassGenerator.finish(played.heard, played.wave)
-            together = self._mixdown(played.item, bass, rate_hz) if self._order.mixdown else None
+            bass = BassGenerator.finish(heard, played.wave)
+            together = self._mixdown(mix, bass, rate_hz) if self._order.mixdown else bass
         except (InputError, StoreUnavailable) as error:
             raise UnusableBass(str(error)) from error
 
-        def maker(what: str) -> Callable[[Path], None]:
-            def make(path: Path) -> None:
-                if what == "midi":
-                    write_notes(bass, rate_hz, path)
-                else:
-                    write(path, bass if together is None or what == "bass" else together, rate_hz)
-
-            return make
-
+        record = make_record(
+            self._order.words_of(song.item),
+            song.facts.files,
+            __version__,
+            self._order.about_weights,
+            dataclasses.asdict(heard.sampling),
+            song.facts.heard,
+            heard.seed,
+            bass,
+            rows=played.rows,
+        )
+        make: dict[str, Callable[[Path], Any]] = {
+            "bass": lambda path: write(path, bass, rate_hz, tags=tags_of(record, Path(mix))),
+            "record": lambda path: path.write_bytes(json.dumps(record, indent=1).encode()),
+            "mixdown": lambda path: write(path, together, rate_hz),
+            "midi": lambda path: write_notes(bass, rate_hz, path, grid=song.facts.grid),
+        }
         digests = {
-            what: self._storage.publish(name, maker(what))
-            for what, name in self._order.files_of(played.item).items()
+            what: self._storage.publish(name, make[what])
+            for what, name in self._order.files_of(song.item).items()
         }
         loudness = loudness_lufs(bass, rate_hz)
         measures = {**played.measures, "bass_peak": round(float(np.abs(bass).max()), 6)}
@@ -106,9 +119,9 @@ class Writer:
             measures["bass_lufs"] = round(loudness, 3)
         return Published(digests, measures)
 
-    def _mixdown(self, item: Item, bass: np.ndarray, rate_hz: int) -> np.ndarray:
-        with local_copy(item.mix, self._storage.scratch, self._patience) as path:
+    def _mixdown(self, name: str, bass: np.ndarray, rate_hz: int) -> np.ndarray:
+        with local_copy(name, self._storage.scratch, self._patience) as path:
             mix = read(path, max_samples=len(bass))[: len(bass)]
         if len(mix) < len(bass):
-            raise InputError(f"{item.mix} became shorter while it was being played to")
+            raise InputError(f"{name} became shorter while it was being played to")
         return mixdown(mix, bass, rate_hz)[0]

@@ -44,6 +44,7 @@ def batch(arguments: argparse.Namespace) -> None:
     warnings.filterwarnings("ignore", "the bass came out|the mix is silent|no pitch is heard")
     order = Order(
         weights=arguments.weights,
+        adapter=arguments.adapter,
         settings=sampling_overrides(arguments),
         seed=arguments.seed,
         format=arguments.format,
@@ -57,7 +58,6 @@ def batch(arguments: argparse.Namespace) -> None:
         arguments.out,
         order,
         Part(*arguments.part),
-        adapter=arguments.adapter,
         stems_of=arguments.stems_of,
         num_workers=arguments.workers,
         item_seconds=arguments.item_seconds,

@@ -23,11 +23,11 @@ def generate(arguments: argparse.Namespace) -> None:
     from bassdiff.inference.performance import perform
 
     defaults = _defaults()
-    expected_weights = None
+    expected_weights = rows = None
     if arguments.like:
         arguments = recalled(arguments, defaults)
-        expected_weights = arguments.expected_weights
-        del arguments.expected_weights
+        expected_weights, rows = arguments.expected_weights, arguments.rows
+        del arguments.expected_weights, arguments.rows
     mix = Path(arguments.mix) if arguments.mix else example_mix()
     name = f"{mix.stem if arguments.mix else 'example'}-bass.wav"
     outputs = name_outputs(
@@ -51,6 +51,7 @@ def generate(arguments: argparse.Namespace) -> None:
         arguments.overwrite,
         expected_weights,
         arguments.loop,
+        rows,
     )
     for number, output in enumerate(outputs):
         print("wrote", *output.paths(), f"(seed {arguments.seed + number})", file=sys.stderr)

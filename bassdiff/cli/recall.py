@@ -81,7 +81,7 @@ def recalled(arguments: argparse.Namespace, defaults: argparse.Namespace) -> arg
             for number, given in enumerate(listed):
                 if not isinstance(given, str):
                     continue
-                wanted = record["files"].get(str(Path(given)))
+                wanted = record["files"].get(given, record["files"].get(str(Path(given))))
                 if wanted is None:
                     continue
                 listed[number] = _find(given, like)
@@ -97,6 +97,7 @@ def recalled(arguments: argparse.Namespace, defaults: argparse.Namespace) -> arg
         made_with["adapter"]
     )
     words["expected_weights"] = record["weights"] if is_same else None
+    words["rows"] = record.get("rows")
     return argparse.Namespace(**words)
 
 

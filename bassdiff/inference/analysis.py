@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 import warnings
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -33,6 +34,12 @@ class Estimates:
 
     chords: list[tuple[float, float, str]]
     grid: Grid | None
+
+    def described(self) -> dict[str, Any]:
+        """They as plain values, for a record."""
+        chords = {"estimated_chords": self.chords} if self.chords else {}
+        tempo = {"estimated_tempo": self.grid.described()} if self.grid else {}
+        return {**chords, **tempo}
 
 
 def resolved(control: Control, wave: np.ndarray) -> Control:
@@ -110,20 +117,33 @@ def listened(control: Control, mix: np.ndarray, sample_rate_hz: int) -> tuple[Co
         what = "sharp" if cents > 0 else "flat"
         hz = 440.0 * 2.0 ** (cents / 1200.0)
         _say(f"the mix is {abs(cents):.0f} cents {what}: A = {hz:.1f} Hz")
-    chords = [] if control.chords not in (None, AUTO) else heard_chords(wave, cents)
-    if chords:
-        shown = [f"{name} {start:.1f}" for start, _, name in chords[:_SHOWN_CHORDS]]
-        more = ", ..." if len(chords) > _SHOWN_CHORDS else ""
+    found = estimated(control, known, wave)
+    if found.chords:
+        shown = [f"{name} {start:.1f}" for start, _, name in found.chords[:_SHOWN_CHORDS]]
+        more = ", ..." if len(found.chords) > _SHOWN_CHORDS else ""
         _say(f"chords of the mix, estimated, from seconds: {', '.join(shown)}{more}")
-    changes = [chord[0] for chord in known.chord_segments() or chords]
-    heard = None if known.grid else heard_grid(wave, changes, control.meter)
-    grid = heard or (known.grid if control.bpm == HEARD else None)
+    grid = found.grid or (known.grid if control.bpm == HEARD else None)
     if grid:
         _say(
             f"tempo of the mix, estimated: {grid.bpm:.1f} bpm, {grid.beats_per_bar} beats a bar, "
             f"bar 1 at {grid.bar_seconds(0):.2f} s"
         )
-    return known, Estimates([] if control.chords == AUTO else chords, heard)
+    # What is heard and asked for is among the choices.
+    return known, Estimates([], found.grid) if control.chords == AUTO else found
+
+
+def estimated(control: Control, known: Control, wave: np.ndarray) -> Estimates:
+    """Chords and beats of a mix, where none were given.
+
+    Args:
+      control: Choices of the musician.
+      known: The same, `resolved`.
+      wave: `[N]` the mix at 44.1 kHz.
+    """
+    cents = known.tuning_cents or 0.0
+    chords = [] if control.chords not in (None, AUTO) else heard_chords(wave, cents)
+    changes = [chord[0] for chord in known.chord_segments() or chords]
+    return Estimates(chords, None if known.grid else heard_grid(wave, changes, control.meter))
 
 
 def in_loop(

@@ -56,11 +56,29 @@ class BassGenerator:
 
     Build one with `bassdiff.load`. Songs of similar length share one compiled program per solver,
     kind of guidance and kind of grounding; other settings do not matter.
+
+    Attributes:
+      fingerprints: What identifies the weights that play.
+      mix_codec: Of mixes.
+      bass_codec: Of basses.
+      defaults: Settings of sampling that the weights bring.
     """
 
-    def __init__(self, weights: Weights, devices: Sequence[jax.Device] | None = None) -> None:
-        """Builds a generator that plays on some devices; by default on all of this process."""
-        self._unet = weights.unet
+    def __init__(
+        self,
+        weights: Weights,
+        devices: Sequence[jax.Device] | None = None,
+        rows: int | None = None,
+    ) -> None:
+        """Builds a generator.
+
+        Args:
+          weights: Of what plays.
+          devices: Where it plays; by default on all of this process.
+          rows: See `sample`.
+        """
+        self.fingerprints = weights.fingerprints
+        self._unet, self._rows = weights.unet, rows
         self._params = jax.device_put(weights.unet.params)
         self.mix_codec = Codec(weights.mix_codec)
         self.bass_codec = Codec(weights.bass_codec)
@@ -69,15 +87,6 @@ class BassGenerator:
         devices = jax.local_devices() if devices is None else devices
         self._mesh = Mesh(np.asarray(devices), ("data",)) if len(devices) > 1 else None
         self.defaults = Sampling.of_weights(weights.unet.bindings)
-
-    @property
-    def fingerprints(self) -> dict[str, str]:
-        """What identifies the weights that play."""
-        return {
-            "unet": self._unet.checksum,
-            "mix_codec": self.mix_codec.weights.checksum,
-            "bass_codec": self.bass_codec.weights.checksum,
-        }
 
     def generate(
         self,
@@ -209,7 +218,7 @@ class BassGenerator:
             bucket = frame_bucket(len(mixes[number]) + (2 * Circular().margin if one.loops else 0))
             groups.setdefault((bucket, one.sampling.program, one.loops), []).append(number)
         # As many rows at once as fill a device; more would only take memory.
-        limit = ROWS_PER_DEVICE * (self._mesh.size if self._mesh else 1)
+        limit = self._rows or ROWS_PER_DEVICE * (self._mesh.size if self._mesh else 1)
         batches = [
             group[start : start + limit]
             for group in groups.values()
@@ -236,7 +245,9 @@ class BassGenerator:
                 for number in batch
             ]
             first = heard[batch[0]]
-            rows = self.sample(requests, first.sampling, show if progress else None)
+            rows = self.sample(
+                requests, first.sampling, show if progress else None, self._rows
+            )
             for number, row in zip(batch, rows, strict=True):
                 latents[number] = row
         return [row for row in latents if row is not None]
@@ -309,8 +320,8 @@ class BassGenerator:
           sampling: Settings of that kind.
           progress: Called with (steps done, steps in all).
           rows: How many there are in the program, idle ones included; by default as many as there
-            are requests. With one number for all calls, one program plays, and rounding no longer
-            depends on how many requests come together.
+            are requests. With one number for all calls, one program plays on one device, and
+            rounding no longer depends on how many requests come together.
         """
         idle = (rows or len(requests)) - len(requests)
         longest = max(request.mix.shape[1] for request in requests)
@@ -321,7 +332,7 @@ class BassGenerator:
         else:
             bucket = frame_bucket(longest)
             window = make_window(sampling, bucket, LATENT_HOP / SAMPLE_RATE_HZ)
-        mesh = self._mesh if len(requests) + idle > 1 else None
+        mesh = self._mesh if rows is None and len(requests) > 1 else None
         params = self._params if mesh is None else self._shared_params
         return generate_latents(
             self._unet.model,
@@ -354,7 +365,11 @@ def _side_by_side(function: Callable[[_Item], _Result], items: Sequence[_Item]) 
         return list(pool.map(function, items))
 
 
-def load(weights: str | Path = "small", adapter: str | Path | None = None) -> BassGenerator:
+def load(
+    weights: str | Path = "small",
+    adapter: str | Path | None = None,
+    rows: int | None = None,
+) -> BassGenerator:
     """Loads a generator. Compiled programs are kept between runs, as on the command line.
 
     Args:
@@ -362,10 +377,12 @@ def load(weights: str | Path = "small", adapter: str | Path | None = None) -> Ba
         `bass_codec.safetensors` and `unet.safetensors`.
       adapter: An `adapter.safetensors` that was trained on these weights, such as one of your
         own sound.
+      rows: How many basses are played at once, idle ones included, whose rounding is that of a job
+        of many songs; by default as many as there are.
 
     Raises:
       InputError: If there are no such weights, or they do not belong together.
     """
     keep_programs()
     check_devices()
-    return BassGenerator(load_weights(weights, adapter))
+    return BassGenerator(load_weights(weights, adapter), rows=rows)

@@ -52,6 +52,7 @@ def perform(
     generator: BassGenerator | None = None,
     progress: Progress | None = None,
     name_of: Callable[[Path], str] = str,
+    rows: int | None = None,
 ) -> None:
     """Plays one bass per element of `outputs`, with seeds `seed`, `seed + 1`, ...
 
@@ -76,6 +77,8 @@ def perform(
       progress: As of `BassGenerator.generate`; None for a progress bar. What it raises ends the
         work, within a step of the sampler and before a file is written.
       name_of: What the record calls a file.
+      rows: How many basses are played at once, idle ones included; None for one. A job of many
+        songs plays several, which rounds differently.
 
     Raises:
       InputError: If anything that was given, a setting or an output cannot be used.
@@ -102,13 +105,11 @@ def perform(
     # What plays takes a second to import: most of what may be wrong is said before.
     from bassdiff.inference.conditioning import section_starts
     from bassdiff.inference.generator import load
-    from bassdiff.pretrained.release import LICENCE, released
+    from bassdiff.pretrained.release import described
 
     section_starts(styles, overrides.get("grounding"), len(mix) / info.sample_rate_hz)
-    generator = generator or load(weights, adapter)
-    about_weights = {"name": Path(weights).name, **generator.fingerprints}
-    if weights in released():
-        about_weights["licence"] = LICENCE
+    generator = generator or load(weights, adapter, rows)
+    about_weights = described(weights, generator.fingerprints)
     if expected_weights is not None and expected_weights != about_weights:
         raise InputError(
             f"the weights {weights} are not those that the bass was made with; give those, or "
@@ -136,12 +137,8 @@ def perform(
         )
         for number, label in enumerate(_labels(len(outputs)))
     ]
-    heard = control.described()
+    heard = {**control.described(), **estimated.described()}
     digests = {name_of(Path(path)): digest for path, digest in hashes(files).items()}
-    if estimated.chords:
-        heard["estimated_chords"] = estimated.chords
-    if estimated.grid:
-        heard["estimated_tempo"] = estimated.grid.described()
     grid = control.grid or estimated.grid
     seconds = len(mix) / info.sample_rate_hz
     pictured = mix.mean(axis=1) if any(output.picture for output in outputs) else mix
@@ -157,6 +154,7 @@ def perform(
                 heard,
                 seed + number,
                 bass,
+                rows,
             )
             _write(
                 output,

@@ -18,6 +18,8 @@ from bassdiff.runtime.text_files import read_text
 # The longest comment that libsndfile reads from a wav file.
 _MAX_COMMENT = 2000
 _KIND = "bassdiff-record"
+# More are sampled at once on no device.
+_MAX_ROWS = 8
 _PARTS = {"bassdiff": str, "seed": int} | dict.fromkeys(
     ("words", "files", "weights", "settings", "heard"), dict
 )
@@ -44,6 +46,7 @@ def make_record(
     heard: Mapping[str, Any],
     seed: int,
     bass: np.ndarray,
+    rows: int | None = None,
 ) -> dict[str, Any]:
     """A record of one bass. It has no date, so that the same bass has the same record.
 
@@ -56,6 +59,7 @@ def make_record(
       heard: Estimates and choices about the mix: tuning, chords, ...
       seed: The seed of this bass.
       bass: `[N]` float32.
+      rows: How many were sampled at once, which decides the rounding; None for this one alone.
     """
     return {
         "kind": _KIND,
@@ -66,6 +70,7 @@ def make_record(
         "weights": dict(weights),
         "settings": dict(settings),
         "heard": dict(heard),
+        **({"rows": rows} if rows else {}),
         "samples_sha256": hashlib.sha256(np.ascontiguousarray(bass, "<f4").data).hexdigest(),
     }
 
@@ -111,6 +116,8 @@ def read_record(path: Path) -> dict[str, Any]:
             for name, kind in _PARTS.items():
                 if not isinstance(record.get(name), kind):
                     raise InputError(f"{path}: its record has no {name}; {_REMEDY}")
+            if record.get("rows") not in (None, *range(1, _MAX_ROWS + 1)):
+                raise InputError(f"{path}: its record has rows that are none; {_REMEDY}")
             if not all(isinstance(digest, str) for digest in record["files"].values()):
                 raise InputError(f"{path}: its record has files without a hash; {_REMEDY}")
             return record

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 
@@ -36,6 +36,15 @@ class Weights:
     bass_codec: CodecWeights
     unet: UNetWeights
 
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """What identifies them."""
+        return {
+            "unet": self.unet.checksum,
+            "mix_codec": self.mix_codec.checksum,
+            "bass_codec": self.bass_codec.checksum,
+        }
+
 
 # The licence of released weights; see their card.
 LICENCE = "Apache-2.0"
@@ -49,6 +58,12 @@ def released() -> list[str]:
         for item in root.iterdir()
         if (item / UNET).is_file() or (item / ADAPTER).is_file()
     )
+
+
+def described(name_or_folder: str, fingerprints: Mapping[str, str]) -> dict[str, str]:
+    """What records say of weights: their name, fingerprints and licence."""
+    about = {"name": Path(name_or_folder).name, **fingerprints}
+    return {**about, "licence": LICENCE} if name_or_folder in released() else about
 
 
 def find(name_or_folder: str | Path) -> Path:

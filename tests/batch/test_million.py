@@ -28,6 +28,6 @@ def test_a_million_lines_start_within_20_seconds_and_500_mb(tmp_path, start, row
     (peak,) = (x for x in (about / "status").read_text().splitlines() if x.startswith("VmHWM:"))
     process.kill()
     process.communicate()
-    assert rows(out)[0]["error"].endswith("there is no such file; check the path")
+    assert "there is no such file; check the path" in rows(out)[0]["error"]
     assert seconds < 20.0
     assert int(peak.split()[1]) / 1024 < 500.0

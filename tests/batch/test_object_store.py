@@ -133,7 +133,7 @@ def test_mixes_and_results_on_s3(tmp_path, play, songs, contents, bucket):
     bucket.pipe_file("songs/out/first/song3.bass.wav", b"damaged")
     tally = play("s3://songs/in", out="s3://songs/out/first")
     assert (tally.played, tally.kept) == (1, 4)
-    assert len(bucket.ls("songs/out/first", refresh=True)) == 7
+    assert len(bucket.ls("songs/out/first", refresh=True)) == 12
 
 
 @pytest.mark.parametrize("after", [0, 4, 12])
@@ -164,7 +164,7 @@ def test_a_bucket_that_answers_503_for_long_is_told_and_the_same_command_goes_on
     proxy.refuse(0, 0.0)
     tally = play(songs, out="s3://songs/out")
     assert tally.played + tally.kept == 5 and tally.kept < 5
-    assert len(bucket.ls("songs/out", refresh=True)) == 5 + len(
+    assert len(bucket.ls("songs/out", refresh=True)) == 10 + len(
         bucket.glob("songs/out/results-*.jsonl")
     )
 

@@ -11,8 +11,8 @@ from bassdiff.batch.journal import Known, last_rows
 from bassdiff.batch.manifest import open_manifest
 from bassdiff.batch.order import Order
 from bassdiff.batch.patience import Patience
+from bassdiff.batch.ray_spool import MIX, Spool
 from bassdiff.batch.ray_stages import Hear, Plan, Play, Write, block, songs_of, ticket
-from bassdiff.batch.spool import MIX, Spool
 from bassdiff.batch.storage import Storage
 from bassdiff.pretrained.release import load_weights
 
@@ -25,7 +25,7 @@ pytestmark = [
 @pytest.fixture
 def plan(tmp_path, tiny_weights):
     order = Order(str(tiny_weights), settings={"steps": 3}).of(load_weights(str(tiny_weights)))
-    return Plan(os.getcwd(), str(tmp_path / "ray"), ".spool", order, None, 60.0, 1.0, 8)
+    return Plan(os.getcwd(), str(tmp_path / "ray"), ".spool", order, 60.0, 1.0, 8)
 
 
 def through(plan, songs):
@@ -65,7 +65,7 @@ def test_songs_that_are_there_are_checked_and_kept(tmp_path, plan, play, songs):
     play(songs, out=tmp_path / "ray")
     (tmp_path / "ray" / "song1.bass.wav").write_bytes(b"torn")
     storage = Storage(plan.out, "test", Patience(1.0))
-    digests = {row["id"]: row["sha256"]["bass"] for row in last_rows(storage)}
+    digests = {row["id"]: "".join(row["sha256"].values()) for row in last_rows(storage)}
     storage.close()
     found = through(
         plan,

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from bassdiff.batch.tables import read_table
+from bassdiff.batch.manifest_lines import read_table
 from bassdiff.cli.config_values import config_words
 from bassdiff.cli.recall import describe, words_fault
 from bassdiff.data.datasets import moisesdb

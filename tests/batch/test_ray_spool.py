@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bassdiff.batch.patience import Patience
-from bassdiff.batch.spool import BASS, MIX, Spool
+from bassdiff.batch.ray_spool import BASS, MIX, Spool
 from bassdiff.batch.storage import Storage
 
 

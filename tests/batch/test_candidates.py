@@ -5,25 +5,31 @@ import itertools
 import numpy as np
 import pytest
 
-from bassdiff.batch.choosing import Chooser, candidate_seed
+from bassdiff.batch.candidates import Candidates, Chosen, Song, candidate_seed
+from bassdiff.batch.item import Item
 from bassdiff.batch.player import Player
+
+
+def candidate(number, score, error=None, song_id="a"):
+    return Chosen(Song(Item(song_id, ""), None, None, number), np.zeros((1, 1)), score, error)
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
 def test_the_best_is_chosen_in_any_order(order):
-    chooser, scores = Chooser(3), (0.1, 0.7, 0.7)
-    chooser.offer("other", 0, 0.9, np.zeros((1, 1)))
-    *early, last = (chooser.offer("a", n, scores[n], np.full((1, 1), n)) for n in order)
+    candidates, scores = Candidates(3), (0.1, 0.7, 0.7)
+    candidates.offer(candidate(0, 0.9, song_id="other"))
+    *early, last = (candidates.offer(candidate(n, scores[n])) for n in order)
     assert early == [None, None]
-    assert (last.number, last.score, last.latents.item(), last.error) == (1, 0.7, 1, None)
+    assert (last.song.number, last.score, last.error) == (1, 0.7, None)
+    assert candidates.measures(last) == {"candidate": 1, "match": 0.7}
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
 def test_what_is_no_number_is_not_chosen_and_an_error_is_kept(order):
-    chooser, error = Chooser(3), MemoryError("full")
+    candidates, error = Candidates(3), MemoryError("full")
     scores, errors = (float("nan"), -0.5, float("nan")), (None, None, error)
-    *_, last = (chooser.offer("a", n, scores[n], np.zeros((1, 1)), errors[n]) for n in order)
-    assert (last.number, last.error) == (1, error)
+    *_, last = (candidates.offer(candidate(n, scores[n], errors[n])) for n in order)
+    assert (last.song.number, last.error) == (1, error)
 
 
 def test_seeds_of_candidates_differ():
