@@ -6,6 +6,7 @@ The environment is set before anything imports jax, since it is read only once.
 import functools
 import importlib.util
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -73,6 +74,44 @@ codec._encode, codec._decode = optimised(codec._encode), optimised(codec._decode
 codec.run_kept = lambda program, static, arguments, like: program(*static, *arguments)
 
 BEAT_SECONDS = 0.5
+
+
+# Of Chromium, which then needs neither a screen nor a microphone, and says nothing to others.
+SWITCHES = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+]
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Headless Chromium.
+
+    Needs `pip install playwright` and a Chromium, found as CHROMIUM, or on the path, or as
+    playwright's own.
+    """
+    try:
+        from playwright.sync_api import Error, sync_playwright
+    except ImportError:
+        pytest.fail("these tests need playwright: pip install playwright")
+    names = (os.environ.get("CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome")
+    found = next(filter(None, map(shutil.which, filter(None, names))), None)
+    with sync_playwright() as playwright:
+        try:
+            browser = playwright.chromium.launch(executable_path=found, args=SWITCHES)
+        except Error as error:
+            pytest.fail(
+                f"these tests need Chromium: apt install chromium, or set CHROMIUM; {error}"
+            )
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")

@@ -62,7 +62,8 @@ def main_fields(form: Form, defaults: Sampling) -> None:
         elem_id="chords",
     )
     form.fields["follow_chords"] = gr.Checkbox(
-        label="Keep to these chords; otherwise the bass follows what it hears", elem_id="follow"
+        label="Keep to these chords; otherwise the bass follows what it hears",
+        elem_id="follow_chords",
     )
     with gr.Row():
         form.fields["seed"] = gr.Number(

@@ -61,6 +61,8 @@ class Place:
                 f"everybody who reaches {self.host} could use the page; give --auth USER:PASSWORD, "
                 "or --open if that is meant"
             )
+        if not 0 <= self.port <= 65535:
+            raise InputError(f"--port is {self.port}; choose a port from 0 to 65535")
         if self.root_path and not self.root_path.startswith("/"):
             raise InputError(f"the root path is {self.root_path!r}; begin it with /, as /bass")
         if not 0.0 < self.max_minutes <= 60.0:
@@ -169,16 +171,16 @@ def application(
     return Guard(app, rules, sessions)
 
 
-def serve(generator: BassGenerator, weights: Mapping[str, str], place: Place) -> None:
+def serve(
+    generator: BassGenerator, weights: Mapping[str, str], place: Place, listener: socket.socket
+) -> None:
     """Serves the page until the process is asked to end; all files are deleted then.
 
     Args:
       generator: What plays.
       weights: The options that name it: `weights`, and `adapter` if there is one.
       place: Where the page is.
-
-    Raises:
-      InputError: The address is taken or is not this machine's.
+      listener: From `listen`.
     """
     import uvicorn
 
@@ -191,14 +193,22 @@ def serve(generator: BassGenerator, weights: Mapping[str, str], place: Place) ->
             proxy_headers=False,
             timeout_graceful_shutdown=2,
         )
-        with _listening(place) as listener:
-            uvicorn.Server(config).run(sockets=[listener])
+        port = listener.getsockname()[1]
+        shown = f"[{place.host}]" if ":" in place.host else place.host
+        url = f"http://{shown}:{port}{place.root_path}/"
+        print(f"bassdiff is at {url} (Ctrl-C ends it)", file=sys.stderr)
+        uvicorn.Server(config).run(sockets=[listener])
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _listening(place: Place) -> socket.socket:
-    """A socket at the address; port 0 is any that is free."""
+def listen(place: Place) -> socket.socket:
+    """A socket at the address; port 0 is any that is free.
+
+    Raises:
+      InputError: The address is taken or is not this machine's.
+    """
+    listener = None
     try:
         family, _, _, _, address = socket.getaddrinfo(
             place.host, place.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -206,14 +216,11 @@ def _listening(place: Place) -> socket.socket:
         listener = socket.socket(family, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
-    except (OSError, OverflowError) as error:
-        reason = (getattr(error, "strerror", None) or str(error)).lower()
+    except OSError as error:
+        if listener is not None:
+            listener.close()
+        reason = (error.strerror or str(error)).lower()
         raise InputError(
             f"{place.host}:{place.port} cannot be listened at ({reason}); choose another --port"
         ) from error
-    port = listener.getsockname()[1]
-    shown = f"[{place.host}]" if ":" in place.host else place.host
-    print(
-        f"bassdiff is at http://{shown}:{port}{place.root_path}/ (Ctrl-C ends it)", file=sys.stderr
-    )
     return listener

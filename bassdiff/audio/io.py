@@ -95,7 +95,9 @@ def read(path: str | os.PathLike[str], max_samples: int | None = None) -> np.nda
       InputError: as `read_mono`.
     """
     info, decoded = open_audio(Path(path))
-    samples = np.empty((min(max(info.num_samples, 1), 1 << 26), info.channels), np.float32)
+    # A header may promise more than there is, or than is wanted.
+    expected = min(max(info.num_samples, 1), (max_samples or 1 << 26) + 1, 1 << 26)
+    samples = np.empty((expected, info.channels), np.float32)
     filled = 0
     for block in decoded:
         if filled + len(block) > len(samples):

@@ -11,7 +11,7 @@ def app(arguments: argparse.Namespace) -> None:
     """Serves a page on which to drop songs and hear basses, to this machine alone."""
     import importlib.util
 
-    from bassdiff.app.serving import Place, serve, users_of
+    from bassdiff.app.serving import Place, listen, serve, users_of
 
     place = Place(
         host=arguments.host,
@@ -24,12 +24,14 @@ def app(arguments: argparse.Namespace) -> None:
     )
     if importlib.util.find_spec("gradio") is None:
         raise InputError("the page needs Gradio; install it by pip install 'bassdiff[app]'")
-    from bassdiff.inference.generator import load
-
     weights = {"weights": arguments.weights}
     if arguments.adapter:
         weights["adapter"] = arguments.adapter
-    serve(load(arguments.weights, arguments.adapter), weights, place)
+    # An address that is taken is said before weights are loaded.
+    with listen(place) as listener:
+        from bassdiff.inference.generator import load
+
+        serve(load(arguments.weights, arguments.adapter), weights, place, listener)
 
 
 def app_words(sub: argparse.ArgumentParser) -> None:

@@ -1,14 +1,11 @@
 """The pages as people meet them: in a browser, on a phone and on a desk.
 
-Needs `pip install playwright` and a Chromium, found as CHROMIUM, or on the path, or as
-playwright's own.
+See the fixture `browser` for what they need.
 """
 
 import base64
 import json
-import os
 import re
-import shutil
 
 import numpy as np
 import pytest
@@ -21,38 +18,10 @@ from bassdiff.evaluation.tasks.gallery import gallery
 
 pytestmark = pytest.mark.browser
 
-SWITCHES = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 SYSTEMS = ["model", "true", "follower"]
 WIDTHS = (390, 1280)
 # Sounds are decoded and played in real time, on machines that may be busy with other things.
 PATIENCE_MS = 120_000
-
-
-@pytest.fixture(scope="module")
-def browser():
-    try:
-        from playwright.sync_api import Error, sync_playwright
-    except ImportError:
-        pytest.fail("these tests need playwright: pip install playwright")
-    names = (os.environ.get("CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome")
-    found = next(filter(None, map(shutil.which, filter(None, names))), None)
-    with sync_playwright() as playwright:
-        try:
-            browser = playwright.chromium.launch(executable_path=found, args=SWITCHES)
-        except Error as error:
-            pytest.fail(
-                f"these tests need Chromium: apt install chromium, or set CHROMIUM; {error}"
-            )
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

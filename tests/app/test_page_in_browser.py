@@ -1,0 +1,412 @@
+"""The page as people meet it: headless Chromium, a microphone that hums, and tiny weights."""
+
+import json
+import re
+import time
+import zipfile
+
+import numpy as np
+import pytest
+
+from bassdiff.audio import io
+from bassdiff.cli import main as cli
+from bassdiff.examples import example_mix
+
+pytest.importorskip("gradio", reason="Gradio is not installed: pip install -e '.[app]'")
+pytestmark = [pytest.mark.browser, pytest.mark.filterwarnings("default")]
+# Machines may be busy with other things.
+PATIENCE_MS = 180_000
+PLAYER = "document.querySelector('bass-player')"
+
+
+@pytest.fixture(scope="module")
+def place(serve):
+    return serve(max_minutes=1.0, max_megabytes=5.0)
+
+
+@pytest.fixture
+def visit(browser, place):
+    """Opens the page as one more user; nothing may complain, nor be asked of other servers."""
+    complaints, contexts = [], []
+
+    def open_(width=1280, dark=False, context=None):
+        if context is None:
+            context = browser.new_context(
+                viewport={"width": width, "height": 900},
+                color_scheme="dark" if dark else "light",
+                accept_downloads=True,
+                permissions=["microphone"],
+            )
+            contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE_MS)
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on(
+            "request",
+            lambda request: (
+                None
+                if request.url.startswith((place.url, "data:", "blob:"))
+                else complaints.append(f"asked for {request.url[:100]}")
+            ),
+        )
+        page.goto(place.url)
+        page.wait_for_selector("#status .state")
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+def says(page, pattern):
+    """Waits until the status says something; gives all of it."""
+    page.wait_for_function(
+        "(pattern) => new RegExp(pattern).test(document.querySelector('#status')?.innerText)",
+        arg=pattern,
+    )
+    return page.inner_text("#status .state p")
+
+
+def takes(page):
+    return page.evaluate(f"{PLAYER}.state.takes.map((take) => take.number)")
+
+
+def wait_for_take(page, number):
+    """Waits until the player has loaded a take."""
+    page.wait_for_function(
+        f"(number) => {PLAYER}.ready && {PLAYER}.take?.number === number", arg=number
+    )
+
+
+def open_example(page):
+    page.click("#example")
+    says(page, "^Opened example")
+    page.wait_for_function(f"{PLAYER}.ready")
+
+
+def generate(page, number, button="#generate", steps=2):
+    page.fill("#steps input", str(steps))
+    page.click(button)
+    says(page, r"^Finished")
+    wait_for_take(page, number)
+
+
+def heard(page, track):
+    """The samples that the player has of a track, `[N, channels]`."""
+    text = page.evaluate(
+        f"""(track) => {{
+          const buffer = {PLAYER}.engine.buffers[track];
+          const parts = [];
+          for (let i = 0; i < buffer.numberOfChannels; i++) {{
+            parts.push(Array.from(buffer.getChannelData(i)));
+          }}
+          return parts;
+        }}""",
+        track,
+    )
+    return np.asarray(text, np.float32).T
+
+
+def rendered(page, seconds=2.0):
+    """What the player's levels let through, `[N, 2]`."""
+    text = page.evaluate(
+        f"""async (seconds) => {{
+          const buffer = await {PLAYER}.engine.rendered(seconds);
+          return [0, 1].map((i) => Array.from(buffer.getChannelData(i)));
+        }}""",
+        seconds,
+    )
+    return np.asarray(text, np.float32).T
+
+
+def fetched(page, tmp_path, name="Bass (WAV)"):
+    """A download of the current take."""
+    with page.expect_download() as waiting:
+        page.get_by_role("link", name=name).click()
+    path = tmp_path / waiting.value.suggested_filename
+    waiting.value.save_as(path)
+    return path
+
+
+def drag(page, start_seconds, end_seconds):
+    box = page.locator("bass-player .timeline").bounding_box()
+    seconds = page.evaluate(f"{PLAYER}.state.song.seconds")
+    at = [box["x"] + box["width"] * moment / seconds for moment in (start_seconds, end_seconds)]
+    page.mouse.move(at[0], box["y"] + 60)
+    page.mouse.down()
+    page.mouse.move(sum(at) / 2, box["y"] + 60)
+    page.mouse.move(at[1], box["y"] + 60)
+    page.mouse.up()
+
+
+def test_the_example_is_played_and_heard_as_it_was_written(visit, tmp_path):
+    page = visit()
+    open_example(page)
+    assert re.search(r"\bG\b.*\|", page.input_value("#chords textarea"))
+    generate(page, 1)
+    bass, mix = io.read(fetched(page, tmp_path)), io.read(example_mix())
+    rate = io.probe(example_mix()).sample_rate_hz
+    assert page.evaluate(f"{PLAYER}.engine.context.sampleRate") == rate
+    # Decoded from Vorbis, and as a wav file of 24 bits in the player.
+    np.testing.assert_allclose(heard(page, "mix"), mix, atol=2.0**-23)
+    np.testing.assert_array_equal(heard(page, "bass"), bass)
+    page.locator("bass-player").evaluate("(player) => (player.engine.volume = 1)")
+    first = slice(0, 2 * rate)
+    for buttons, expected in (
+        ((), mix + bass),
+        (("Solo bass",), bass),
+        (("Solo bass", "Solo mix"), mix + bass),
+        (("Mute bass",), mix),
+        (("Mute mix",), bass),
+    ):
+        for name in buttons:
+            page.get_by_role("button", name=name).click()
+        both = np.repeat(expected[first], 2, axis=1)
+        np.testing.assert_allclose(rendered(page), both, atol=1e-6)
+        for name in buttons:
+            page.get_by_role("button", name=name).click()
+    page.get_by_label("Balance").fill("0.5")
+    both = np.repeat((0.5 * mix + bass)[first], 2, axis=1)
+    np.testing.assert_allclose(rendered(page), both, atol=1e-6)
+    page.get_by_role("button", name="Play", exact=True).click()
+    page.wait_for_function(f"{PLAYER}.engine.position > 0.5")
+    page.get_by_role("button", name="Pause").click()
+    assert not page.evaluate(f"{PLAYER}.engine.isPlaying")
+
+
+def test_a_part_is_played_again_and_the_rest_stays_to_the_sample(visit, tmp_path):
+    page = visit()
+    open_example(page)
+    generate(page, 1)
+    before = heard(page, "bass")
+    bars = page.evaluate(f"{PLAYER}.state.song.bars")
+    drag(page, bars[2] + 0.3, bars[4] - 0.3)
+    start, end = map(float, page.input_value("#region textarea").split(":"))
+    assert [start, end] == pytest.approx([bars[2], bars[4]], abs=1e-3)
+    page.fill("#seed input", "5")
+    generate(page, 2, "#edit")
+    after = heard(page, "bass")
+    rate = page.evaluate(f"{PLAYER}.state.song.rate")
+    first, last = round(start * rate), round(end * rate)
+    np.testing.assert_array_equal(after[: first - 1], before[: first - 1])
+    np.testing.assert_array_equal(after[last + 1 :], before[last + 1 :])
+    assert np.abs(after[first:last] - before[first:last]).max() > 1e-3
+    assert "played again, seed 5" in page.inner_text("bass-player .takes")
+    # From a place on.
+    page.get_by_label("Parts begin and end with bars").uncheck()
+    drag(page, 10.0, 12.0)
+    generate(page, 3, "#continue")
+    start = float(page.input_value("#region textarea").split(":")[0])
+    third, first = heard(page, "bass"), round(start * rate)
+    np.testing.assert_array_equal(third[: first - 1], after[: first - 1])
+    assert np.abs(third[first:] - after[first:]).max() > 1e-3
+    # A/B between takes.
+    page.get_by_role("radio", name="1: from nothing").check()
+    wait_for_take(page, 1)
+    np.testing.assert_array_equal(heard(page, "bass"), before)
+
+
+def test_a_job_ends_within_a_step_and_leaves_the_line(visit):
+    first, second = visit(), visit()
+    for page in (first, second):
+        open_example(page)
+    # The program compiles before it is timed.
+    generate(first, 1)
+    first.fill("#steps input", "256")
+    first.click("#generate")
+    says(first, r"step \d+ of 256, about \d+ s left")
+    assert first.locator("#status progress").get_attribute("max") == "256"
+    second.click("#generate")
+    says(second, "^Waiting: 1 ahead of you")
+    second.click("#cancel")
+    says(second, "^Cancelled")
+    says(first, r"step \d+ of 256")
+    began = time.monotonic()
+    first.click("#cancel")
+    says(first, "^Cancelled")
+    assert time.monotonic() - began < 10.0
+    assert takes(first) == [1] and takes(second) == []
+    generate(first, 3)
+
+
+def test_a_closed_page_leaves_no_work_behind(visit, place):
+    page, other = visit(), visit()
+    for one in (page, other):
+        open_example(one)
+    page.fill("#steps input", "256")
+    page.click("#generate")
+    says(page, r"step \d+ of 256")
+    page.close()
+    # It would wait for minutes otherwise.
+    generate(other, 1)
+
+
+def test_a_wrong_file_gets_a_sentence_and_changes_nothing(visit, tmp_path):
+    page = visit()
+    open_example(page)
+    generate(page, 1)
+    wrong = tmp_path / "notes <b>.wav"
+    wrong.write_text("these are words")
+    page.set_input_files("#song input[type=file]", wrong)
+    said = says(page, "notes b.wav")
+    assert said.endswith(".") and "/" not in said
+    assert page.locator("#status .state.error").count() == 1
+    assert takes(page) == [1] and page.evaluate(f"{PLAYER}.state.song.name") == "example.ogg"
+    page.click("#edit")
+    says(page, "^No part is chosen")
+
+
+def test_a_song_is_dropped_with_a_style_and_a_line(visit, tmp_path, song, write_midi, track):
+    page = visit()
+    (tmp_path / "My song.wav").write_bytes(song)
+    page.set_input_files("#song input[type=file]", tmp_path / "My song.wav")
+    says(page, "^Opened My song.wav")
+    page.get_by_role("button", name="Sound of a bass that you like").click()
+    rate, time_ = 22050, np.arange(22050) / 22050
+    io.write(tmp_path / "fat.wav", 0.3 * np.sign(np.sin(2 * np.pi * 55 * time_)), rate)
+    page.set_input_files("#style input[type=file]", tmp_path / "fat.wav")
+    says(page, "fat.wav is taken")
+    generate(page, 1)
+    page.get_by_role("button", name="More settings").click()
+    line = write_midi(tmp_path / "line.mid", [track(33, [36, 43, 36, 43])])
+    page.set_input_files("#notes input[type=file]", line)
+    says(page, "line.mid is played")
+    generate(page, 2)
+    generate(page, 3, "#vary")
+    generate(page, 4, "#retimbre")
+    assert "another sound" in page.inner_text("bass-player .takes")
+    record = json.loads(fetched(page, tmp_path, "How it was made").read_text())
+    assert record["words"]["retimbre"] == "My song-bass-3.wav"
+    assert record["words"]["style"] == ["style-fat.wav"]
+    assert set(record["files"]) == {
+        *("My song.wav", "style-fat.wav", "notes-line.mid", "My song-bass-3.wav"),
+    }
+
+
+def test_history_survives_a_reload_and_is_undone(visit):
+    page = visit()
+    open_example(page)
+    generate(page, 1)
+    generate(page, 2)
+    page.get_by_role("radio", name="1: from nothing").check()
+    wait_for_take(page, 1)
+    page.reload()
+    says(page, "^Opened example")
+    wait_for_take(page, 1)
+    assert takes(page) == [1, 2]
+    assert "G" in page.input_value("#chords textarea")
+    page.click("#undo")
+    page.wait_for_function(f"{PLAYER}.state.takes.length === 1")
+    page.click("#redo")
+    wait_for_take(page, 2)
+    assert takes(page) == [1, 2]
+
+
+def test_two_users_have_their_own(visit):
+    first, second = visit(), visit()
+    for page in (first, second):
+        open_example(page)
+    generate(first, 1)
+    assert takes(second) == []
+    theirs = first.evaluate(f"{PLAYER}.url({PLAYER}.take.folder, {PLAYER}.take.files.bass)")
+    status = "async (url) => (await fetch(url)).status"
+    assert first.evaluate(status, theirs) == 200
+    asked = second.context.request.get(theirs)
+    assert asked.status == 404
+    # In another window, the same user has the same.
+    third = visit(context=first.context)
+    wait_for_take(third, 1)
+
+
+def test_everything_can_be_kept(visit, tmp_path, tiny_weights, monkeypatch):
+    page = visit()
+    open_example(page)
+    generate(page, 1)
+    page.fill("#region textarea", "bar:2-3")
+    generate(page, 2, "#edit")
+    with page.expect_download() as waiting:
+        page.get_by_role("link", name="This take (ZIP)").click()
+    waiting.value.save_as(tmp_path / "take.zip")
+    with zipfile.ZipFile(tmp_path / "take.zip") as archive:
+        names = set(archive.namelist())
+        archive.extractall(tmp_path / "take")
+    stem = "example-bass-2"
+    own = {f"{stem}{end}" for end in (".wav", "-mixdown.wav", ".mid", ".json", ".png")}
+    assert names == own | {"example.ogg", "example-bass-1.wav"}
+    for name in ("Bass (WAV)", "Mix with bass", "Notes", "How it was made", "Picture"):
+        path = fetched(page, tmp_path, name)
+        assert path.read_bytes() == (tmp_path / "take" / path.name).read_bytes()
+    # Made again on the command line, bit for bit.
+    monkeypatch.chdir(tmp_path / "take")
+    words = ["generate", "--like", f"{stem}.json", "--out", "again.wav"]
+    assert cli.main(words) == 0
+    np.testing.assert_array_equal(io.read("again.wav"), io.read(f"{stem}.wav"))
+
+
+def test_a_recording_is_a_song(visit):
+    page = visit()
+    page.get_by_role("button", name="Record with the microphone").click()
+    page.locator("#recording").get_by_role("button", name="Record", exact=True).click()
+    page.wait_for_timeout(3000)
+    page.locator("#recording").get_by_role("button", name="Stop").first.click()
+    says(page, r"^Opened .*\.wav")
+    generate(page, 1)
+
+
+def test_it_fits_on_a_phone(visit):
+    page = visit(width=390)
+    open_example(page)
+    generate(page, 1)
+    for name in ("Sound of a bass that you like", "More settings"):
+        page.get_by_role("button", name=name).click()
+    widths = "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
+    needed, there = page.evaluate(widths)
+    assert needed == there == 390
+    for part in ("#generate", "bass-player .play", "bass-player .timeline", "#edit"):
+        box = page.locator(part).bounding_box()
+        assert box["x"] >= 0 and box["x"] + box["width"] <= 390, part
+
+
+def test_keys_and_screen_readers_reach_everything(visit):
+    page = visit(dark=True)
+    open_example(page)
+    generate(page, 1)
+    page.get_by_role("slider", name="Position in the song").focus()
+    for key in ("Home", "ArrowRight", "ArrowRight"):
+        page.keyboard.press(key)
+    assert page.evaluate(f"{PLAYER}.engine.position") == 2.0
+    assert "2.0 seconds, bar 1" in page.locator(".timeline").get_attribute("aria-valuetext")
+    page.keyboard.press("[")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("]")
+    assert page.input_value("#region textarea") != ""
+    page.keyboard.press("Escape")
+    assert page.input_value("#region textarea") == ""
+    page.keyboard.press("Space")
+    page.wait_for_function(f"{PLAYER}.engine.isPlaying")
+    page.keyboard.press("Space")
+    nameless = page.evaluate(
+        """() => [...document.querySelectorAll('button, input, textarea, select, a[href]')]
+          .filter((part) => part.offsetParent && !(
+            part.innerText?.trim() || part.getAttribute('aria-label') || part.title
+            || part.labels?.length || part.getAttribute('aria-labelledby')
+          )).map((part) => part.outerHTML.slice(0, 200))"""
+    )
+    assert nameless == []
+    ratio = page.evaluate(
+        """() => {
+          const light = (colour) => {
+            const [r, g, b] = colour.match(/[\\d.]+/g).map((value) => {
+              const part = value / 255;
+              return part <= 0.03928 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+            });
+            return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+          };
+          const text = light(getComputedStyle(document.querySelector('bass-player')).color);
+          const back = light(getComputedStyle(document.body).backgroundColor);
+          return (Math.max(text, back) + 0.05) / (Math.min(text, back) + 0.05);
+        }"""
+    )
+    assert ratio > 7.0
