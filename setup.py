@@ -35,6 +35,7 @@ TOOLS = [
     "pillow>=10.3",
     "mir_eval>=0.8",
     "tqdm>=4.66",
+    "shtab>=1.7",
     "fsspec>=2024.6",
     "tensorboardX>=2.6.2",
 ]
@@ -94,7 +95,7 @@ setup(
     package_dir={"bassdiff.configs": "configs"},
     package_data={
         "bassdiff": ["py.typed", "docs/*.md"],
-        "bassdiff.examples": ["*.ogg"],
+        "bassdiff.examples": ["*.ogg", "*.ipynb"],
         "bassdiff.app": ["static/*"],
         "bassdiff.evaluation": ["templates/*"],
         "bassdiff.evaluation.inspection": ["*.json"],
@@ -105,6 +106,7 @@ setup(
         "tpu": ["jax[tpu]"],
         "cuda": ["jax[cuda13]"],
         "app": APP,
+        "notebook": ["nbclient>=0.10", "ipykernel>=6.29"],
         "midi": ["pretty_midi>=0.2.11", "midirenderer>=0.1.3"],
         "embedders": ["onnxruntime"],
         "separation": ["onnxruntime"],

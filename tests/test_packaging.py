@@ -19,6 +19,7 @@ STATED = {
     "PSF-based": r"Python Software Foundation",
     "MIT-CMU": r"MIT-CMU",
     "MPL-2.0 AND MIT": r"MPL-2\.0 AND MIT",
+    "MPL-2.0": r"MPL-2\.0",
 }
 
 

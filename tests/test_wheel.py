@@ -59,6 +59,8 @@ def test_it_holds_what_the_readme_names(wheel):
         ("docs", "md"),
         ("pretrained/small", "safetensors"),
         ("examples", "ogg"),
+        ("examples", "ipynb"),
+        ("app/static", "js"),
     ):
         there = list((ROOT / "bassdiff" / folder).glob(f"*.{suffix}"))
         assert there

@@ -36,7 +36,12 @@ def app(arguments: argparse.Namespace) -> None:
 
 def app_words(sub: argparse.ArgumentParser) -> None:
     """Adds the options of `app`."""
-    sub.add_argument("--weights", default="small", metavar="NAME_OR_DIR")
+    sub.add_argument(
+        "--weights",
+        default="small",
+        metavar="NAME_OR_DIR",
+        help="released weights, or a folder of your own",
+    )
     sub.add_argument("--adapter", metavar="FILE", help="a sound of your own for these weights")
     sub.add_argument("--host", default="127.0.0.1", help="address to listen at")
     sub.add_argument("--port", type=int, default=7860, help="port; 0 is any that is free")

@@ -22,8 +22,25 @@ Verb: TypeAlias = Callable[[argparse.Namespace], None]
 AddWords: TypeAlias = Callable[[argparse.ArgumentParser], None]
 
 
+class _Help(argparse.HelpFormatter):
+    """Says the default of every option that has one, unless its help says it already."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        text = action.help
+        is_said = action.default in (None, False, [], "", argparse.SUPPRESS) or "(" in (text or "")
+        if not text or is_said or not action.option_strings:
+            return text
+        default = action.default
+        if isinstance(action, argparse.BooleanOptionalAction):
+            return f"{text} (default: on)"
+        return f"{text} (default: {str(default).replace('%', '%%')})"
+
+
 class _Parser(argparse.ArgumentParser):
     """Reports errors in one sentence, like all other errors."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **{"formatter_class": _Help, **options})
 
     def error(self, message: str) -> NoReturn:
         self.exit(EXIT_INPUT, f"bassdiff: {message}; see {self.prog} --help\n")
@@ -121,13 +138,18 @@ def generate_words(sub: argparse.ArgumentParser) -> None:
 
 def sampling_arguments(sub: argparse.ArgumentParser) -> None:
     """Adds weights and settings of sampling; `sampling_overrides` reads the settings."""
-    sub.add_argument("--weights", default="small", metavar="NAME_OR_DIR")
+    sub.add_argument(
+        "--weights",
+        default="small",
+        metavar="NAME_OR_DIR",
+        help="released weights, or a folder of your own",
+    )
     sub.add_argument("--adapter", metavar="FILE", help="a sound of your own for these weights")
     for field in setting_fields():
         sub.add_argument(
             f"--{field.name.replace('_', '-')}",
             type=KINDS[str(field.type)],
-            help=field.metadata["help"],
+            help=f"{field.metadata['help']} (the weights')",
         )
 
 
@@ -182,7 +204,12 @@ def data_arguments(
 def rendering_words(sub: argparse.ArgumentParser, split: str | None = "train") -> None:
     """Adds options of rendering, and the split unless it is None; `rendering` reads the former."""
     if split is not None:
-        sub.add_argument("--split", default=split, choices=("train", "validation", "all"))
+        sub.add_argument(
+            "--split",
+            default=split,
+            choices=("train", "validation", "all"),
+            help="which songs of the set",
+        )
     sub.add_argument("--soundfont", action="append", default=[], help=".sf2 file; may be repeated")
     sub.add_argument("--variants", type=positive(int), default=1, help="renderings of every song")
     sub.add_argument("--cache", help="folder that keeps rendered songs")

@@ -16,7 +16,7 @@ from bassdiff.runtime.jobs import resumable_job
 @resumable_job()
 def encode(arguments: argparse.Namespace) -> None:
     """Pre-encodes songs for training a diffusion or a matching model."""
-    from tqdm import tqdm
+    from tqdm.auto import tqdm
 
     from bassdiff.data.augmentation import WithCopies
     from bassdiff.data.realism import Realism

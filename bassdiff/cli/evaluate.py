@@ -109,49 +109,85 @@ def _listen(arguments: argparse.Namespace, out: Path) -> None:
     print("wrote", write_listening_page(out, page, systems, arguments.kind), file=sys.stderr)
 
 
+# Every task takes the options of all, so that one set of options serves several tasks; its help
+# lists those that it reads.
+_TASKS = {
+    "music": "harmony and rhythm, beside rules and the true bass",
+    "matching": "whether a learned judge finds the mix that a bass was played to",
+    "distances": "how far sets of basses are from sets of true ones",
+    "memorisation": "whether basses are copies of those that were trained on",
+    "style": "whether a bass takes the sound of a reference",
+    "longform": "whether long songs stay as good as they begin",
+    "codec": "what is lost in the codec alone",
+    "ablation": "whether the mix is heard: the true one against others",
+    "control": "whether chords are kept to, by strength",
+    "listen": "a blind listening test of the basses, or a summary of its results",
+    "report": "a page of all results",
+}
+_SCORED = tuple(name for name in _TASKS if name not in ("listen", "report"))
+_PLAYED = ("style", "longform", "ablation", "control")
+# Options that not all tasks read, by those that do.
+_READ_BY = {
+    "embedder": ("distances",),
+    "bank": ("music",),
+    "training": ("memorisation",),
+    "sweep_clips": ("style", "ablation", "control"),
+    "num_songs": ("longform",),
+    "segment_seconds": ("longform",),
+    "fail_if_gap_below": ("ablation",),
+    **dict.fromkeys(("systems", "kind", "page", "results"), ("listen",)),
+    **dict.fromkeys(("report", "training_log"), (*_SCORED, "report")),
+    "pairs": tuple(name for name in _SCORED if name not in _PLAYED),
+    **dict.fromkeys(
+        ("num_clips", "clip_seconds"), tuple(name for name in _SCORED if name != "longform")
+    ),
+}
+_ANY = ("help", "out")
+
+
 def evaluate_words(sub: argparse.ArgumentParser) -> None:
-    """Adds the options of `evaluate`."""
-    sub.add_argument(
-        "task",
-        choices=(
-            *("music", "matching", "distances", "memorisation", "style", "longform"),
-            *("codec", "ablation", "control", "listen", "report"),
-        ),
-        help="the task; listen makes a blind test of the basses, report a page of all results",
-    )
+    """Adds a parser for each task."""
+    tasks = sub.add_subparsers(dest="task", required=True, metavar="TASK")
+    for name, summary in _TASKS.items():
+        one = tasks.add_parser(name, help=summary, description=f"Scores {summary}.")
+        if name not in _SCORED:
+            one.description = f"Makes {summary}."
+        _all_words(one)
+        for action in one._actions:
+            if action.dest not in _ANY and name not in _READ_BY.get(action.dest, _SCORED):
+                action.help = argparse.SUPPRESS
+
+
+def _all_words(sub: argparse.ArgumentParser) -> None:
     _evaluation_arguments(sub, "evaluation")
     sub.add_argument("--training-log", metavar="FILE", help="metrics.jsonl to draw in the report")
     sub.add_argument(
         "--embedder",
         default="matching",
-        help="distances: matching, log_mel, or vggish:, clap: or mert: with an ONNX file",
+        help="matching, log_mel, or vggish:, clap: or mert: with an ONNX file",
     )
-    sub.add_argument(
-        "--bank", default="composed:40", help="music: songs to find the nearest bass in, or empty"
-    )
-    sub.add_argument(
-        "--training", default="", metavar="DIR", help="memorisation: latents trained on, by encode"
-    )
+    sub.add_argument("--bank", default="composed:40", help="songs to find the nearest bass in")
+    sub.add_argument("--training", default="", metavar="DIR", help="latents trained on, by encode")
     sub.add_argument(
         "--sweep-clips",
         type=positive(int),
         default=12,
-        help="style, ablation, control: number of clips to play again for every setting",
+        help="clips to play again for every setting",
     )
+    sub.add_argument("--songs", dest="num_songs", type=positive(int), default=3, help="how many")
     sub.add_argument(
-        "--songs", dest="num_songs", type=positive(int), default=3, help="longform: how many"
+        "--segment-seconds", type=positive(float), default=60.0, help="parts to compare"
     )
-    sub.add_argument("--segment-seconds", type=positive(float), default=60.0)
     sub.add_argument(
         "--fail-if-gap-below",
         type=_gap,
         metavar="GAP",
-        help="ablation: exit with 3 unless the true mix wins by this much, between -0.5 and 0.5",
+        help="exit with 3 unless the true mix wins by this much, between -0.5 and 0.5",
     )
-    sub.add_argument("--systems", default="model,true,follower", help="listen: by their file names")
-    sub.add_argument("--kind", default="mushra", choices=("mushra", "ab"))
-    sub.add_argument("--page", metavar="DIR", help="listen: where the page goes")
-    sub.add_argument("--results", nargs="+", metavar="FILE", help="listen: summarise these results")
+    sub.add_argument("--systems", default="model,true,follower", help="basses, by file names")
+    sub.add_argument("--kind", default="mushra", choices=("mushra", "ab"), help="of the test")
+    sub.add_argument("--page", metavar="DIR", help="where the page goes (OUT/listening)")
+    sub.add_argument("--results", nargs="+", metavar="FILE", help="summarise these results")
 
 
 def sweep_words(sub: argparse.ArgumentParser) -> None:
@@ -178,9 +214,11 @@ def _evaluation_arguments(sub: argparse.ArgumentParser, out: str) -> None:
         "--pairs", metavar="DIR", help="judge finished pairs instead: SONG/mix.*, bass.*, true.*"
     )
     sampling_arguments(sub)
-    sub.add_argument("--clips", dest="num_clips", type=positive(int), default=24)
-    sub.add_argument("--clip-seconds", type=positive(float), default=23.8)
-    sub.add_argument("--seed", type=int, default=0)
+    sub.add_argument(
+        "--clips", dest="num_clips", type=positive(int), default=24, help="how many to score"
+    )
+    sub.add_argument("--clip-seconds", type=positive(float), default=23.8, help="length of a clip")
+    sub.add_argument("--seed", type=int, default=0, help="of the first clip's noise")
     sub.add_argument(
         "--judge",
         default="small",

@@ -51,10 +51,10 @@ def gallery(arguments: argparse.Namespace) -> None:
 
 def gallery_words(sub: argparse.ArgumentParser) -> None:
     """Adds the options of `gallery`."""
-    sub.add_argument("--out", default="gallery", metavar="DIR", help="the page's folder (gallery)")
+    sub.add_argument("--out", default="gallery", metavar="DIR", help="the page's folder")
     data_arguments(sub, split="validation", required=False)
     sub.set_defaults(data="composed:20")
     sampling_arguments(sub)
-    sub.add_argument("--clips", dest="num_clips", type=positive(int), default=10)
-    sub.add_argument("--clip-seconds", type=positive(float), default=20.0)
-    sub.add_argument("--seed", type=int, default=0)
+    sub.add_argument("--clips", dest="num_clips", type=positive(int), default=10, help="how many")
+    sub.add_argument("--clip-seconds", type=positive(float), default=20.0, help="of each")
+    sub.add_argument("--seed", type=int, default=0, help="of the first")

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from bassdiff.cli.app import app, app_words
 from bassdiff.cli.arguments import generate_words, parser_of
 from bassdiff.cli.batch import batch, batch_words
+from bassdiff.cli.completion import completion, completion_words
 from bassdiff.cli.data_tasks import data, data_words
 from bassdiff.cli.encode import encode, encode_words
 from bassdiff.cli.evaluate import evaluate, evaluate_words, sweep, sweep_words
@@ -100,6 +101,7 @@ def parser() -> argparse.ArgumentParser:
             sweep: sweep_words,
             gallery: gallery_words,
             data: data_words,
+            completion: completion_words(parser),
         }
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import os
@@ -34,6 +35,8 @@ from bassdiff.inference.conditioning import Grounding, Preparation, Start
 from bassdiff.inference.control import Control
 from bassdiff.inference.hearing import Heard, hear
 from bassdiff.inference.inputs import Draft, Recording, Style, Task
+from bassdiff.inference.progress import Progress, shown_progress
+from bassdiff.inference.result import Bass
 from bassdiff.models.features import LATENT_HOP
 from bassdiff.models.pitch import RANGE_SEMITONES
 from bassdiff.pretrained.codec import Codec
@@ -46,9 +49,6 @@ ROWS_PER_DEVICE = 8
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
-
-# What is done, how much of it, and of how much.
-Progress = Callable[[str, int, int], None]
 
 
 class BassGenerator:
@@ -99,9 +99,9 @@ class BassGenerator:
         seed: int = 0,
         sampling: Sampling | None = None,
         loops: bool = False,
-        progress: Progress | None = None,
+        progress: Progress | bool | None = None,
         **overrides: Any,
-    ) -> np.ndarray:
+    ) -> Bass:
         """Plays a bass to a mix.
 
         Args:
@@ -115,15 +115,16 @@ class BassGenerator:
           seed: The same seed gives the same bass.
           sampling: Settings; the weights' defaults when None.
           loops: Whether the mix is a loop, and the end of the bass is to meet its beginning.
-          progress: Called after every step with the stage (listening, playing, decoding), how much
-            of it is done and how much there is.
+          progress: True for a progress bar. A function is called after every step with the stage
+            (listening, playing, decoding), how much of it is done and how much there is; what it
+            raises ends the work.
           **overrides: Single settings of `Sampling` to change, such as `guidance=4.0`.
 
         Returns:
           `[N]` float32, mono, at the mix's rate and aligned with it. Its level is that of a bass in
           the mix, or the draft's: `mix + bass`, or `mix + bass[:, None]` with channels, is the
           mixdown, which may exceed full scale. Outside its region, an edited draft is returned as
-          it was given, to the sample.
+          it was given, to the sample. It is an array that shows itself in a notebook; see `Bass`.
 
         Raises:
           InputError: If the mix, the style, the draft or the control cannot be used, a setting is
@@ -138,7 +139,11 @@ class BassGenerator:
                 stacklevel=2,
             )
         task = dataclasses.replace(task, sampling=sampling)
-        return self.generate_batch([task], progress)[0]
+        with contextlib.ExitStack() as stack:
+            if progress is True:
+                progress = stack.enter_context(shown_progress("playing"))
+            (bass,) = self.generate_batch([task], progress or None)
+        return Bass(bass, sample_rate_hz, mix)
 
     def generate_batch(
         self, tasks: Sequence[Task], progress: Progress | None = None
@@ -150,10 +155,10 @@ class BassGenerator:
 
         Args:
           tasks: The basses to play.
-          progress: As in `generate`.
+          progress: As in `generate`; a function.
 
         Returns:
-          A bass per task, as `generate` returns it.
+          The samples of a bass per task, as `generate` returns them.
 
         Raises:
           InputError: See `generate`.

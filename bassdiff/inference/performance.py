@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import json
@@ -11,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from tqdm import tqdm
 
 from bassdiff import __version__
 from bassdiff.audio.io import probe, read, write
@@ -22,13 +22,14 @@ from bassdiff.inference.control import Control
 from bassdiff.inference.grid import Grid
 from bassdiff.inference.inputs import MAX_SECONDS, Draft, Style, check_length, check_seed
 from bassdiff.inference.outputs import Outputs, check_outputs
+from bassdiff.inference.progress import Progress, shown_progress
 from bassdiff.inference.record import hashes, make_record, tags_of
 from bassdiff.inference.tempo import HEARD
 from bassdiff.runtime.atomic import OpenFile, atomic_file, atomic_files
 from bassdiff.runtime.errors import InputError
 
 if TYPE_CHECKING:
-    from bassdiff.inference.generator import BassGenerator, Progress
+    from bassdiff.inference.generator import BassGenerator
 
 # Mix and bass files no longer add up to the mixdown if a file is softer by more than this.
 AUDIBLE_GAIN_DB = -0.05
@@ -260,17 +261,7 @@ def _play(
     progress: Progress | None,
     **how: Any,
 ) -> np.ndarray:
-    if progress is not None:
-        return generator.generate(mix, sample_rate_hz, progress=progress, **how)
-    with tqdm(desc=label, unit="step", total=1) as bar:
-
-        def show(stage: str, done: int, total: int) -> None:
-            if stage == "playing":
-                bar.total = total
-                bar.update(done - bar.n)
-            else:
-                bar.set_postfix_str("" if done else stage)
-
+    with contextlib.nullcontext(progress) if progress else shown_progress(label) as show:
         return generator.generate(mix, sample_rate_hz, progress=show, **how)
 
 

@@ -12,7 +12,7 @@ import grain
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from bassdiff.data.batches import local_batches
 from bassdiff.diffusion.types import Array, PyTree

@@ -1,4 +1,4 @@
-"""What strangers would try: files of the server and of others, forged values, too much of anything."""
+"""What strangers would try: files of the server and of others, forged values, and too much."""
 
 import io as streams
 import json

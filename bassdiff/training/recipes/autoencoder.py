@@ -9,7 +9,7 @@ from pathlib import Path
 import grain
 import numpy as np
 from ml_collections import ConfigDict
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from bassdiff.data import latents, pipeline, store_building
 from bassdiff.data.sources import open_source
