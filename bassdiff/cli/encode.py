@@ -74,7 +74,7 @@ def encode_words(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--keys", type=positive(int), default=1, help="keys of every song, as matching needs"
     )
-    sub.add_argument("--seed", type=natural, default=0)
+    sub.add_argument("--seed", type=natural, default=0, help="of copies and mixes")
     sub.add_argument(
         "--part",
         type=part,

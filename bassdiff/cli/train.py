@@ -33,7 +33,11 @@ def train(arguments: argparse.Namespace) -> None:
 
 def train_words(sub: argparse.ArgumentParser) -> None:
     """Adds the options of `train`."""
-    sub.add_argument("objective", choices=("autoencoder", "diffusion", "distillation", "matching"))
+    sub.add_argument(
+        "objective",
+        choices=("autoencoder", "diffusion", "distillation", "matching"),
+        help="the model to train",
+    )
     sub.add_argument(
         "--config",
         required=True,
