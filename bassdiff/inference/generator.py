@@ -250,9 +250,7 @@ class BassGenerator:
                 for number in batch
             ]
             first = heard[batch[0]]
-            rows = self.sample(
-                requests, first.sampling, show if progress else None, self._rows
-            )
+            rows = self.sample(requests, first.sampling, show if progress else None, self._rows)
             for number, row in zip(batch, rows, strict=True):
                 latents[number] = row
         return [row for row in latents if row is not None]
