@@ -1,4 +1,4 @@
-"""Steadiness: keeps held notes still, inside the last steps."""
+"""Steadiness: keeps the sound of equal notes equal, inside the last steps."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from bassdiff.diffusion.types import Array, Cond, Denoise
 
 # Levels above this one still decide what is played, and their estimates are smooth anyway.
 _BELOW = 0.7
-# The filter reaches 9 latent frames (0.4 s) to either side; its Gaussian over time has a deviation
-# of 3 frames.
-_REACH_FRAMES, _SPAN_FRAMES = 9, 3.0
+# The filter reaches 256 latent frames (12 s) to either side. Frames within 9 (0.4 s) count by a
+# Gaussian with a deviation of 3 frames, which is a frame's own note; all others count by a share of
+# it, which is the same note played again.
+_REACH_FRAMES, _OWN_FRAMES, _SPAN_FRAMES, _ELSEWHERE = 256, 9, 3.0, 0.3
 # How different two frames may be and still share their sound, in units of normalised latents.
 _SOUND_DISTANCE, _NOTE_DISTANCE = 2.0, 1.0
 # Moves inside a frame that are smaller than this are taken for errors.
@@ -26,19 +27,22 @@ _DEAD_ZONE = 0.2
 
 
 class Steadiness(struct.PyTreeNode):
-    """Averages the sound of each frame over similar frames near it, and drops small moves.
+    """Averages the sound of each frame over similar frames, near and far, and drops small moves.
 
-    The sound of a held note hardly changes from frame to frame, but an estimate's errors do, and
-    modulate the partials: the decoded note is noisy. A bilateral filter over time averages them
-    out and keeps edges, since frames of another note or another sound get no weight:
+    The sound of a held note hardly changes from frame to frame, nor from one playing of a note to
+    the next, but an estimate's errors do: they modulate the partials, so that the decoded note is
+    noisy, and they make equal notes unequally loud. A non-local mean over time averages them out
+    and keeps edges, since frames of another note or another sound get no weight:
 
-        w(t, s) ~ exp(-(t - s)^2 / (2 * 3^2) - d(t, s)^2 / 2)
+        w(t, s) ~ (0.3 + exp(-(t - s)^2 / (2 * 3^2))) exp(-d(t, s)^2 / 2)
         x0_t <- x0_t + share_t (sum_s w(t, s) x0_s - x0_t)      in channels of the spectrum
         x0_t <- sign(x0_t) max(|x0_t| - 0.2, 0)                in channels of the dynamics
 
     d is the distance of two estimates, in units of 2 for sound and of 1 for notes, dynamics left
     out; `share` is how much of a frame sounds. Channels that hold notes stay as they are. It acts
-    at noise levels of 0.7 and less, so that the network sees, and corrects, what it does.
+    at noise levels of 0.7 and less, so that the network sees, and corrects, what it does. Frames
+    are compared in blocks, one after the other: time grows with the length of a song, and memory
+    hardly does.
 
     Attributes:
       sound: `[C]`, 1 for channels that hold sound and 0 for those that hold notes.
@@ -48,7 +52,7 @@ class Steadiness(struct.PyTreeNode):
       strength: 0 (off) to 1; or `[B]`.
       loops: Whether the last frame of every row comes before its first one.
 
-    Source: the bilateral filter of Tomasi and Manduchi, ICCV 1998, and the soft threshold of
+    Source: the non-local means of Buades, Coll and Morel, CVPR 2005, and the soft threshold of
     Donoho, IEEE Trans. Inf. Theory 41, 1995; their use inside a sampler is ours.
     """
 
@@ -70,7 +74,7 @@ class Steadiness(struct.PyTreeNode):
             scale = spectrum / _SOUND_DISTANCE + notes / _NOTE_DISTANCE
             around = _wrapped if self.loops else _padded
             near = around(x0, cond), around(scale * x0, cond), around(cond.mask(), cond)
-            move = spectrum * (_bilateral(scale * x0, *near) - x0)
+            move = spectrum * (_similar_mean(scale * x0, *near) - x0)
             move = move - dynamics * jnp.clip(x0, -_DEAD_ZONE, _DEAD_ZONE)
             strength = per_row(jnp.where(sigma <= _BELOW, self.strength, 0.0))
             return x0 + strength * self.sounding(x0) * move
@@ -90,29 +94,46 @@ def _wrapped(rows: Array, cond: Cond) -> Array:
     return jnp.take_along_axis(rows, turned[..., None], axis=1)
 
 
-def _bilateral(features: Array, others: Array, other_features: Array, real: Array) -> Array:
-    """Means over near frames with like features.
+def _similar_mean(features: Array, others: Array, other_features: Array, real: Array) -> Array:
+    """Means over frames within reach that have like features.
 
     Args:
       features: `[B, T, C]`.
       others: `[B, T + 2 reach, C]` what is averaged.
       other_features: `[B, T + 2 reach, C]` its features.
       real: `[B, T + 2 reach, 1]`, 0 for frames without a say.
+
+    Returns:
+      `[B, T, C]`.
     """
-    num_frames = features.shape[1]
+    batch, num_frames, channels = features.shape
+    size = min(_REACH_FRAMES, num_frames)
+    num_blocks = -(-num_frames // size)
+    # Every block is whole: those that start too late start earlier, and overlap.
+    starts = np.minimum(np.arange(num_blocks) * size, num_frames - size)
+    offsets = np.arange(size)[:, None] + _REACH_FRAMES - np.arange(size + 2 * _REACH_FRAMES)[None]
+    own = np.exp(-0.5 * np.square(offsets / _SPAN_FRAMES)) * (np.abs(offsets) <= _OWN_FRAMES)
+    near = (own + _ELSEWHERE) * (np.abs(offsets) <= _REACH_FRAMES)
 
-    def shifted(padded: Array, offset: Array) -> Array:
-        return jax.lax.dynamic_slice_in_dim(padded, offset, num_frames, axis=1)
+    def block(start: Array) -> Array:
+        def cut(rows: Array, length: int) -> Array:
+            return jax.lax.dynamic_slice_in_dim(rows, start, length, axis=1)
 
-    near = -0.5 * np.square(np.arange(-_REACH_FRAMES, _REACH_FRAMES + 1) / _SPAN_FRAMES)
+        mine = cut(features, size)
+        theirs, values, seen = (
+            cut(rows, size + 2 * _REACH_FRAMES) for rows in (other_features, others, real)
+        )
+        distance = (
+            jnp.sum(jnp.square(mine), axis=-1)[:, :, None]
+            + jnp.sum(jnp.square(theirs), axis=-1)[:, None]
+            - 2.0 * jnp.einsum("bqc,bkc->bqk", mine, theirs, precision="highest")
+        )
+        weight = jnp.exp(-0.5 * distance) * jnp.asarray(near, features.dtype)[None]
+        weight = weight * seen[:, None, :, 0]
+        total = jnp.einsum("bqk,bkc->bqc", weight, values, precision="highest")
+        return total / jnp.maximum(jnp.sum(weight, axis=-1, keepdims=True), 1e-6)
 
-    def add(offset: Array, sums: tuple[Array, Array]) -> tuple[Array, Array]:
-        total, weight = sums
-        difference = jnp.square(features - shifted(other_features, offset))
-        likeness = -0.5 * jnp.sum(difference, axis=-1, keepdims=True)
-        share = jnp.exp(jnp.asarray(near, real.dtype)[offset] + likeness) * shifted(real, offset)
-        return total + share * shifted(others, offset), weight + share
-
-    empty = (jnp.zeros_like(features), jnp.zeros_like(real[:, :num_frames]))
-    total, weight = jax.lax.fori_loop(0, len(near), add, empty)
-    return total / jnp.maximum(weight, 1e-6)
+    blocks = jax.lax.map(block, jnp.asarray(starts))  # [n, B, size, C]
+    whole = jnp.moveaxis(blocks[:-1], 0, 1).reshape(batch, -1, channels)
+    rest = blocks[-1][:, num_blocks * size - num_frames :]
+    return jnp.concatenate([whole, rest], axis=1)
