@@ -5,6 +5,7 @@ from __future__ import annotations
 import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
+from jax.ad_checkpoint import checkpoint_name
 
 from bassdiff.diffusion.types import Array
 
@@ -24,6 +25,8 @@ class ChannelNorm(nn.Module):
         gain = self.param("gain", nn.initializers.ones_init(), (x.shape[-1],))
         x32 = x.astype(jnp.float32)
         scale = jnp.reciprocal(jnp.sqrt(jnp.mean(jnp.square(x32), -1, keepdims=True) + 1e-6))
+        # Small, and costly to compute again in a backward pass.
+        scale = checkpoint_name(scale, "scale")
         shaped_gain = gain.reshape((1,) * (x.ndim - 1) + gain.shape)
         return (x32 * scale * shaped_gain).astype(self.dtype)
 

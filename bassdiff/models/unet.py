@@ -66,7 +66,7 @@ class UNet(nn.Module):
         embedding = NoiseEmbedding(2 * self.widths[0], self.dtype)(sigma)
         embedding = embedding + self._about(x.shape[0], cond)
 
-        policy = _is_product if self.keep_products else None
+        policy = is_kept if self.keep_products else None
         again = functools.partial(nn.remat, policy=policy) if self.remat else lambda kind: kind
         numbers, attention_numbers = itertools.count(), itertools.count()
 
@@ -118,5 +118,6 @@ class UNet(nn.Module):
         )
 
 
-def _is_product(primitive: Any, *_: Any, **__: Any) -> bool:
-    return primitive.name in ("dot_general", "conv_general_dilated")
+def is_kept(primitive: Any, *_: Any, **__: Any) -> bool:
+    """A policy of rematerialisation: keeps results of products, and the scales of norms."""
+    return primitive.name in ("dot_general", "conv_general_dilated", "name")
