@@ -5,7 +5,7 @@
 
 Training steps and sampling steps are compiled by the compiler for TPUs, which needs no TPU
 (`pip install -e '.[tpu]'`). The roofline follows from its figures for a program: a step takes at
-least the time of its floating-point work, of its memory traffic and of its communication. Nothing
+least the time of its floating-point work, of its traffic with HBM and of its communication. Nothing
 is run. `--topology cpu:16` compiles for that many simulated CPU devices, to see the collectives
 without the TPU compiler; its figures of memory do not apply to TPUs.
 """
@@ -13,7 +13,6 @@ without the TPU compiler; its figures of memory do not apply to TPUs.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import os
 import sys
@@ -22,34 +21,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from launch.chips import CHIPS, Chip
+from launch.compiled_text import instructions
+
 if TYPE_CHECKING:
     import jax
     from ml_collections import ConfigDict
 
 
-@dataclasses.dataclass(frozen=True)
-class Chip:
-    """One chip, in its maker's figures.
-
-    Attributes:
-      flops: Products in bfloat16, floating-point operations per second.
-      memory_bytes: Size of its HBM.
-      memory_rate: Bytes per second between it and the cores.
-      link_rate: Bytes per second of all links to its neighbours.
-    """
-
-    flops: float
-    memory_bytes: float
-    memory_rate: float
-    link_rate: float
-
-
-# Source: the system architecture pages of Cloud TPU.
-CHIPS = {
-    "v5e": Chip(197e12, 16e9, 819e9, 200e9),
-    "v5p": Chip(459e12, 95e9, 2765e9, 600e9),
-    "v6e": Chip(918e12, 32e9, 1640e9, 448e9),
-}
 # An all-reduce is a reduce-scatter and an all-gather: its result passes the links twice.
 _PASSES = {"all-reduce": 2.0}
 
@@ -232,14 +211,16 @@ def program_figures(
     )
 
     memory, flops = program_memory(program), program_flops(program)
-    traffic, collectives = program_bytes(program), program_collectives(program)
+    traffic = sum(one.hbm_bytes for one in instructions(program.as_text() or ""))
+    collectives = program_collectives(program)
     sent = sum(_PASSES.get(name, 1.0) * size for name, (_, size) in collectives.items())
     needed = sum(memory.values())
     figures: dict[str, Any] = {
         **{f"{name}_gb": round(size / 1e9, 3) for name, size in memory.items()},
         "needed_gb": round(needed / 1e9, 3),
         "gflop_per_device": round(flops / 1e9, 4),
-        "traffic_gb": round(traffic / 1e9, 2),
+        "traffic_gb": round(traffic / 1e9, 3),
+        "traffic_with_vector_memory_gb": round(program_bytes(program) / 1e9, 3),
         "collectives": {
             name: {"count": count, "mb": round(size / 1e6, 3)}
             for name, (count, size) in collectives.items()

@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from launch.roofline import CHIPS, Chip, program_figures
+from launch.chips import CHIPS, Chip
+from launch.roofline import program_figures
 
 
 def figures_of(tmp_path, *words):
@@ -28,9 +29,9 @@ def product():
 @pytest.mark.parametrize(
     ("chip", "mfu", "slowest"),
     [
-        (Chip(1e9, 1e9, 1e12, 1e9), 1.0, "work"),
+        (Chip(1e9, 1e9, 1e12, 1e9, 1), 1.0, "work"),
         # 3 x 256 x 256 x 4 bytes take twice what 2 x 256^3 operations do.
-        (Chip(2 * 256**3, 1e9, 3 * 256**2 * 4 / 2, 1e9), 0.5, "traffic"),
+        (Chip(2 * 256**3, 1e9, 3 * 256**2 * 4 / 2, 1e9, 1), 0.5, "traffic"),
     ],
 )
 def test_a_program_is_as_slow_as_its_slowest_part(product, chip, mfu, slowest):
@@ -42,7 +43,7 @@ def test_a_program_is_as_slow_as_its_slowest_part(product, chip, mfu, slowest):
 
 
 def test_what_does_not_fit_is_said(product):
-    assert not program_figures(product, 1.0, Chip(1e9, 1e3, 1e9, 1e9))["fits"]
+    assert not program_figures(product, 1.0, Chip(1e9, 1e3, 1e9, 1e9, 1))["fits"]
 
 
 def test_a_training_step_splits_its_optimiser_over_all_devices(tmp_path):
