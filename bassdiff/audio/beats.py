@@ -32,6 +32,10 @@ _CUT_FRAMES = 4
 # Beats that are this near to a steady grid are those of it.
 _STEADY_SECONDS = 0.025
 _LOW_HZ = 150.0
+# Where harmony is heard, in steps of 46 ms.
+_HARMONY_HZ, _HARMONY_WINDOW, _HARMONY_HOP = (100.0, 2000.0), 4096, 1024
+# What speaks for a bar: low notes 1, and these. Chosen on 41 rendered songs; see `docs/control.md`.
+_ONSET_SHARE, _CHORD_SHARE, _HARMONY_SHARE = 0.5, 1.5, 2.0
 # How much clearer than four three beats a bar have to be.
 _THREE_MARGIN = 1.15
 
@@ -86,7 +90,8 @@ def estimate_beats(
         return None
     beats = _steadied(_between(onsets, frames)) * _FRAME_SECONDS - _LATE_SECONDS
     beats = beats[beats > -_LATE_SECONDS]
-    evidence = _evidence(bass, onsets, beats, changes_seconds)
+    harmony = _harmony_changes(low, np.maximum(beats, 0.0))
+    evidence = _evidence(bass, onsets, harmony, beats, changes_seconds)
     return Beats(np.maximum(beats, 0.0), *_bars(evidence, beats_per_bar))
 
 
@@ -173,23 +178,47 @@ def _steadied(beats: np.ndarray) -> np.ndarray:
 
 
 def _evidence(
-    bass: np.ndarray, onsets: np.ndarray, beats: np.ndarray, changes_seconds: Sequence[float]
+    bass: np.ndarray,
+    onsets: np.ndarray,
+    harmony: np.ndarray,
+    beats: np.ndarray,
+    changes_seconds: Sequence[float],
 ) -> np.ndarray:
     """How much each beat looks like the first of a bar, `[n]`."""
     frames = np.clip(np.round((beats + _LATE_SECONDS) / _FRAME_SECONDS).astype(int), 0, None)
 
     def at_beats(values: np.ndarray) -> np.ndarray:
         near = np.clip(frames[:, None] + np.arange(-3, 4), 0, len(values) - 1)
-        found = values[near].max(axis=1)
-        return (found - found.mean()) / (found.std() + 1e-6)
+        return _standardised(values[near].max(axis=1))
 
-    evidence = 0.5 * at_beats(onsets) + at_beats(bass)
+    evidence = _ONSET_SHARE * at_beats(onsets) + at_beats(bass)
+    evidence = evidence + _HARMONY_SHARE * _standardised(harmony)
     if len(changes_seconds):
         distance = np.abs(np.asarray(changes_seconds)[None] - beats[:, None]).min(axis=1)
         half = 0.5 * float(np.median(np.diff(beats)))
         change = np.maximum(0.0, 1.0 - distance / half)
-        evidence = evidence + 1.5 * (change - change.mean()) / (change.std() + 1e-6)
+        evidence = evidence + _CHORD_SHARE * _standardised(change)
     return evidence
+
+
+def _standardised(values: np.ndarray) -> np.ndarray:
+    return (values - values.mean()) / (values.std() + 1e-6)
+
+
+def _harmony_changes(low: np.ndarray, beats: np.ndarray) -> np.ndarray:
+    """How different the pitch classes are after each beat and before it, `[n]`, 0 to 1."""
+    hz = np.arange(_HARMONY_WINDOW // 2 + 1) * _RATE_HZ / _HARMONY_WINDOW
+    inside = np.flatnonzero((hz > _HARMONY_HZ[0]) & (hz < _HARMONY_HZ[1]))
+    classes = np.round(12.0 * np.log2(hz[inside] / 440.0)).astype(int) % 12
+    to_classes = (np.arange(12)[:, None] == classes[None]).astype(np.float32)
+    blocks = power_blocks(low, _HARMONY_WINDOW, _HARMONY_HOP)
+    chroma = np.concatenate([to_classes @ np.sqrt(block[inside]) for block in blocks], axis=1)
+    sums = np.cumsum(np.pad(chroma, ((0, 0), (1, 0))), axis=1)
+    edges = np.round(beats * _RATE_HZ / _HARMONY_HOP).astype(int)
+    edges = np.clip([0, *edges, chroma.shape[1]], 0, chroma.shape[1])
+    between = np.diff(sums[:, edges], axis=1)
+    unit = between / (np.linalg.norm(between, axis=0) + 1e-9)
+    return 1.0 - np.sum(unit[:, 1:] * unit[:, :-1], axis=0)
 
 
 def _low_onsets(low: np.ndarray) -> np.ndarray:

@@ -102,10 +102,10 @@ def listened(control: Control, mix: np.ndarray, sample_rate_hz: int) -> tuple[Co
       InputError: See `resolved`.
     """
     # It brings scipy, which takes longer to import than bad input to be refused.
-    from bassdiff.audio.low_voice import NOTICED_SHARE, low_voice_share
+    from bassdiff.audio.low_voice import NOTICED, low_line
 
     wave = resample(to_mono(mix), sample_rate_hz, SAMPLE_RATE_HZ)
-    if low_voice_share(wave) > NOTICED_SHARE:
+    if low_line(wave) > NOTICED:
         warnings.warn(
             "a bass seems to play in the mix already, and a second one is played beside it; take "
             "it out first, as the page on control says",
@@ -125,8 +125,8 @@ def listened(control: Control, mix: np.ndarray, sample_rate_hz: int) -> tuple[Co
     grid = found.grid or (known.grid if control.bpm == HEARD else None)
     if grid:
         _say(
-            f"tempo of the mix, estimated: {grid.bpm:.1f} bpm, {grid.beats_per_bar} beats a bar, "
-            f"bar 1 at {grid.bar_seconds(0):.2f} s"
+            f"tempo of the mix, estimated: {grid.bpm:.1f} bpm; bars are a guess: "
+            f"{grid.beats_per_bar} beats each, the first at {grid.bar_seconds(0):.2f} s"
         )
     # What is heard and asked for is among the choices.
     return known, Estimates([], found.grid) if control.chords == AUTO else found

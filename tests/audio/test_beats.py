@@ -51,6 +51,21 @@ def test_bars_begin_where_chords_change(rng):
     assert np.abs(beats[2::3] - first).min() < 0.05
 
 
+@pytest.mark.parametrize("first", [1, 2])
+def test_bars_begin_where_the_harmony_changes(first, rng):
+    """Although the kick drum is on other beats, or also on the third, and no chords are named."""
+    beats = 0.2 + np.arange(64) * 0.5
+    wave = drums(beats, 2, beats[-1], rng)
+    time = np.arange(len(wave)) / RATE_HZ
+    number = np.clip(np.floor((time - beats[first]) / 2.0).astype(int), 0, None) % 4
+    for above in (0, 4, 7):
+        hz = 220.0 * 2.0 ** ((np.array([0, 5, 7, 2])[number] + above) / 12)
+        wave += 0.1 * np.sin(2 * np.pi * np.cumsum(hz) / RATE_HZ).astype(np.float32)
+    found = estimate_beats(wave, beats_per_bar=4)
+    bar = found.seconds[found.first_bar]
+    assert np.abs(beats[first::4] - bar).min() < 0.05
+
+
 def test_a_tempo_that_drifts_is_followed(rng):
     beats = 0.1 + np.cumsum(0.5 + 0.06 * np.sin(np.arange(80) / 8.0))
     found = estimate_beats(drums(beats, 4, beats[-1], rng))
