@@ -44,7 +44,8 @@ TOOLS = [
 INIT = Path(__file__).with_name("bassdiff") / "__init__.py"
 VERSION = re.search(r'^__version__ = "(.+)"', INIT.read_text(encoding="utf-8"), re.MULTILINE)[1]
 
-RAY = ["ray[data,default]>=2.60"]
+# Later ones cannot be told not to try lost tasks again.
+RAY = ["ray[data,default]>=2.60,<2.64"]
 # Versions before had holes that let strangers read files.
 APP = ["gradio>=6.16"]
 DOCS = ["mkdocs>=1.6,<2", "mkdocs-material>=9.5", "mkdocstrings[python]>=0.29"]

@@ -1,7 +1,8 @@
 """Measures this machine, then bassdiff on it: `python -m launch.bench --out bench.json`.
 
 `python -m launch.bench train` measures training instead, see `training_bench.py`;
-`python -m launch.bench batch` how many songs an hour there are at several batch sizes; and
+`python -m launch.bench batch` how many songs an hour there are at several batch sizes, and
+`python -m launch.bench jobs` the speed and memory of `bassdiff batch`, see `batch_bench.py`; and
 `python -m launch.bench memory` what an hour of song and many songs take, see `memory_bench.py`.
 
 Everything is measured in one run and compute is given as a share of the machine's own
@@ -39,14 +40,13 @@ from bassdiff.diffusion.settings import Sampling
 from bassdiff.diffusion.types import Array, Cond, PyTree
 from bassdiff.examples import example_mix
 from bassdiff.inference.generator import BassGenerator
-from bassdiff.inference.inputs import Task
 from bassdiff.models.unet import UNet
 from bassdiff.pretrained.codec import Codec
 from bassdiff.pretrained.release import Weights, load_weights
+from launch.batch_bench import measure_batches, measure_jobs
 from launch.memory_bench import measure_memory, peak_memory_mb
 from launch.training_bench import measure_training
 
-BATCH_SIZES = (1, 4, 8, 16)
 COMPILE_EVENT = "/jax/core/compile/backend_compile_duration"
 SONG_SECONDS = (10, 15, 20, 23, 30, 40, 45, 50, 60, 70)
 # The first is the shortest that is denoised in windows.
@@ -57,10 +57,13 @@ def main() -> None:
     """Runs every measurement, prints it and writes the JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "what", nargs="?", default="play", choices=("play", "batch", "train", "memory")
+        "what",
+        nargs="?",
+        default="play",
+        choices=("play", "batch", "jobs", "train", "memory"),
     )
     parser.add_argument("--config", default="configs/diffusion.py:small", help="train: of what")
-    parser.add_argument("--weights", default="small", help="play, batch, memory: by whom")
+    parser.add_argument("--weights", default="small", help="play, batch, jobs, memory: by whom")
     parser.add_argument("--out", help="JSON file for the figures")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--songs", type=int, default=200, help="memory: how many short ones")
@@ -70,6 +73,8 @@ def main() -> None:
             figures = measure_training(arguments.config, Path(folder))
         elif arguments.what == "batch":
             figures = measure_batches(arguments.weights, arguments.repeats)
+        elif arguments.what == "jobs":
+            figures = measure_jobs(arguments.weights, arguments.repeats, Path(folder))
         elif arguments.what == "memory":
             figures = dict(measure_memory(arguments.weights, arguments.songs))
         else:
@@ -147,39 +152,6 @@ def measure(weights_name: str, repeats: int, cache_folder: str) -> dict[str, Any
     figures["song_seconds"] = list(SONG_SECONDS)
     figures["peak_memory_mb"] = peak_memory_mb()
     return figures | long_songs(generator, minute)
-
-
-def measure_batches(weights_name: str, rounds: int = 5) -> dict[str, Any]:
-    """Songs an hour and peak memory by batch size: songs of 24 s, in the weights' own settings.
-
-    Memory only grows, so the batches do. Sizes take turns, round after round, so that a slow moment
-    is everybody's: songs an hour are of the median round, and what a batch gains is the median of
-    the rounds' ratios to single songs. Processor time hardly depends on what else the machine does.
-    """
-    generator = BassGenerator(load_weights(weights_name))
-    song = np.resize(read_mono(example_mix()), 24 * SAMPLE_RATE_HZ)
-    figures: dict[str, Any] = {"device": jax.devices()[0].device_kind, "rounds": rounds}
-    seconds: dict[int, list[float]] = {size: [] for size in BATCH_SIZES}
-    busy: dict[int, list[float]] = {size: [] for size in BATCH_SIZES}
-    for number in range(rounds + 1):
-        for size in BATCH_SIZES:
-            tasks = [Task(song, SAMPLE_RATE_HZ, seed=i) for i in range(size)]
-            started, worked = time.perf_counter(), time.process_time()
-            generator.generate_batch(tasks)
-            if number:
-                seconds[size].append((time.perf_counter() - started) / size)
-                busy[size].append((time.process_time() - worked) / size)
-            else:
-                # The first call compiles.
-                figures[f"batch_{size}_peak_memory_mb"] = peak_memory_mb()
-    for size in BATCH_SIZES:
-        figures[f"batch_{size}_songs_per_hour"] = 3600 / float(np.median(seconds[size]))
-        figures[f"batch_{size}_x_real_time"] = 24 / float(np.median(seconds[size]))
-        figures[f"batch_{size}_cpu_seconds_per_song"] = float(np.median(busy[size]))
-        figures[f"batch_{size}_by_single_songs"] = float(
-            np.median(np.divide(seconds[1], seconds[size]))
-        )
-    return figures
 
 
 def long_songs(generator: BassGenerator, minute: np.ndarray) -> dict[str, float]:

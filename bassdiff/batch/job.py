@@ -23,6 +23,9 @@ from bassdiff.batch.writing import Writer
 from bassdiff.diffusion.settings import check_overrides
 from bassdiff.pretrained.release import load_weights
 
+# On a CPU, one program is at work on all cores while another is at what only one can do.
+PLAYERS = {"cpu": 2}
+
 
 @dataclasses.dataclass(frozen=True)
 class Job:
@@ -74,7 +77,11 @@ def run(job: Job, show: Callable[[int], Callable[[Tally], None]]) -> Tally:
         known = journal.known()
         weights = load_weights(job.order.weights, job.order.adapter)
         order = job.order.of(weights)
-        players = [Player(weights, device, order.judges) for device in jax.local_devices()]
+        players = [
+            Player(weights, device, order.judges)
+            for device in jax.local_devices()
+            for _ in range(PLAYERS.get(device.platform, 1))
+        ]
         unread = Budget(AUDIO_SECONDS)
         for_mixes = Patience(min(job.patience_seconds, job.item_seconds))
         reader = Reader(order, weights, known, storage, for_mixes, unread, job.retry_failed)

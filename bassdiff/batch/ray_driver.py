@@ -16,6 +16,7 @@ import os
 import signal
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -247,12 +248,9 @@ class _Driver:
             per_batch * players * _BATCHES_AHEAD,
         )
         # A lost actor restarts when there is a machine for it. Its tasks fail at once: to wait for
-        # them would never end where no machine comes.
-        lasting: dict[str, Any] = {
-            "max_restarts": -1,
-            "max_task_retries": 0,
-            "scheduling_strategy": "SPREAD",
-        }
+        # them would never end where no machine comes. Ray has no other name for that yet.
+        warnings.filterwarnings("ignore", "`ray_remote_args` is deprecated")
+        lasting: dict[str, Any] = {"max_task_retries": 0}
         on_cpu: dict[str, Any] = {
             **lasting,
             "num_cpus": _CPU_SHARE,
