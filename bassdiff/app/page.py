@@ -162,15 +162,15 @@ def build(studio: Studio) -> gr.Blocks:
         use_example.click(example, None, opening, **at_once)
         for kind, button in buttons.items():
             button.click(player_of(kind), form.inputs, status, **at_once)
-        cancel.click(cancelled, None, None, queue=False, **_PRIVATE)
-        undo.click(undone, None, status, queue=False, **_PRIVATE)
-        redo.click(redone, None, status, queue=False, **_PRIVATE)
-        style.upload(styled, style, [status, style_name, style], queue=False, **_PRIVATE)
-        no_style.click(unstyled, None, [status, style_name, style], **_PRIVATE)
-        notes.upload(noted, notes, [status, notes_name, notes], queue=False, **_PRIVATE)
-        no_notes.click(unnoted, None, [status, notes_name, notes], **_PRIVATE)
-        chords.input(lambda: True, None, form.fields["follow_chords"], **_PRIVATE)
-        page.load(restored, None, [status, chords, style_name, notes_name], **_PRIVATE)
+        cancel.click(cancelled, None, None, **at_once)
+        undo.click(undone, None, status, **at_once)
+        redo.click(redone, None, status, **at_once)
+        style.upload(styled, style, [status, style_name, style], **at_once)
+        no_style.click(unstyled, None, [status, style_name, style], **at_once)
+        notes.upload(noted, notes, [status, notes_name, notes], **at_once)
+        no_notes.click(unnoted, None, [status, notes_name, notes], **at_once)
+        chords.input(lambda: True, None, form.fields["follow_chords"], **at_once)
+        page.load(restored, None, [status, chords, style_name, notes_name], **at_once)
     return page
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import re
 import shutil
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
@@ -203,10 +204,9 @@ def _failed(error: Exception, session: Session) -> State:
     """An error in the sentence of the command line, without where the server keeps files."""
     if not isinstance(error, InputError):
         return State("The server could not read or write a file; try again.", "error")
-    text = str(error)
-    for path in (*session.folder.glob("*"), session.folder):
-        text = text.replace(f"{path}/", "").replace(str(path), "")
-    return State(printable(text[:1].upper() + text[1:].rstrip(".") + "."), "error")
+    # Folders of songs and takes have one level below the session's.
+    text = re.sub(re.escape(f"{session.folder}/") + r"([\w-]+/)?", "", str(error))
+    return State(printable(text.rstrip(".") + "."), "error")
 
 
 def _or_removed(path: Path, check: Callable[[], Any]) -> None:

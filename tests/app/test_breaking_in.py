@@ -146,7 +146,7 @@ def test_a_small_file_that_unpacks_to_much_is_refused_and_not_unpacked(server, v
     shown = told(one.open("bomb.flac", bomb))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert "Bomb.flac is longer than 1 minutes" in shown.replace("bomb", "Bomb")
+    assert "bomb.flac is longer than 1 minutes" in shown
     # A minute in stereo has 21 MB.
     assert peak < 100e6
     wide = silence(20, 8000, 8)
@@ -175,7 +175,7 @@ def test_what_is_not_a_song_gets_a_sentence(server, visitors, name, content, sai
     shown = told(one.open(name, content))
     assert "state error" in shown and said in shown
     assert "<img" not in shown
-    assert str(server.folder) not in shown and "session-" not in shown
+    assert str(server.folder) not in shown and "session-" not in shown and "ong-" not in shown
     assert one.state()["song"] is None
 
 
