@@ -14,7 +14,7 @@ from typing import Any
 
 import jax
 
-from bassdiff.audio.channels import to_mono
+from bassdiff.audio.channels import channels_lufs, to_mono
 from bassdiff.audio.io import SAMPLE_RATE_HZ, probe, read, resample
 from bassdiff.batch.fetching import local_copy
 from bassdiff.batch.item import Item, control_files
@@ -155,12 +155,16 @@ class Reader:
             try:
                 samples = read(mix, max_samples=round(MAX_SECONDS * info.sample_rate_hz))
                 check_length(item.mix, len(samples), info.sample_rate_hz)
+                level_lufs = channels_lufs(samples, info.sample_rate_hz)
+                mono = to_mono(samples)
+                # Of an hour, channels take more memory than all that is made of them.
+                del samples
                 styles = [Style(local(style)) for style in item.styles]
                 control = dict(item.control)
                 for given in control_files(control):
                     control[given] = str(local(control[given]))
                 wanted = Control(**control)
-                wave = resample(to_mono(samples), info.sample_rate_hz, SAMPLE_RATE_HZ)
+                wave = resample(mono, info.sample_rate_hz, SAMPLE_RATE_HZ)
                 chosen = resolved(wanted, wave)
                 # They cost a tenth of playing, and MIDI needs them for its bars.
                 found = Estimates([], None)
@@ -168,7 +172,7 @@ class Reader:
                     found = estimated(wanted, chosen, wave)
                 del wave
                 task = Task(
-                    samples,
+                    mono,
                     info.sample_rate_hz,
                     styles or None,
                     seed=self._order.seed_of(item),
@@ -176,7 +180,7 @@ class Reader:
                     control=chosen,
                 )
                 with jax.default_device(self._device):
-                    heard = hear(task, self._defaults, self._preparation)
+                    heard = hear(task, self._defaults, self._preparation, level_lufs)
                 about = {**chosen.described(), **found.described()}
             except BaseException:
                 share.give_back()

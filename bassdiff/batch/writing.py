@@ -114,7 +114,10 @@ class Writer:
             for what, name in self._order.files_of(song.item).items()
         }
         loudness = loudness_lufs(bass, rate_hz)
-        measures = {**played.measures, "bass_peak": round(float(np.abs(bass).max()), 6)}
+        measures = {
+            **played.measures,
+            "bass_peak": round(max(float(bass.max()), -float(bass.min())), 6),
+        }
         if math.isfinite(loudness):
             measures["bass_lufs"] = round(loudness, 3)
         return Published(digests, measures)

@@ -79,13 +79,16 @@ class Heard:
         return dataclasses.replace(self, wave=np.zeros(0, np.float32))
 
 
-def hear(task: Task, defaults: Sampling, preparation: Preparation) -> Heard:
+def hear(
+    task: Task, defaults: Sampling, preparation: Preparation, level_lufs: float | None = None
+) -> Heard:
     """Reads and checks all that a task brings.
 
     Args:
       task: What to play.
       defaults: Settings where it has none.
       preparation: Encodes references and drafts.
+      level_lufs: The loudness of all channels, of a mix that comes as one; None measures it.
 
     Raises:
       InputError: A part of the task cannot be used.
@@ -116,7 +119,8 @@ def hear(task: Task, defaults: Sampling, preparation: Preparation) -> Heard:
     wave = np.subtract(wave, constant, out=wave if is_ours else None)
     # The codec hears one signal; how loud the bass is to be, all channels together decide.
     heard_lufs = loudness_lufs(wave, SAMPLE_RATE_HZ)
-    level_lufs = channels_lufs(channels, sample_rate_hz)
+    if level_lufs is None:
+        level_lufs = channels_lufs(channels, sample_rate_hz)
     gain = level = 1.0
     if min(heard_lufs, level_lufs) > SILENCE_LUFS:
         gain, level = (10.0 ** ((MIX_LUFS - x) / 20.0) for x in (heard_lufs, level_lufs))

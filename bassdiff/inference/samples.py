@@ -47,7 +47,8 @@ def checked(name: str, samples: np.ndarray) -> np.ndarray:
 
 def warn_if_far_too_loud(name: str, wave: np.ndarray) -> None:
     """Warns of floats that were integers and were never scaled."""
-    peak = float(np.abs(wave).max(initial=0.0))
+    # Without an array of sizes, which an hour has no room for.
+    peak = max(float(wave.max(initial=0.0)), -float(wave.min(initial=0.0)))
     if peak > _FAR_TOO_LOUD:
         warnings.warn(
             f"{name} reaches {peak:.0f} and full scale is 1, as if it held 16-bit integers as "

@@ -81,6 +81,17 @@ def test_what_is_heard_is_what_generate_hears(tmp_path, play, songs, capsys):
     assert set(made["heard"]) == {"tuning_cents", "estimated_tempo"}
 
 
+def test_a_song_of_two_channels_is_heard_as_generate_hears_it(tmp_path, play, songs):
+    left = read(songs / "song2.wav")[:, 0]
+    write(tmp_path / "two.wav", np.stack([left, 0.3 * np.roll(left, 50)], axis=1), 22050)
+    play(tmp_path / "two.wav", out=tmp_path / "out")
+    like = str(tmp_path / "out" / "two.bass.wav")
+    assert (
+        cli.main(["generate", "--like", like, "--out", str(tmp_path / "x.wav"), "--no-plot"]) == 0
+    )
+    np.testing.assert_array_equal(read(tmp_path / "x.wav"), read(Path(like)))
+
+
 def test_midi_has_the_tempo_that_was_given(tmp_path, play, table):
     play(table, out=tmp_path / "out", midi=True)
     notes = pretty_midi.PrettyMIDI(str(tmp_path / "out" / "album" / "one.mid"))
