@@ -125,7 +125,7 @@ def test_mixes_and_results_on_s3(tmp_path, play, songs, contents, bucket):
     for path in songs.iterdir():
         bucket.put_file(str(path), f"songs/in/{path.name}")
     assert play("s3://songs/in", out="s3://songs/out/first").played == 5
-    play(songs, out=tmp_path / "out")
+    play("s3://songs/in", out=tmp_path / "out")
     for name, data in contents(tmp_path / "out").items():
         assert bucket.cat(f"songs/out/first/{name}") == data
     (journal,) = bucket.glob("songs/out/first/results-*.jsonl")
