@@ -129,6 +129,7 @@ def parse_text(text: str) -> list[Bar]:
     bars: list[Bar] = []
     bar: Bar = []
     repeat_from = 0
+    opened: re.Match[str] | None = None
 
     def wrong(token: re.Match[str]) -> InputError:
         return InputError(
@@ -142,12 +143,12 @@ def parse_text(text: str) -> list[Bar]:
             if bar:
                 bars.append(bar)
                 bar = []
-            if word == "|:":
-                repeat_from = len(bars)
+            if token and word == "|:":
+                repeat_from, opened = len(bars), token
             elif word.startswith(":|"):
                 times = min(int(word[3:] or 2), _MOST_REPEATS)
                 bars += bars[repeat_from:] * (times - 1)
-                repeat_from = len(bars)
+                repeat_from, opened = len(bars), None
         elif token and word == "%":
             if not bars or bar:
                 raise wrong(token)
@@ -160,6 +161,11 @@ def parse_text(text: str) -> list[Bar]:
             except ValueError:
                 raise wrong(token) from None
             bar.append((name, float(lasting[2]) if lasting else None))
+    if opened:
+        raise InputError(
+            f"the chords begin a repeat with '|:' at character {opened.start() + 1} and do not end "
+            "it; add ':|'"
+        )
     if not bars:
         raise InputError(f"the chords are empty; {_REMEDY}")
     return bars

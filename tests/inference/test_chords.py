@@ -76,6 +76,7 @@ def test_chords_begin_where_their_beats_are():
         ("C:4 G | G", "bar 1 last 4 beats and the bar 4"),
         ("", "the chords are empty"),
         (" | | ", "the chords are empty"),
+        ("C |: F", "a repeat with .* at character 3 and do not end it"),
     ],
 )
 def test_mistakes_have_a_place(text, words):
