@@ -65,7 +65,7 @@ class Request(struct.PyTreeNode):
       match_spread: `[B]`, 0 to match means only, 1 to match deviations too.
       held: `[B, T]`, 0 to 1, how much a frame is held on one note; see `Pedal`.
       log_prior: `[B, T, P]` which notes are likelier, in nats; see `PitchPrior`.
-      steadiness: `[B]`, 0 to 1, how still held notes are kept; see `Steadiness`.
+      steadiness: `[B]`, 0 to 1, how equal the sound of equal notes is kept; see `Steadiness`.
       contrast: The guidance that contrasts estimates with and without the mix; its numbers are
         `[B]`.
       replaces_mean: Whether the style replaces the mean of x and not that of the estimate; for

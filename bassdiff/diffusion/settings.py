@@ -76,7 +76,7 @@ class Sampling:
         "mean", "match a style's mean, its moments (spread too), or the replacement of the mean"
     )
     style_strength: float = _number(1.0, 0.0, 10.0, "weight of the style; 0 is off, 1 is natural")
-    steadiness: float = _number(1.0, 0.0, 1.0, "keep the sound of held notes still; 0 is off")
+    steadiness: float = _number(1.0, 0.0, 1.0, "keep the sound of equal notes equal; 0 is off")
     pedal: float = _number(1.0, 0.0, 1.0, "hold one note where the mix has no pitch")
     chord_strength: float = _number(
         0.8, 0.0, 1.0, "keep to --chords and --key; 1 never leaves them, less allows passing notes"
