@@ -11,7 +11,7 @@ import gradio as gr
 from bassdiff.app.form import Form, edit_fields, main_fields, other_fields
 from bassdiff.app.guard import SESSION_HEADER
 from bassdiff.app.sessions import Session
-from bassdiff.app.studio import State, Studio
+from bassdiff.app.studio import State, Studio, given_name
 
 # Fonts of the system: no request leaves the page.
 THEME = gr.themes.Base(
@@ -58,12 +58,12 @@ def build(studio: Studio) -> gr.Blocks:
     def styled(upload: str | None, request: gr.Request) -> tuple[str, str, Any]:
         session = session_of(request)
         state = studio.set_style(session, upload)
-        return shown(state, session), _name(session.style), None
+        return shown(state, session), given_name(session.style), None
 
     def noted(upload: str | None, request: gr.Request) -> tuple[str, str, Any]:
         session = session_of(request)
         state = studio.set_notes(session, upload)
-        return shown(state, session), _name(session.notes), None
+        return shown(state, session), given_name(session.notes), None
 
     def unstyled(request: gr.Request) -> tuple[str, str, Any]:
         return styled(None, request)
@@ -89,7 +89,12 @@ def build(studio: Studio) -> gr.Blocks:
         if song is not None:
             about = f"Opened {song.path.name}. {song.about}"
         chords = song.chord_text if song else ""
-        return shown(State(about), session), chords, _name(session.style), _name(session.notes)
+        return (
+            shown(State(about), session),
+            chords,
+            given_name(session.style),
+            given_name(session.notes),
+        )
 
     form = Form({})
     buttons: dict[str, gr.Button] = {}
@@ -191,7 +196,3 @@ def _opened(state: State, session: Session) -> tuple[Any, str, Any, Any]:
     is_open = state.kind == "done" and session.song is not None
     chords = session.song.chord_text if is_open and session.song else gr.skip()
     return None, shown(state, session), chords, None
-
-
-def _name(path: Any) -> str:
-    return "none" if path is None else path.name.partition("-")[2]

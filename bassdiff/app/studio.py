@@ -116,7 +116,7 @@ class Studio:
             session.style = path
         except (InputError, OSError) as error:
             return _failed(error, session)
-        return State("" if path is None else f"The sound of {path.name} is taken.")
+        return State("" if path is None else f"The sound of {given_name(path)} is taken.")
 
     def set_notes(self, session: Session, upload: str | None) -> State:
         """Takes a line to play, or none."""
@@ -128,7 +128,7 @@ class Studio:
             session.notes = path
         except (InputError, OSError) as error:
             return _failed(error, session)
-        return State("" if path is None else f"The line of {path.name} is played.")
+        return State("" if path is None else f"The line of {given_name(path)} is played.")
 
     def change(self, session: Session, change: Callable[[Session], None], done: str) -> State:
         """Changes the history."""
@@ -173,6 +173,11 @@ class Studio:
             yield _ended(job, session)
         finally:
             job.cancel()
+
+
+def given_name(path: Path | None) -> str:
+    """What its user calls a file that is not the song; `none` where there is none."""
+    return "none" if path is None else path.name.partition("-")[2]
 
 
 def _told(job: Job, ahead: int) -> State:
