@@ -97,25 +97,21 @@ def other_fields(form: Form, defaults: Sampling) -> None:
             ("meter", "Beats of a bar and their value (meter)", "such as 4/4"),
             ("avoid_below", "Lowest note of the instrument (avoid below)", "such as E1"),
             ("avoid_above", "Its highest note (avoid above)", "such as G3"),
+            ("tuning_cents", "Tuning of the mix, in cents (tuning)", "a number; else as heard"),
+            ("bass_lufs", "Loudness of the bass, in LUFS (bass lufs)", "else as in a mix"),
         ):
             form.fields[name] = gr.Textbox(
                 label=label, info=info, max_length=40, max_lines=1, elem_id=name
             )
     with gr.Row():
-        for name, label, low, high, hint in (
-            ("first_beat_seconds", "Start of bar 1, in seconds (first beat)", -600, 3600, "0"),
-            ("tuning_cents", "Tuning of the mix, in cents (tuning)", -100, 100, "as it is heard"),
-            ("quantise", "Move onsets to the beats, 0 to 1 (quantise)", 0, 1, "0"),
-            ("bass_lufs", "Loudness of the bass, in LUFS (bass lufs)", -60, 0, "as in a mix"),
-            ("gain_db", "How much louder, in decibels (gain)", -40, 40, "0"),
+        # An empty field of numbers would be sent as 0, which is not the same as none.
+        for name, label, low, high in (
+            ("first_beat_seconds", "Start of bar 1, in seconds (first beat)", -600, 3600),
+            ("quantise", "Move onsets to the beats, 0 to 1 (quantise)", 0, 1),
+            ("gain_db", "How much louder, in decibels (gain)", -40, 40),
         ):
             form.fields[name] = gr.Number(
-                None,
-                label=label,
-                minimum=low,
-                maximum=high,
-                placeholder=hint,
-                elem_id=name,
+                0, label=label, minimum=low, maximum=high, step=0.1, elem_id=name
             )
     with gr.Row():
         for field in setting_fields():

@@ -43,6 +43,7 @@ KINDS = {
 }
 # Where a form's texts and numbers go in `Control`, which are options of `bassdiff generate` too.
 _TEXTS = ("key", "meter", "avoid_below", "avoid_above")
+_OFF_AT_0 = ("quantise", "gain_db", "first_beat_seconds")
 _NUMBERS = ("first_beat_seconds", "tuning_cents", "quantise", "bass_lufs", "gain_db")
 
 
@@ -231,11 +232,9 @@ def _control(session: Session, form: Mapping[str, Any]) -> tuple[Control, dict[s
             words[name] = text
     for name in _NUMBERS:
         value = form.get(name)
-        if value is None or (name in ("quantise", "gain_db", "first_beat_seconds") and not value):
+        if value in (None, "") or (name in _OFF_AT_0 and not value):
             continue
-        if not isinstance(value, (int, float)) or not math.isfinite(value):
-            raise InputError(f"{name} is {value!r}; choose a number")
-        words[name] = float(value)
+        words[name] = _number(name.replace("_", " "), value)
     if bpm := str(form.get("bpm") or "").strip():
         words["bpm"] = HEARD if bpm.lower() == HEARD else _number("the tempo", bpm)
     given: dict[str, Any] = dict(words)
@@ -302,7 +301,7 @@ def _draft(
 def _number(name: str, text: Any) -> float:
     try:
         value = float(text)
-    except ValueError:
+    except (TypeError, ValueError):
         value = math.nan
     if not math.isfinite(value):
         raise InputError(f"{name} is {text!r}; write a number, such as 120")

@@ -199,7 +199,8 @@ def test_what_is_not_a_song_gets_a_sentence(server, visitors, name, content, sai
         ({"key": "/etc/passwd"}, "key"),
         ({"meter": "4/0"}, ""),
         ({"avoid_below": "../x"}, ""),
-        ({"bass_lufs": 5}, ""),
+        ({"bass_lufs": "5"}, "choose a loudness from -60 to 0"),
+        ({"tuning_cents": "a"}, "write a number"),
     ],
 )
 def test_forged_values_get_a_sentence(server, visitors, song, changes, said):
