@@ -38,7 +38,14 @@ def test_it_runs(path, tmp_path, monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", "")
     notebook = nbformat.read(path, 4)
     resources = {"metadata": {"path": str(tmp_path)}}
-    NotebookClient(notebook, timeout=900, kernel_name="python3", resources=resources).execute()
+    client = NotebookClient(notebook, timeout=900, kernel_name="python3", resources=resources)
+    try:
+        client.execute()
+    finally:
+        # What shell commands said before a cell failed.
+        for cell in notebook.cells:
+            for out in cell.get("outputs", ()):
+                print(out.get("text", ""))
     outputs = [out for cell in notebook.cells for out in cell.get("outputs", ())]
     shown = [out["data"] for out in outputs if "data" in out]
     players = [data["text/html"] for data in shown if "<audio" in data.get("text/html", "")]
