@@ -71,7 +71,7 @@ def test_other_ways_to_call_are_closed(server, visitors, path):
 def test_a_file_that_was_not_uploaded_is_not_opened(server, visitors, song, tmp_path):
     owner, thief = visitors(server), visitors(server)
     assert "Opened song.wav" in told(owner.open("song.wav", song))
-    (theirs,) = (path for path in server.files() if path.name == "song.wav")
+    theirs = next(path for path in server.files() if path.name == "song.wav")
     (tmp_path / "mine.wav").write_bytes(song)
     for path in (
         *("/etc/passwd", "http://127.0.0.1:1/song.wav", "file:///etc/passwd", "song.wav"),
