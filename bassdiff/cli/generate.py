@@ -51,7 +51,7 @@ def generate(arguments: argparse.Namespace) -> None:
         arguments.overwrite,
         expected_weights,
         arguments.loop,
-        rows,
+        rows=rows,
     )
     for number, output in enumerate(outputs):
         print("wrote", *output.paths(), f"(seed {arguments.seed + number})", file=sys.stderr)

@@ -50,6 +50,7 @@ def perform(
     overwrite: bool = False,
     expected_weights: Mapping[str, str] | None = None,
     loop_bars: int | None = None,
+    *,
     generator: BassGenerator | None = None,
     progress: Progress | None = None,
     name_of: Callable[[Path], str] = str,
