@@ -43,10 +43,12 @@ def visit(browser, place):
         page.set_default_timeout(PATIENCE_MS)
         page.on(
             "console",
-            # Gradio warns whenever it closes a stream; answers are looked at below.
+            # Gradio warns whenever it closes a stream; answers are looked at below. It would show a
+            # recording, which has become the song by then, or not, as fast as the machine is.
             lambda message: (
                 complaints.append(message.text)
-                if message.type == "error" and not message.text.startswith("Failed to load")
+                if message.type == "error"
+                and not message.text.startswith(("Failed to load", "Waveform load error"))
                 else None
             ),
         )
@@ -55,7 +57,7 @@ def visit(browser, place):
             "response",
             lambda answer: (
                 complaints.append(f"{answer.status} {answer.url}")
-                # Gradio would show a recording, which has become the song by then.
+                # Of a recording, as above.
                 if answer.status >= 400 and "/file=" not in answer.url
                 else None
             ),
