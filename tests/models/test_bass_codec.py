@@ -61,7 +61,7 @@ def test_both_ways_keep_time(tiny_autoencoder, latents, whole):
 def test_the_round_trip_is_both_halves(tiny_autoencoder, audio, latents, whole):
     model, params = tiny_autoencoder
     decoded, same = jax.jit(model.apply)({"params": params}, audio[None])
-    # Two programs round differently, and logarithms of quiet partials magnify it: 1e-3 has been seen.
+    # Two programs round differently, and logarithms of quiet partials magnify it: 1e-3 was seen.
     np.testing.assert_allclose(same, latents, rtol=1e-4, atol=3e-3)
     np.testing.assert_allclose(decoded, whole, atol=1e-3 * whole.std())
 
