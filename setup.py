@@ -16,7 +16,7 @@ LEARNING = [
     "flatbuffers>=23.5.26",
 ]
 DATA = [
-    "tensorflow-datasets>=4.9.9",
+    "tensorflow-datasets>=4.9.10",
     "grain>=0.2.15",
     "array-record>=0.8",
     "pretty_midi>=0.2.11",
