@@ -8,7 +8,7 @@ from setuptools import find_packages, setup
 AUDIO = ["librosa>=0.11", "soundfile>=0.13", "soxr>=0.5", "av>=17.1"]
 LEARNING = [
     "jax>=0.10,<0.12",
-    "flax>=0.12",
+    "flax>=0.12.2",
     "optax>=0.2.5",
     "orbax-checkpoint>=0.11.30",
     "safetensors>=0.5",
