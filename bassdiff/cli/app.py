@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from bassdiff.cli.arguments import weights_arguments
 from bassdiff.runtime.errors import InputError
 
 
@@ -36,13 +37,7 @@ def app(arguments: argparse.Namespace) -> None:
 
 def app_words(sub: argparse.ArgumentParser) -> None:
     """Adds the options of `app`."""
-    sub.add_argument(
-        "--weights",
-        default="small",
-        metavar="NAME_OR_DIR",
-        help="released weights, or a folder of your own",
-    )
-    sub.add_argument("--adapter", metavar="FILE", help="a sound of your own for these weights")
+    weights_arguments(sub)
     sub.add_argument("--host", default="127.0.0.1", help="address to listen at")
     sub.add_argument("--port", type=int, default=7860, help="port; 0 is any that is free")
     sub.add_argument(

@@ -136,8 +136,8 @@ def generate_words(sub: argparse.ArgumentParser) -> None:
     )
 
 
-def sampling_arguments(sub: argparse.ArgumentParser) -> None:
-    """Adds weights and settings of sampling; `sampling_overrides` reads the settings."""
+def weights_arguments(sub: argparse.ArgumentParser) -> None:
+    """Adds the options that name weights."""
     sub.add_argument(
         "--weights",
         default="small",
@@ -145,6 +145,11 @@ def sampling_arguments(sub: argparse.ArgumentParser) -> None:
         help="released weights, or a folder of your own",
     )
     sub.add_argument("--adapter", metavar="FILE", help="a sound of your own for these weights")
+
+
+def sampling_arguments(sub: argparse.ArgumentParser) -> None:
+    """Adds weights and settings of sampling; `sampling_overrides` reads the settings."""
+    weights_arguments(sub)
     for field in setting_fields():
         sub.add_argument(
             f"--{field.name.replace('_', '-')}",
