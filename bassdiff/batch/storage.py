@@ -210,9 +210,10 @@ class Storage:
 
         def found() -> list[str]:
             self._fs.invalidate_cache()
-            if not self._fs.exists(self._root):
-                return []
-            return [posixpath.basename(path) for path in self._fs.ls(self._root, detail=False)]
+            # Not `exists`, which for some stores is false whatever went wrong.
+            with contextlib.suppress(FileNotFoundError):
+                return [posixpath.basename(path) for path in self._fs.ls(self._root, detail=False)]
+            return []
 
         listed = self._patience(self.url, found)
         return sorted(name for name in listed if name.startswith(start) and name.endswith(end))

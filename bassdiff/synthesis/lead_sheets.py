@@ -30,6 +30,8 @@ from bassdiff.synthesis.score import QUALITIES, Note, Part, Song
 SECTION_BARS = 8
 # The piano's left hand doubles the bass; half of the songs drop it.
 PIANO_LOWEST_PITCH = 48
+# Bars move only where the left hand contradicts them so clearly; half bars are left alone.
+LEAST_ON_NEW_BEAT, NEW_TO_OLD = 0.5, 2.0
 EXTRA_STEMS = {"pads": 0.35, "guitar": 0.3, "arpeggio": 0.2, "strings": 0.15}
 NOTE_NAMES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 
@@ -39,7 +41,8 @@ def read_lead_sheet(folder: str | Path, seed: int = 0) -> Song:
 
     The folder holds a MIDI file with tracks MELODY, PIANO and perhaps BRIDGE,
     `chord_midi.txt` (start, end, label such as `F:maj/5`) and `beat_midi.txt` (time, and
-    whether a half bar and a bar begin there). The bass follows the chords' bass notes.
+    whether a half bar and a bar begin there). The bass follows the chords' bass notes. In about
+    one song of six the annotated bars begin a beat before the piano's: they follow the piano.
 
     Args:
       folder: The song's folder.
@@ -55,6 +58,7 @@ def read_lead_sheet(folder: str | Path, seed: int = 0) -> Song:
     rng = np.random.default_rng([seed, zlib.crc32(folder.name.encode(errors="surrogatepass"))])
     score = parse_midi(_midi_file(folder))
     beats, bar_starts, meter = _read_beats(folder / "beat_midi.txt")
+    bar_starts = _follow_left_hand(beats, bar_starts, score)
     chords = _read_chords(folder / "chord_midi.txt")
     grid = Grid(beats, meter.division)
     bars = _bars(chords, beats, bar_starts, meter)
@@ -131,6 +135,31 @@ def _read_beats(path: Path) -> tuple[np.ndarray, np.ndarray, Meter]:
         table = table[(table[:, 1] == 1.0) | (table[:, 2] == 1.0)]
         downbeats = np.flatnonzero(table[:, 2] == 1.0)
     return table[:, 0], downbeats, meter
+
+
+def _follow_left_hand(
+    beats: np.ndarray, bar_starts: np.ndarray, score: pretty_midi.PrettyMIDI
+) -> np.ndarray:
+    """The beats that begin bars, moved to where the piano's low notes begin.
+
+    A left hand that plays on the second beat of every bar and never on the first is on a first
+    beat that was annotated a beat early.
+    """
+    num_beats = int(np.median(np.diff(bar_starts)))
+    # Of every beat, its number in its bar.
+    bar = np.maximum(np.searchsorted(bar_starts, np.arange(len(beats)), side="right") - 1, 0)
+    place = np.arange(len(beats)) - bar_starts[bar]
+    sounding = np.zeros(num_beats)
+    for track in score.instruments:
+        for note in track.notes if track.name.strip().upper() == "PIANO" else ():
+            at = place[int(np.abs(beats - note.start).argmin())]
+            if note.pitch < PIANO_LOWEST_PITCH and 0 <= at < num_beats:
+                sounding[at] += note.end - note.start
+    late = int(sounding.argmax())
+    if sounding[late] < max(LEAST_ON_NEW_BEAT * sounding.sum(), NEW_TO_OLD * sounding[0]):
+        return bar_starts
+    moved = bar_starts + late
+    return moved[moved < len(beats)]
 
 
 def _read_chords(path: Path) -> list[tuple[float, float, Harmony | None]]:

@@ -92,3 +92,17 @@ def test_tracks_must_be_named(tmp_path, write_lead_sheet, write_midi, band):
     write_midi(folder / "001.mid", band)
     with pytest.raises(InputError, match="MELODY"):
         read_lead_sheet(folder)
+
+
+@pytest.mark.parametrize("early", [0, 1, 2, 3])
+def test_bars_that_are_annotated_early_begin_with_the_left_hand(tmp_path, write_lead_sheet, early):
+    """The low note of each bar is on its first beat; the annotation counts from another one."""
+    folder = write_lead_sheet(tmp_path / "001")
+    beats = [float(line.split()[0]) for line in (folder / "beat_midi.txt").read_text().splitlines()]
+    rows = [
+        f"{time} {float((i + early) % 2 == 0)} {float((i + early) % 4 == 0)}"
+        for i, time in enumerate(beats)
+    ]
+    (folder / "beat_midi.txt").write_text("\n".join(rows))
+    bars = read_lead_sheet(folder).bar_seconds
+    assert len(bars) >= 15 and set(bars.round(6)) <= set(np.round(beats[::4], 6))
