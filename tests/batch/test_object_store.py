@@ -4,6 +4,7 @@ import http.client
 import http.server
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from functools import partial
@@ -102,8 +103,10 @@ def proxy(tmp_path_factory):
 
 
 @pytest.fixture
-def bucket(monkeypatch, proxy):
+def bucket(monkeypatch, tmp_path, proxy):
     """The file system of a store with an empty bucket, songs."""
+    # Tests side by side each have a store, whose folders have the same names.
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     for name, value in (
         ("AWS_ACCESS_KEY_ID", "test"),
         ("AWS_SECRET_ACCESS_KEY", "test"),

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 import fsspec
 import pytest
+from fsspec import AbstractFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
 from bassdiff.batch import patience
@@ -25,6 +26,7 @@ class Flaky(MemoryFileSystem):
     protocol = "flaky"
     store, pseudo_dirs = {}, [""]
     answers: ClassVar[list[bool]] = []
+    listings: ClassVar[list[bool]] = []
 
     @classmethod
     def _strip_protocol(cls, path):
@@ -33,6 +35,22 @@ class Flaky(MemoryFileSystem):
     def _answer(self):
         if self.answers and not self.answers.pop(0):
             raise Status(503)
+
+    def ls(self, *arguments, **options):
+        self._list()
+        return super().ls(*arguments, **options)
+
+    def info(self, *arguments, **options):
+        self._list()
+        return super().info(*arguments, **options)
+
+    # What many file systems inherit: whatever goes wrong, the file is not there.
+    exists = AbstractFileSystem.exists
+    isdir = AbstractFileSystem.isdir
+
+    def _list(self):
+        if self.listings and not self.listings.pop(0):
+            raise OSError("SlowDown")
 
     def put_file(self, *arguments, **options):
         self._answer()
@@ -53,7 +71,7 @@ def flaky(monkeypatch):
     fsspec.register_implementation("flaky", Flaky, clobber=True)
     Flaky.store.clear()
     yield Flaky
-    Flaky.answers = []
+    Flaky.answers, Flaky.listings = [], []
 
 
 @pytest.mark.parametrize(
@@ -104,6 +122,17 @@ def test_a_store_that_answers_503_for_a_while_costs_nothing_but_time(play, songs
     assert flaky.answers == []
     names = [name for name in flaky.store if name.startswith("/out/")]
     assert sum(name.endswith(".bass.wav") for name in names) == 5 and len(names) == 11
+
+
+@pytest.mark.usefixtures("plain_decoder")
+def test_a_store_that_cannot_be_listed_is_not_taken_for_an_empty_one(play, songs, flaky):
+    fsspec.filesystem("flaky").pipe({f"/in/{p.name}": p.read_bytes() for p in songs.iterdir()})
+    flaky.listings = [False] * 2
+    assert play("flaky://in", out="flaky://out").played == 5
+    for refused in range(1, 4):
+        flaky.listings = [True] * (refused - 1) + [False] * 2
+        tally = play("flaky://in", out="flaky://out")
+        assert flaky.listings == [] and (tally.played, tally.kept) == (0, 5)
 
 
 @pytest.mark.usefixtures("plain_decoder")
