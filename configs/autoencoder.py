@@ -4,11 +4,13 @@
         --config.data.source=midi:SONGS --workdir runs/codecs/bass
     bassdiff train autoencoder --config configs/autoencoder.py:small,mix \
         --config.data.source=midi:SONGS+mixes:RECORDINGS --workdir runs/codecs/mix
+    bassdiff train autoencoder --config configs/autoencoder.py:small,paper,both \
+        --config.data.source=midi:SONGS --workdir runs/codecs
 
-size   bass, mix      hardware            time      expected
-tiny   0.01, 0.02 M   anything            seconds   nothing: for tests
-small  0.8, 1.1 M     2 CPU cores         30 min    see bassdiff/pretrained/small/CARD.md
-base   23, 61 M       v5e-16 or one H100  not run   not measured
+size   bass, mix      paper   hardware            time      expected
+tiny   0.01, 0.02 M   0.05 M  anything            seconds   nothing: for tests
+small  0.8, 1.1 M     4.2 M   2 CPU cores         30 min    see bassdiff/pretrained/small/CARD.md
+base   23, 61 M       80 M    v5e-16 or one H100  not run   not measured
 """
 
 from ml_collections import ConfigDict
@@ -17,10 +19,18 @@ from bassdiff.training.run_config import run_config
 
 
 def get_config(which: str = "small") -> ConfigDict:
-    """`which` is SIZE for the bass codec or SIZE,mix for the codec of mixes."""
-    size, _, kind = which.partition(",")
+    """`which` is SIZE for the bass codec, SIZE,mix for the codec of mixes, or SIZE,paper.
+
+    The paper's codec, of any sound, is trained on basses, with ",mix" on mixes, and with ",both" on
+    all, as one codec for both. Its size, left out, is base: `paper` alone is the paper's scale.
+    """
+    size, *options = which.split(",")
+    if size == "paper":
+        size, options = "base", ["paper", *options]
     config = run_config("autoencoder")
-    config.kind = kind or "bass"
+    is_paper = "paper" in options
+    config.side = next((side for side in ("mix", "both") if side in options), "bass")
+    config.codec = "spectrogram" if is_paper else config.side
     config.init = ""
     # Take only the encoder of `init`, and fit a decoder to it.
     config.fresh_decoder = False
@@ -40,19 +50,23 @@ def get_config(which: str = "small") -> ConfigDict:
                           decoder_width=128, decoder_blocks=1),
             "base": dict(num_spectrum_channels=32, num_dynamics_channels=12,
                          decoder_width=512, decoder_blocks=3),
-        }[which]
+            # 64 latents for 2048 samples; with a fifth width, for 4096.
+            "tiny,paper": dict(num_channels=8, widths=(8, 16, 24, 32), num_blocks=1),
+            "small,paper": dict(num_channels=64, widths=(128, 192, 256, 384), num_blocks=1),
+            "base,paper": dict(num_channels=64, widths=(384, 512, 768, 1024), num_blocks=3),
+        }[f"{size},paper" if is_paper and set(options) <= {"paper", "mix", "both"} else which]
     )  # fmt: skip
-    config.whitening = 0.5 if kind == "mix" else 0.125
+    config.whitening = 0.5 if config.side == "mix" else 0.125
     config.discriminator = ConfigDict(
         dict(frame_lengths=(512, 1024, 2048), width={"tiny": 2, "small": 8, "base": 32}[size])
     )
     config.bfloat16 = size == "base"
     # For `small`, the latent space stays at its closed-form fit: diffusion training can start at
     # once, while the decoder is still being trained.
-    config.train_encoder = size != "small"
+    config.train_encoder = is_paper or size != "small"
     config.loss = ConfigDict(
-        dict(log_magnitude=5.0, multi_scale=1.0, waveform=0.0, in_step=10.0,
-             adversarial=0.0 if size == "small" else 0.1,
+        dict(log_magnitude=5.0, multi_scale=1.0, waveform=0.0, in_step=0.0 if is_paper else 10.0,
+             adversarial=0.0 if size == "small" and not is_paper else 0.1,
              feature_matching=1.0)
     )  # fmt: skip
     config.adversarial_from_step = {"tiny": 2, "small": 1500, "base": 50_000}[size]

@@ -67,22 +67,22 @@ def latent_fields(
 
 
 def waveform_fields(
-    kind: str, num_mixes: int
+    side: str, num_mixes: int
 ) -> Callable[[Source, int, np.random.Generator], Mapping[str, np.ndarray]]:
     """Returns the `make` function of a store of waveforms: field `audio` `[rows, N]` int16.
 
     Args:
-      kind: "bass" for one row, the bass; "mix" for `num_mixes` random mixes.
+      side: "bass" for one row, the bass; "mix" for `num_mixes` random mixes; "both" for all.
       num_mixes: Number of mixes; one if the song has only one other stem.
     """
 
     def make(source: Source, song: int, rng: np.random.Generator) -> Mapping[str, np.ndarray]:
         stems = source[song]
-        if kind == "bass":
-            rows = normalised_bass(stems)[None]
-        else:
+        waves = [normalised_bass(stems)] if side != "mix" else []
+        if side != "bass":
             count = num_mixes if len(stems.others) > 1 else 1
-            rows = np.stack([random_mix(stems, rng) for _ in range(count)])
+            waves += [random_mix(stems, rng) for _ in range(count)]
+        rows = np.stack(waves)
         scale = np.maximum(1.0, np.abs(rows).max(axis=1, keepdims=True))
         return {"audio": np.round(rows / scale * 32767).astype(np.int16)}
 

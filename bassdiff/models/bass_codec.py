@@ -227,6 +227,11 @@ class BassCodec(nn.Module):
         """C, the width of a latent frame."""
         return NUM_PITCH_CHANNELS + self.num_spectrum_channels + self.num_dynamics_channels
 
+    @property
+    def hop(self) -> int:
+        """Samples that a latent frame stands for."""
+        return LATENT_HOP
+
     def encode(self, audio: Array) -> Array:
         """`[B, N]` waveform at 44.1 kHz, N a multiple of 2048, to `[B, N / 2048, C]`."""
         return self.encoder(audio)

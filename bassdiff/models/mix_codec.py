@@ -160,6 +160,11 @@ class MixCodec(nn.Module):
         """C, the width of a latent frame."""
         return self.num_envelope_channels
 
+    @property
+    def hop(self) -> int:
+        """Samples that a latent frame stands for."""
+        return LATENT_HOP
+
     def encode(self, audio: Array) -> Array:
         """`[B, N]` waveform at 44.1 kHz, N a multiple of 2048, to `[B, N / 2048, C]`."""
         return self.encoder(audio)

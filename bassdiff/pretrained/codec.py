@@ -15,8 +15,7 @@ from bassdiff.diffusion.statistics import Sounding
 from bassdiff.diffusion.types import Array, PyTree
 from bassdiff.models.bass_codec import NUM_PITCH_CHANNELS, PITCHES_PER_FRAME, BassCodec
 from bassdiff.models.chunked import CHUNK_FRAMES, HALO_FRAMES, chunked
-from bassdiff.models.features import LATENT_HOP
-from bassdiff.models.mix_codec import MixCodec
+from bassdiff.models.codecs import CodecModel
 from bassdiff.models.pitch import (
     CODE_SIZE,
     NUM_WAVES,
@@ -32,14 +31,14 @@ from bassdiff.runtime.traced_programs import run_kept
 
 @functools.partial(jax.jit, static_argnums=0)
 def _encode(
-    model: BassCodec | MixCodec, params: PyTree, mean: Array, std: Array, audio: Array
+    model: CodecModel, params: PyTree, mean: Array, std: Array, audio: Array
 ) -> Array:
     return (model.apply({"params": params}, audio, method="encode") - mean[None, None]) / std
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def _decode(
-    model: BassCodec | MixCodec, params: PyTree, latents: Array, phase: Array, first_frame: Array
+    model: CodecModel, params: PyTree, latents: Array, phase: Array, first_frame: Array
 ) -> Array:
     return model.apply(
         {"params": params}, latents, phase, first_frame, HALO_FRAMES, method="decode"
@@ -66,6 +65,11 @@ class Codec:
     def num_channels(self) -> int:
         """C."""
         return self.weights.model.num_channels
+
+    @property
+    def hop(self) -> int:
+        """Samples that a latent frame stands for."""
+        return self.weights.model.hop
 
     @property
     def sound_channels(self) -> np.ndarray:
@@ -158,7 +162,7 @@ class Codec:
         )
 
     def encode(self, audio: np.ndarray) -> np.ndarray:
-        """`[N]` at 44.1 kHz to `[T, C]` float32, T = ceil(N / 2048), zeros after the end."""
+        """`[N]` at 44.1 kHz to `[T, C]` float32, T = ceil(N / hop), zeros after the end."""
         return self.encode_all([audio])[0]
 
     def encode_all(
@@ -174,7 +178,7 @@ class Codec:
             return (np.asarray(1.0 if gains is None else gains[signal], np.float32),)
 
         waves = [np.asarray(audio, np.float32) for audio in signals]
-        return chunked(run, waves, LATENT_HOP, 1, HALO_FRAMES, extras=about)
+        return chunked(run, waves, self.hop, 1, HALO_FRAMES, extras=about)
 
     def pitch(self, latents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The pitch that latents hold, without decoding them.
@@ -212,7 +216,7 @@ class Codec:
         return normalised
 
     def decode(self, latents: np.ndarray) -> np.ndarray:
-        """`[T, C]` to `[2048 T]` float32 at 44.1 kHz."""
+        """`[T, C]` to `[hop T]` float32 at 44.1 kHz."""
         return self.decode_all([latents])[0]
 
     def decode_all(self, signals: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -234,7 +238,7 @@ class Codec:
             return run_kept(_decode, (model,), arguments, like=phase)
 
         # Zeros are not silence to a decoder: they would be heard where the song begins and ends.
-        return chunked(run, stored, 1, LATENT_HOP, HALO_FRAMES, edge="edge", extras=about)
+        return chunked(run, stored, 1, self.hop, HALO_FRAMES, edge="edge", extras=about)
 
     def _stored(self, latents: np.ndarray) -> np.ndarray:
         """Normalised latents as the network has them."""

@@ -15,10 +15,8 @@ import jax
 import numpy as np
 
 from bassdiff.diffusion.types import Cond, PyTree
-from bassdiff.models.bass_codec import BassCodec
-from bassdiff.models.features import LATENT_HOP
+from bassdiff.models.codecs import CODECS, CodecModel
 from bassdiff.models.matching import MatchingModel
-from bassdiff.models.mix_codec import MixCodec
 from bassdiff.models.unet import UNet
 from bassdiff.pretrained.checks import (
     build,
@@ -37,15 +35,13 @@ from bassdiff.pretrained.weight_file import (
 )
 from bassdiff.runtime.errors import InputError
 
-_CODECS: dict[str, type[BassCodec] | type[MixCodec]] = {"bass": BassCodec, "mix": MixCodec}
-
 
 @dataclasses.dataclass(frozen=True)
 class CodecWeights:
     """An autoencoder ready to use.
 
     Attributes:
-      model: The module; its `kind` is "bass" or "mix".
+      model: The module.
       params: Its parameters, float32. The mix's codec may come without a decoder.
       mean: `[C]` mean of its latents over the training data.
       std: Their global standard deviation around that mean.
@@ -54,7 +50,7 @@ class CodecWeights:
       checksum: Identifies the file, including the decoder; empty if it was never saved.
     """
 
-    model: BassCodec | MixCodec
+    model: CodecModel
     params: PyTree
     mean: np.ndarray
     std: float
@@ -131,7 +127,7 @@ class MatchingWeights:
 
 def save_codec(
     path: Path,
-    model: BassCodec | MixCodec,
+    model: CodecModel,
     params: PyTree,
     mean: np.ndarray,
     std: float,
@@ -157,13 +153,13 @@ def load_codec(path: Path) -> CodecWeights:
         raise InputError(f"{path} is damaged: its fingerprint does not match; get it again")
     params = unflatten(tensors)
     latents = params.pop("latents", {})
-    kind = _CODECS.get(str(fields.pop("kind", None)))
+    kind = CODECS.get(str(fields.pop("kind", None)))
     if kind is None or not isinstance(latents, dict) or set(latents) != {"mean", "std"}:
         raise strange(path, "no codec")
     model = build(path, kind, fields)
     check_statistics(path, latents["mean"], latents["std"], model.num_channels)
     if not _is_ours(path):
-        audio = jax.ShapeDtypeStruct((1, 8 * LATENT_HOP), np.float32)
+        audio = jax.ShapeDtypeStruct((1, 8 * model.hop), np.float32)
         # A codec may come without a decoder: a mix's is not needed, and another may be trained.
         check_params(path, model, params, audio, optional="decoder")
     return CodecWeights(
@@ -311,6 +307,6 @@ def _is_ours(path: Path) -> bool:
     return Path(__file__).parent in path.resolve().parents
 
 
-def _fields(model: BassCodec | MixCodec | UNet | MatchingModel) -> dict[str, Any]:
+def _fields(model: CodecModel | UNet | MatchingModel) -> dict[str, Any]:
     names = [f.name for f in dataclasses.fields(model) if f.name not in ("parent", "name", "dtype")]
     return {name: getattr(model, name) for name in names}

@@ -13,9 +13,8 @@ import numpy as np
 import optax
 
 from bassdiff.diffusion.types import Array, PyTree
-from bassdiff.models.bass_codec import BassCodec
+from bassdiff.models.codecs import CodecModel
 from bassdiff.models.discriminator import Discriminator
-from bassdiff.models.mix_codec import MixCodec
 from bassdiff.pretrained.weights import CodecWeights, save_codec
 from bassdiff.training.accumulation import accumulated_gradient
 from bassdiff.training.codec_losses import (
@@ -52,6 +51,7 @@ class AutoencoderObjective(Objective):
 
     Attributes:
       model: The autoencoder.
+      side: Which sounds it is for: "bass", "mix" or, for one codec of all, "both".
       discriminator: Trained only while `weights.adversarial` is positive.
       weights: Loss factors.
       optimizer: Optimiser of the autoencoder.
@@ -72,7 +72,8 @@ class AutoencoderObjective(Objective):
       sampled_latents: Replaces some of the latents that the decoder learns from; None for none.
     """
 
-    model: BassCodec | MixCodec
+    model: CodecModel
+    side: str
     discriminator: Discriminator
     weights: LossWeights
     optimizer: optax.GradientTransformation
@@ -259,19 +260,15 @@ class AutoencoderObjective(Objective):
         )
 
     def export(self, state: TrainState, folder: Path) -> None:
-        """Writes `<kind>_codec.safetensors` with the statistics of its latents."""
+        """Writes `<side>_codec.safetensors`, or those of both sides, with latent statistics."""
         mean, std = self._statistics(state.ema)
         training = {"kind": self.model.kind, "steps": int(state.step), **self.origin}
         if self.start is not None and "decoder" not in self.start.params:
             training["fresh_decoder"] = True
-        save_codec(
-            folder / f"{self.model.kind}_codec.safetensors",
-            self.model,
-            jax.device_get(state.ema),
-            mean,
-            std,
-            training=training,
-        )
+        params = jax.device_get(state.ema)
+        for side in ("bass", "mix") if self.side == "both" else (self.side,):
+            path = folder / f"{side}_codec.safetensors"
+            save_codec(path, self.model, params, mean, std, training)
 
     def _statistics(self, params: PyTree) -> tuple[np.ndarray, float]:
         """The latents' mean `[C]` and their standard deviation around it."""

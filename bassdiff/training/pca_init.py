@@ -1,7 +1,8 @@
 """Closed-form initialisation of a codec by principal components of its features.
 
 A codec trained from random parameters needs hours to become usable. With fitted linear paths it
-reconstructs its features as well as any linear map of that width from the start.
+reconstructs its features as well as any linear map of that width from the start. A
+`SpectrogramCodec` has no such paths and starts from random parameters.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from bassdiff.diffusion.types import Array, PyTree
-from bassdiff.models.bass_codec import NUM_PITCH_CHANNELS, BassCodec
+from bassdiff.models.bass_codec import NUM_PITCH_CHANNELS
+from bassdiff.models.codecs import CodecModel
 from bassdiff.models.features import spectral_features
 from bassdiff.models.harmonics import analyse
 from bassdiff.models.mix_codec import MixCodec
 from bassdiff.models.partial_levels import split_time
+from bassdiff.models.spectrogram_codec import SpectrogramCodec
 
 # Standard deviation of dynamics channels; spectrum and pitch channels have 1.
 DYNAMICS_STD = 0.7
@@ -44,7 +47,7 @@ class _Path:
 
 
 def pca_init(
-    model: BassCodec | MixCodec, clips: np.ndarray, whitening: float
+    model: CodecModel, clips: np.ndarray, whitening: float
 ) -> dict[str, dict[str, PyTree]]:
     """Fits the linear paths of encoder and decoder to clips of audio.
 
@@ -74,7 +77,7 @@ def pca_init(
 
 
 def decoder_init(
-    model: BassCodec | MixCodec, encode: Callable[[np.ndarray], Array], clips: np.ndarray
+    model: CodecModel, encode: Callable[[np.ndarray], Array], clips: np.ndarray
 ) -> dict[str, PyTree]:
     """Fits a decoder's linear paths to an existing encoder by least squares.
 
@@ -114,8 +117,10 @@ def overwrite(params: PyTree, values: PyTree) -> PyTree:
     }
 
 
-def _paths(model: BassCodec | MixCodec, clips: np.ndarray) -> list[_Path]:
+def _paths(model: CodecModel, clips: np.ndarray) -> list[_Path]:
     """The linear paths of a codec, with their features of clips `[n, N]`."""
+    if isinstance(model, SpectrogramCodec):
+        return []
     if isinstance(model, MixCodec):
         (features,) = _measured(
             lambda audio: (spectral_features(audio, model.num_long_bands),), clips

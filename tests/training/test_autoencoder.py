@@ -319,7 +319,9 @@ def test_a_config_makes_crops_and_a_model(config, recipe, tmp_path):
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("kind", "drums", "config.kind='drums' is not a codec; use bass or mix"),
+        ("codec", "drums", "config.codec='drums' is no codec; use bass, mix, spectrogram"),
+        ("side", "mix", "config.side='mix' is nothing that a codec of the kind bass is trained on"),
+        ("crop_samples", 3000, "config.crop_samples=3000 is not a whole number of latent frames"),
         ("crop_samples", 2**20, "no song of the store has"),
         ("fresh_decoder", True, "needs an encoder; name weights by config.init"),
         ("varied_share", 1.5, "config.varied_share=1.5 is not a share"),

@@ -15,9 +15,8 @@ from bassdiff.data import latents, pipeline, store_building
 from bassdiff.data.sources import open_source
 from bassdiff.data.store import Store
 from bassdiff.diffusion.types import Array, Cond
-from bassdiff.models.bass_codec import BassCodec
+from bassdiff.models.codecs import CODECS
 from bassdiff.models.discriminator import Discriminator
-from bassdiff.models.mix_codec import MixCodec
 from bassdiff.pretrained.codec import Codec
 from bassdiff.pretrained.release import find, load_weights
 from bassdiff.pretrained.weights import CodecWeights, UNetWeights, load_codec
@@ -30,11 +29,19 @@ from bassdiff.training.recipes.stores import NUM_VALIDATION_CLIPS
 from bassdiff.training.recipes.weights import check_model
 from bassdiff.training.sampled_latents import SampledLatents
 
+# What codecs of each kind are trained on; "both" is one codec for basses and mixes.
+_SIDES = {"bass": ("bass",), "mix": ("mix",), "spectrogram": ("bass", "mix", "both")}
+
 
 def build(config: ConfigDict, workdir: Path) -> tuple[AutoencoderObjective, grain.MapDataset]:
     """The autoencoder's objective and its crops; stores waveforms under `workdir/data`."""
-    if config.kind not in ("bass", "mix"):
-        raise InputError(f"config.kind={config.kind!r} is not a codec; use bass or mix")
+    if config.codec not in CODECS:
+        raise InputError(f"config.codec={config.codec!r} is no codec; use {', '.join(CODECS)}")
+    if config.side not in _SIDES[config.codec]:
+        raise InputError(
+            f"config.side={config.side!r} is nothing that a codec of the kind {config.codec} is "
+            f"trained on; use {' or '.join(_SIDES[config.codec])}"
+        )
     if not 0.0 <= config.varied_share <= 1.0:
         raise InputError(f"config.varied_share={config.varied_share} is not a share; use 0 to 1")
     if not 0.0 <= config.sampled_share <= 1.0:
@@ -43,14 +50,19 @@ def build(config: ConfigDict, workdir: Path) -> tuple[AutoencoderObjective, grai
         raise InputError(
             "config.fresh_decoder is for an encoder that stays; set train_encoder=False"
         )
-    make_model = BassCodec if config.kind == "bass" else MixCodec
     try:
-        model = make_model(**config.model, dtype=compute_dtype(config))
-    except TypeError as error:
+        model = CODECS[config.codec](**config.model, dtype=compute_dtype(config))
+    except (TypeError, ValueError) as error:
         raise InputError(
-            f"config.model does not describe a codec of kind {config.kind} ({error}); use "
-            "configs/autoencoder.py:SIZE for basses and SIZE,mix for mixes"
+            f"config.model does not describe a codec of the kind {config.codec} ({error}); use "
+            "configs/autoencoder.py:SIZE for basses, SIZE,mix for mixes and SIZE,paper for any "
+            "sound"
         ) from error
+    if config.crop_samples % model.hop:
+        raise InputError(
+            f"config.crop_samples={config.crop_samples} is not a whole number of latent frames; "
+            f"use a multiple of {model.hop}"
+        )
     codec, origin = initialization.start(workdir, config.init, functools.partial(_codec, config))
     if config.fresh_decoder and codec is None:
         raise InputError("config.fresh_decoder needs an encoder; name weights by config.init")
@@ -62,15 +74,15 @@ def build(config: ConfigDict, workdir: Path) -> tuple[AutoencoderObjective, grai
             soundfonts=config.data.soundfonts,
             variants=config.data.variants if split == "train" else 1,
             max_seconds=config.data.max_seconds,
-            with_bass=config.kind == "bass",
+            with_bass=config.side != "mix",
         )
         folder = workdir / "data" / split
         with first_process_first(f"{split} songs"):
             store_building.build(
                 folder,
                 source,
-                latents.waveform_fields(config.kind, config.data.num_mixes),
-                {"kind": config.kind, "split": split, **config.data.to_dict()},
+                latents.waveform_fields(config.side, config.data.num_mixes),
+                {"side": config.side, "split": split, **config.data.to_dict()},
                 config.seed,
                 functools.partial(tqdm, desc=f"{split} songs", unit="song"),
             )
@@ -87,6 +99,7 @@ def build(config: ConfigDict, workdir: Path) -> tuple[AutoencoderObjective, grai
 
     objective = AutoencoderObjective(
         model=model,
+        side=config.side,
         discriminator=Discriminator(**config.discriminator, dtype=compute_dtype(config)),
         weights=LossWeights(**config.loss),
         optimizer=adam(config, b1=0.8, b2=0.99),
@@ -133,7 +146,8 @@ def _network(unet: UNetWeights, x: Array, sigma: Array, cond: Cond) -> Array:
 
 def _codec(config: ConfigDict, name: str) -> CodecWeights:
     """Loads the codec to start from and checks its sizes."""
-    codec = load_codec(find(name) / f"{config.kind}_codec.safetensors")
+    side = "bass" if config.side == "both" else config.side
+    codec = load_codec(find(name) / f"{side}_codec.safetensors")
     check_model(name, codec.model, config.model)
     if config.fresh_decoder:
         codec = dataclasses.replace(codec, params={"encoder": codec.params["encoder"]})

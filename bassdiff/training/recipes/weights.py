@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from ml_collections import ConfigDict
 
-from bassdiff.models.bass_codec import BassCodec
-from bassdiff.models.mix_codec import MixCodec
+from bassdiff.models.codecs import CodecModel
 from bassdiff.models.unet import UNet
 from bassdiff.runtime.errors import InputError
 
 
-def check_model(name: str, model: BassCodec | MixCodec | UNet, wanted: ConfigDict) -> None:
+def check_model(name: str, model: CodecModel | UNet, wanted: ConfigDict) -> None:
     """Checks that weights have the sizes that a config gives; missing keys match anything."""
     for key, value in wanted.items():
         # Settings of memory are not part of the model.
