@@ -20,8 +20,9 @@ def encode(arguments: argparse.Namespace) -> None:
 
     from bassdiff.data.augmentation import WithCopies
     from bassdiff.data.realism import Realism
+    from bassdiff.data.target import BASS, aimed
     from bassdiff.pretrained import encoding
-    from bassdiff.pretrained.features import open_features
+    from bassdiff.pretrained.features import open_features, target_for
 
     keep_programs()
     check_devices()
@@ -32,6 +33,8 @@ def encode(arguments: argparse.Namespace) -> None:
         "tempos": tuple(arguments.tempos),
         "max_semitones": arguments.semitones,
     }
+    features = open_features(arguments.features, arguments.weights)
+    target = target_for(arguments.target, features, arguments.weights)
     about = {
         "source": arguments.data,
         "split": arguments.split,
@@ -41,12 +44,13 @@ def encode(arguments: argparse.Namespace) -> None:
         **(copies if arguments.copies else {}),
         **({"realism": realism.groups} if realism.groups else {}),
         **({"drums_alone": True} if arguments.drums_alone else {}),
+        **({"target": target} if target != BASS else {}),
     }
     songs = open_songs(arguments, feel=realism.feel, drums_alone=arguments.drums_alone)
     source = WithCopies(songs, **copies, seed=arguments.seed)
-    features = open_features(arguments.features, arguments.weights)
     done = encoding.encode(
-        realism.songs(source, arguments.seed),
+        # Last, for what is changed in songs depends on the stem.
+        aimed(realism.songs(source, arguments.seed), target),
         features,
         Path(arguments.out),
         about,
@@ -69,6 +73,12 @@ def encode_words(sub: argparse.ArgumentParser) -> None:
         "--features",
         default="latents",
         help="latents of the codecs, or spectrum, for a matching model without a codec",
+    )
+    sub.add_argument(
+        "--target",
+        metavar="STEM",
+        help="what is played to the rest of a song: bass, drums, guitar, keys, vocals, the name of "
+        "a stem, or several joined by + (what the codec was trained on)",
     )
     sub.add_argument("--mixes", type=positive(int), default=8, help="random mixes per song")
     sub.add_argument(

@@ -25,7 +25,7 @@ from bassdiff.synthesis.stems import Stems
 # Keeps a bass in its range, in semitones.
 LARGEST_TRANSPOSITION = 5
 # Increased whenever songs or their rendering change, so that old caches are not used.
-RENDERING_VERSION = 3
+RENDERING_VERSION = 4
 
 
 @dataclasses.dataclass(frozen=True)

@@ -78,6 +78,7 @@ class Preparation:
 
     def __init__(self, codec: Codec) -> None:
         self._codec = codec
+        self.has_pitch = codec.has_pitch
         # The reference lends its sound, not its notes.
         self._timbre = codec.sound_channels
 
@@ -182,7 +183,7 @@ class Preparation:
             times = (np.arange(len(known)) + 0.5) * FRAME_SECONDS / slower
             keep[(times < start) | (times >= end)] = 1.0
         if draft.keep_notes:
-            if not np.any(self._timbre == 0.0):
+            if not self.has_pitch:
                 raise InputError("these weights' codec has no pitch channels to keep notes in")
             keep[:, self._timbre == 0.0] = 1.0
         return Start(given, known, keep, draft.sigma_max, gain, free)
@@ -199,7 +200,7 @@ class Preparation:
           InputError: The codec has no pitch channels.
         """
         is_pitch = self._codec.pitch_channels
-        if not is_pitch.any():
+        if not self.has_pitch:
             raise InputError("these weights' codec has no pitch channels to put notes in")
         latents = self._codec.line(line.semitones, line.known, line.sounds)
         if start is None:

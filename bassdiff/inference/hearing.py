@@ -112,7 +112,9 @@ def hear(
     del given
     num_frames = -(-len(wave) // LATENT_HOP)
     # Before the constant is removed, which copies the wave: both take memory.
-    held = pitchless(wave, num_frames, FRAME_SECONDS)
+    held = np.zeros(num_frames, bool)
+    if preparation.has_pitch:
+        held = pitchless(wave, num_frames, FRAME_SECONDS)
     # A constant is not heard, and would be taken for the lowest of notes.
     constant = wave.mean(dtype=np.float64).astype(np.float32)
     is_ours = not np.may_share_memory(wave, channels)
@@ -139,6 +141,11 @@ def hear(
         task.style, sample_rate_hz, sampling, num_frames, seconds, frame_seconds
     )
     log_prior = control.log_prior(num_frames, frame_seconds, seconds, sampling.chord_strength)
+    if log_prior.any() and not preparation.has_pitch:
+        raise InputError(
+            "these weights' codec has no pitch channels to follow chords or a key in; leave out "
+            "them, --avoid-below and --avoid-above"
+        )
     # Given chords take the place of one held note.
     held = held & ~log_prior.any(axis=1)
     line = control.line(num_frames, frame_seconds)

@@ -61,10 +61,12 @@ def without_margins(latents: np.ndarray) -> np.ndarray:
 def in_phase(codec: Codec, latents: np.ndarray) -> np.ndarray:
     """Latents of a bass `[T, C]` as a codec is to decode them: with margins, and in tune.
 
-    Its pitch is changed by as little as makes its oscillator turn a whole number of times, so that
-    a note that is held across the end stays in phase: by a cent in 8 s of a low A.
+    The pitch, of a codec that has one, is changed by as little as makes its oscillator turn a whole
+    number of times, so that a note that is held across the end stays in phase: by a cent in 8 s of
+    a low A.
     """
-    return _wrapped(in_whole_turns(codec, latents), _HALO_FRAMES)
+    closed = in_whole_turns(codec, latents) if codec.has_pitch else latents
+    return _wrapped(closed, _HALO_FRAMES)
 
 
 def joined(wave: np.ndarray) -> np.ndarray:

@@ -151,6 +151,11 @@ class Codec:
         return normalised
 
     @property
+    def has_pitch(self) -> bool:
+        """Whether some channels hold the pitch of one voice, which a line may be given by."""
+        return bool(self.pitch_channels.any())
+
+    @property
     def layout(self) -> LatentLayout:
         """The meaning of the channels of its normalised latents."""
         return LatentLayout(

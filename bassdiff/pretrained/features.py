@@ -10,10 +10,12 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from bassdiff.data.target import BASS, check_target
 from bassdiff.models.chunked import HALO_FRAMES, chunked
 from bassdiff.models.features import LATENT_HOP, spectral_features
 from bassdiff.pretrained.codec import Codec
 from bassdiff.pretrained.release import load_codecs
+from bassdiff.pretrained.weights import CodecWeights
 from bassdiff.runtime.errors import InputError
 
 KINDS = ("latents", "spectrum")
@@ -31,11 +33,13 @@ class Features:
       mix: `[N]` at 44.1 kHz to `[T, C']` float32, a frame per 2048 samples.
       bass: Likewise, `[T, C]`.
       origin: The origin of each side: a codec's fingerprint, or "spectrum".
+      target: What the bass's side was trained on, see `data/target.py`; None if it is for all.
     """
 
     mix: Encode
     bass: Encode
     origin: dict[str, str]
+    target: str | None
 
 
 def open_features(kind: str, codecs: str | Path = "small") -> Features:
@@ -52,10 +56,39 @@ def open_features(kind: str, codecs: str | Path = "small") -> Features:
     if kind not in KINDS:
         raise InputError(f"unknown features {kind!r}; choose among {', '.join(KINDS)}")
     if kind == "spectrum":
-        return Features(spectrum, spectrum, {"mix": "spectrum", "bass": "spectrum"})
+        return Features(spectrum, spectrum, {"mix": "spectrum", "bass": "spectrum"}, None)
     mix, bass = load_codecs(codecs)
+    for codec in (mix, bass):
+        if codec.model.hop != LATENT_HOP:
+            raise InputError(
+                f"a latent frame of a codec of {codecs} is {codec.model.hop} samples; diffusion "
+                f"and matching models work with frames of {LATENT_HOP}"
+            )
     origin = {"mix": mix.fingerprint, "bass": bass.fingerprint}
-    return Features(Codec(mix).encode, Codec(bass).encode, origin)
+    return Features(Codec(mix).encode, Codec(bass).encode, origin, target_of(bass))
+
+
+def target_of(codec: CodecWeights) -> str | None:
+    """What a codec was trained on: a target of `data/target.py`, or None for all sounds."""
+    if codec.training.get("side") == "both":
+        return None
+    return str(codec.training.get("target", BASS))
+
+
+def target_for(wanted: str | None, features: Features, weights: str) -> str:
+    """The target of songs that are encoded; that of the codec if none is wanted.
+
+    Raises:
+      InputError: The codec was trained on another one.
+    """
+    if wanted is None:
+        return features.target or BASS
+    if features.target not in (None, wanted):
+        raise InputError(
+            f"the bass's codec of {weights} was trained on {features.target}, not on {wanted}; "
+            f"train one with --config.data.target={wanted}, or one for all sounds"
+        )
+    return check_target(wanted)
 
 
 @functools.partial(jax.jit, static_argnames="num_long_bands")

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 
+from bassdiff.data.target import BASS
 from bassdiff.models.adapter import adapted
 from bassdiff.pretrained.checks import check_adapter
 from bassdiff.pretrained.weights import (
@@ -35,6 +36,11 @@ class Weights:
     mix_codec: CodecWeights
     bass_codec: CodecWeights
     unet: UNetWeights
+
+    @property
+    def target(self) -> str:
+        """What they play, see `data/target.py`."""
+        return str(self.unet.bindings.get("target", BASS))
 
     @property
     def fingerprints(self) -> dict[str, str]:

@@ -51,6 +51,7 @@ class AutoencoderObjective(Objective):
 
     Attributes:
       model: The autoencoder.
+      target: What is played to the mixes, see `data/target.py`.
       side: Which sounds it is for: "bass", "mix" or, for one codec of all, "both".
       discriminator: Trained only while `weights.adversarial` is positive.
       weights: Loss factors.
@@ -73,6 +74,7 @@ class AutoencoderObjective(Objective):
     """
 
     model: CodecModel
+    target: str
     side: str
     discriminator: Discriminator
     weights: LossWeights
@@ -262,7 +264,13 @@ class AutoencoderObjective(Objective):
     def export(self, state: TrainState, folder: Path) -> None:
         """Writes `<side>_codec.safetensors`, or those of both sides, with latent statistics."""
         mean, std = self._statistics(state.ema)
-        training = {"kind": self.model.kind, "steps": int(state.step), **self.origin}
+        training = {
+            "kind": self.model.kind,
+            "side": self.side,
+            "target": self.target,
+            "steps": int(state.step),
+            **self.origin,
+        }
         if self.start is not None and "decoder" not in self.start.params:
             training["fresh_decoder"] = True
         params = jax.device_get(state.ema)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bassdiff.data.sources import open_source, unplaced
+from bassdiff.data.target import BASS, aimed
 from bassdiff.diffusion.settings import Sampling, check_overrides
 from bassdiff.evaluation.clips import Chosen, choose, digest
 from bassdiff.evaluation.pairs import open_pairs
@@ -100,8 +101,8 @@ def run(task: str, request: Request, progress: Progress) -> Table:
         raise InputError(f"{task} generates basses, which finished pairs do not allow; use --data")
     check_overrides(request.overrides)
     check_folder(request.out)
-    source = _source(request)
     weights = load_weights(request.weights, request.adapter)
+    source = _source(request, weights.target)
     judge = None if request.judge == "none" else load_judges(request.judge)
     question = _question(task, request, judge, weights)
     chosen = _chosen(task, source, request, progress)
@@ -117,6 +118,7 @@ def run(task: str, request: Request, progress: Progress) -> Table:
         "requested_clips": request.num_songs if task == "longform" else request.num_clips,
         "clip_seconds": None if task == "longform" else request.clip_seconds,
         "seed": request.seed,
+        **({"target": weights.target} if weights.target != BASS else {}),
         "weights": {
             "name": Path(request.weights).name,
             "unet": weights.unet.checksum,
@@ -152,7 +154,7 @@ def _question(
     """The task as a function of its context, with everything it needs opened."""
     if task == "music":
         name = unplaced(request.bank)
-        bank = _bank(request) if name else None
+        bank = aimed(_bank(request), weights.target) if name else None
         return lambda context: music(context, bank, name)
     if task == "distances":
         embedder = _embedder(request.embedder, judge)
@@ -178,10 +180,10 @@ def _bank(request: Request) -> Source:
     return open_source(request.bank, "train", cache_dir=cache, max_seconds=seconds)
 
 
-def _source(request: Request) -> Source:
+def _source(request: Request, target: str) -> Source:
     if request.finished:
         return open_pairs(Path(request.data.partition(":")[2]))
-    return open_source(request.data, **request.source)
+    return aimed(open_source(request.data, **request.source), target)
 
 
 def _chosen(task: str, source: Source, request: Request, progress: Progress) -> Chosen:

@@ -14,10 +14,12 @@ from tqdm.auto import tqdm
 from bassdiff.data import latents, pipeline, store_building
 from bassdiff.data.sources import open_source
 from bassdiff.data.store import Store
+from bassdiff.data.target import BASS, aimed
 from bassdiff.diffusion.types import Array, Cond
 from bassdiff.models.codecs import CODECS
 from bassdiff.models.discriminator import Discriminator
 from bassdiff.pretrained.codec import Codec
+from bassdiff.pretrained.features import target_of
 from bassdiff.pretrained.release import find, load_weights
 from bassdiff.pretrained.weights import CodecWeights, UNetWeights, load_codec
 from bassdiff.runtime.errors import InputError
@@ -66,6 +68,11 @@ def build(config: ConfigDict, workdir: Path) -> tuple[AutoencoderObjective, grai
     codec, origin = initialization.start(workdir, config.init, functools.partial(_codec, config))
     if config.fresh_decoder and codec is None:
         raise InputError("config.fresh_decoder needs an encoder; name weights by config.init")
+    if config.codec == "bass" and config.data.target != BASS:
+        raise InputError(
+            f"the codec of basses needs one low voice, which {config.data.target} are not; use "
+            "configs/autoencoder.py:SIZE,paper"
+        )
     stores = {}
     for split in ("train", "validation"):
         source = open_source(
@@ -80,7 +87,7 @@ def build(config: ConfigDict, workdir: Path) -> tuple[AutoencoderObjective, grai
         with first_process_first(f"{split} songs"):
             store_building.build(
                 folder,
-                source,
+                aimed(source, config.data.target),
                 latents.waveform_fields(config.side, config.data.num_mixes),
                 {"side": config.side, "split": split, **config.data.to_dict()},
                 config.seed,
@@ -99,6 +106,7 @@ def build(config: ConfigDict, workdir: Path) -> tuple[AutoencoderObjective, grai
 
     objective = AutoencoderObjective(
         model=model,
+        target=config.data.target,
         side=config.side,
         discriminator=Discriminator(**config.discriminator, dtype=compute_dtype(config)),
         weights=LossWeights(**config.loss),
@@ -148,6 +156,11 @@ def _codec(config: ConfigDict, name: str) -> CodecWeights:
     """Loads the codec to start from and checks its sizes."""
     side = "bass" if config.side == "both" else config.side
     codec = load_codec(find(name) / f"{side}_codec.safetensors")
+    if side == "bass" and target_of(codec) not in (None, config.data.target):
+        raise InputError(
+            f"the codec of {name} was trained on {target_of(codec)}; choose another start for "
+            f"config.data.target={config.data.target}"
+        )
     check_model(name, codec.model, config.model)
     if config.fresh_decoder:
         codec = dataclasses.replace(codec, params={"encoder": codec.params["encoder"]})

@@ -21,7 +21,13 @@ from bassdiff.runtime.errors import InputError
 from bassdiff.training import initialization
 from bassdiff.training.diffusion import Conditioning, DiffusionObjective
 from bassdiff.training.recipes.optimiser import adam, compute_dtype
-from bassdiff.training.recipes.stores import check_codecs, latent_crops, open_stores, unseen_clips
+from bassdiff.training.recipes.stores import (
+    check_codecs,
+    latent_crops,
+    open_stores,
+    target,
+    unseen_clips,
+)
 from bassdiff.training.recipes.weights import check_model
 
 
@@ -69,6 +75,7 @@ def build(config: ConfigDict, workdir: Path) -> tuple[DiffusionObjective, grain.
         bindings={
             "mix_codec": mix_codec.fingerprint,
             "bass_codec": bass_codec.fingerprint,
+            "target": target(mixtures["train"]),
             "sampling": sampling,
         },
         start=None if unet is None else unet.params,

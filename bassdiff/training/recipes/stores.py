@@ -14,6 +14,7 @@ from bassdiff.data import pipeline
 from bassdiff.data.mixture import Part, open_mixture
 from bassdiff.data.quoting import folders_of
 from bassdiff.data.store import Store, contents
+from bassdiff.data.target import BASS
 from bassdiff.pretrained.weights import CodecWeights
 from bassdiff.runtime.errors import InputError
 
@@ -43,7 +44,15 @@ def open_stores(config: ConfigDict) -> Mixtures:
         )
     if origin(mixtures["train"]) != origin(mixtures["validation"]):
         raise InputError("training and validation latents come from different codecs; encode both")
+    targets = sorted({target([part]) for parts in mixtures.values() for part in parts})
+    if len(targets) > 1:
+        raise InputError(f"latents are of several targets, {' and '.join(targets)}; use one")
     return mixtures
+
+
+def target(parts: Sequence[Part]) -> str:
+    """What is played to the mixes of a mixture, see `data/target.py`."""
+    return str(parts[0].store.manifest.get("target", BASS))
 
 
 def origin(parts: Sequence[Part]) -> dict[str, str]:

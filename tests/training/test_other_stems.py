@@ -1,0 +1,100 @@
+"""A model of drums, from codecs to what is played, by the commands of the documentation."""
+
+import json
+import zlib
+
+import numpy as np
+import pytest
+
+from bassdiff.audio.io import read, write
+from bassdiff.cli.main import main
+from bassdiff.pretrained.release import load_codecs, load_weights
+from bassdiff.pretrained.weights import load_codec
+
+RATE_HZ = 44100
+SECONDS = 3.0
+FIRST_STEPS = [
+    *("--config.num_steps=2", "--config.warmup_steps=1", "--config.checkpoint_every=2"),
+    "--config.validate_every=2",
+]
+
+
+def noises(rng, num_samples, every):
+    """Bursts of noise, one every so many seconds."""
+    age = np.arange(num_samples) / RATE_HZ % every
+    return (0.3 * np.exp(-20.0 * age) * rng.normal(size=num_samples)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def songs(tmp_path_factory):
+    root, rng = tmp_path_factory.mktemp("songs"), np.random.default_rng(2)
+    names = [f"song{i}" for i in range(100)]
+    held_out = [name for name in names if zlib.crc32(name.encode()) % 10 == 0]
+    others = [name for name in names if name not in held_out]
+    for name in (*others[:3], *held_out[:2]):
+        (root / name).mkdir()
+        num_samples = round(SECONDS * RATE_HZ)
+        tone = np.sin(2 * np.pi * rng.uniform(50, 80) * np.arange(num_samples) / RATE_HZ)
+        write(root / name / "bass.wav", 0.2 * tone.astype(np.float32), RATE_HZ)
+        write(root / name / "drums.wav", noises(rng, num_samples, 0.5), RATE_HZ)
+        write(root / name / "piano.wav", noises(rng, num_samples, 0.75), RATE_HZ)
+    return root
+
+
+@pytest.fixture(scope="module")
+def weights(songs, tmp_path_factory):
+    """The folder of a model of drums that was trained for two steps; one codec is for all."""
+    root = tmp_path_factory.mktemp("runs")
+    source = f"--config.data.source=stems:{songs}"
+    run = (
+        *("train", "autoencoder", "--config", "autoencoder:tiny,paper,both"),
+        *(source, "--config.data.target=drums", "--config.crop_samples=16384"),
+        *("--config.adversarial_from_step=1", "--config.num_fit_clips=2"),
+    )
+    assert main([*run, *FIRST_STEPS, "--workdir", str(root / "codecs")]) == 0
+    codecs, stores = root / "codecs" / "weights", []
+    for split in ("train", "validation"):
+        stores.append(str(root / split))
+        words = ["encode", "--data", f"stems:{songs}", "--split", split, "--mixes", "2"]
+        words += ["--target", "drums", "--weights", str(codecs), "--out", stores[-1]]
+        assert main(words) == 0
+    run = (
+        *("train", "diffusion", "--config", "diffusion:tiny"),
+        *(f"--config.data.latents={stores[0]}", f"--config.data.validation_latents={stores[1]}"),
+        *(f"--config.data.codecs={codecs}", "--config.num_fit_crops=2"),
+        "--config.evaluate_every=0",
+    )
+    assert main([*run, *FIRST_STEPS, "--workdir", str(root / "unet")]) == 0
+    words = ["release", "--codecs", str(codecs), "--unet", str(root / "unet" / "weights")]
+    assert main([*words, "--out", str(root / "drums")]) == 0
+    return root / "drums"
+
+
+def test_one_codec_serves_both_sides(weights):
+    mix, bass = load_codecs(weights)
+    assert mix.fingerprint == bass.fingerprint
+    assert bass.training["side"] == "both" and bass.training["target"] == "drums"
+    assert load_weights(weights).target == "drums"
+
+
+def test_they_play(weights, songs, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    mix = next(songs.glob("*/piano.wav"))
+    words = ["generate", str(mix), "--weights", str(weights), "--steps", "2", "--out", "drums.wav"]
+    assert main(words) == 0
+    assert len(read(tmp_path / "drums.wav")) == round(SECONDS * RATE_HZ)
+
+
+def test_they_have_no_pitch_to_put_chords_in(weights, songs, tmp_path, capsys):
+    mix = next(songs.glob("*/piano.wav"))
+    words = ["generate", str(mix), "--weights", str(weights), "--out", str(tmp_path / "x.wav")]
+    assert main([*words, "--chords", "Am | F", "--bpm", "120"]) == 2
+    assert "no pitch channels to follow chords" in capsys.readouterr().err
+
+
+def test_they_are_evaluated_on_drums(weights, songs, tmp_path):
+    words = ["evaluate", "music", "--data", f"stems:{songs}", "--weights", str(weights)]
+    words += ["--clips", "2", "--clip-seconds", "2", "--out", str(tmp_path), "--steps", "2"]
+    assert main([*words, "--judge", "none"]) == 0
+    table = json.loads((tmp_path / "music.json").read_text())
+    assert table["about"]["target"] == "drums"
