@@ -91,6 +91,13 @@ def get_config(which: str = "small") -> ConfigDict:
     config.log_every = {"tiny": 2, "small": 20, "base": 100}[size]
     config.data = ConfigDict(
         # The stem, or several as in guitar+keys, whose codec it is; a mix is all the rest.
-        dict(source="composed:200", target="bass", soundfonts=(), variants=1, num_mixes=2, max_seconds=120.0)
+        dict(
+            source="composed:200",
+            target="bass",
+            soundfonts=(),
+            variants=1,
+            num_mixes=2,
+            max_seconds=120.0,
+        )
     )
     return config

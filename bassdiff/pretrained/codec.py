@@ -30,9 +30,7 @@ from bassdiff.runtime.traced_programs import run_kept
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _encode(
-    model: CodecModel, params: PyTree, mean: Array, std: Array, audio: Array
-) -> Array:
+def _encode(model: CodecModel, params: PyTree, mean: Array, std: Array, audio: Array) -> Array:
     return (model.apply({"params": params}, audio, method="encode") - mean[None, None]) / std
 
 

@@ -9,7 +9,6 @@ import pytest
 from bassdiff.audio.io import read, write
 from bassdiff.cli.main import main
 from bassdiff.pretrained.release import load_codecs, load_weights
-from bassdiff.pretrained.weights import load_codec
 
 RATE_HZ = 44100
 SECONDS = 3.0
