@@ -1,4 +1,4 @@
-"""Which stem of songs a model learns to play: the bass, or any other."""
+"""The stem of songs that a model learns to play: the bass, or any other."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ import re
 import numpy as np
 
 from bassdiff.runtime.errors import InputError, UnusableSong
-from bassdiff.synthesis.stems import Source, Stems
+from bassdiff.synthesis.stems import UNPITCHED, Source, Stems
 
 BASS = "bass"
-# What stems of a kind are called in datasets, as single words. Of "bass guitar" and "bass drum",
-# only the second is no bass.
+# Words for stems of a kind in datasets. A "bass guitar" is a bass; a "bass drum" is a drum.
 _CALLED = {
     "drums": {"drums", "drum", "percussion"},
     "guitar": {"guitar", "guitars"},
@@ -89,8 +88,13 @@ def split(stems: Stems, target: str) -> Stems:
         )
     if not any(np.any(audio) for audio in others.values()):
         raise UnusableSong(f"{stems.name}: has nothing but {' and '.join(wanted)}.")
-    total = np.sum([stems_by_name[name] for name in chosen], axis=0, dtype=np.float32)
+    total = np.stack([stems_by_name[name] for name in chosen]).sum(axis=0)
     return dataclasses.replace(stems, bass=total, others=others)
+
+
+def is_unpitched(target: str) -> bool:
+    """Whether nothing of a target has a pitch."""
+    return all(one in UNPITCHED for one in target.split("+"))
 
 
 def _is(name: str, target: str) -> bool:

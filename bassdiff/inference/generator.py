@@ -59,6 +59,7 @@ class BassGenerator:
 
     Attributes:
       fingerprints: What identifies the weights that play.
+      target: The stem that they play, see `data/target.py`.
       mix_codec: Of mixes.
       bass_codec: Of basses.
       defaults: Settings of sampling that the weights bring.
@@ -77,7 +78,7 @@ class BassGenerator:
           devices: Where it plays; by default on all of this process.
           rows: See `sample`.
         """
-        self.fingerprints = weights.fingerprints
+        self.fingerprints, self.target = weights.fingerprints, weights.target
         self._unet, self._rows = weights.unet, rows
         self._params = jax.device_put(weights.unet.params)
         self.mix_codec = Codec(weights.mix_codec)

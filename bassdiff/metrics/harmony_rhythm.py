@@ -76,10 +76,17 @@ class MixFeatures:
 
 @dataclass(frozen=True)
 class BassFeatures:
-    """Features of a bass: its `pitch` by frame and `onsets` `[F]`."""
+    """Features of a bass, or of another line.
+
+    Attributes:
+      pitch: The pitch by frame.
+      onsets: `[F]`.
+      chroma: `[F, 12]` in 0…1, of a line of many voices; None for a bass, whose pitch says more.
+    """
 
     pitch: PitchTrack
     onsets: np.ndarray
+    chroma: np.ndarray | None = None
 
 
 def mix_features(mix: np.ndarray, sample_rate_hz: int = 44100) -> MixFeatures:
@@ -99,24 +106,34 @@ def mix_onsets(mix: np.ndarray, sample_rate_hz: int = 44100) -> np.ndarray:
     return _onsets(_prepared(mix, sample_rate_hz), _MIX_ONSET_BANDS, _RATE_HZ / 2)
 
 
+def bass_onsets(bass: np.ndarray, sample_rate_hz: int = 44100) -> np.ndarray:
+    """The onset envelope `[F]` float32 of a bass `[N]` float."""
+    return _onsets(_prepared(bass, sample_rate_hz), _BASS_ONSET_BANDS, _BASS_ONSETS_HZ)
+
+
 def bass_features(bass: np.ndarray, sample_rate_hz: int = 44100) -> BassFeatures:
     """Analyses a bass, `[N]` float."""
-    samples = _prepared(bass, sample_rate_hz)
-    onsets = _onsets(samples, _BASS_ONSET_BANDS, _BASS_ONSETS_HZ)
-    return BassFeatures(track_pitch(bass, sample_rate_hz), onsets)
+    return BassFeatures(track_pitch(bass, sample_rate_hz), bass_onsets(bass, sample_rate_hz))
+
+
+def line_features(line: np.ndarray, sample_rate_hz: int = 44100) -> BassFeatures:
+    """Analyses a line of many voices or without pitch, `[N]` float, by its chroma."""
+    found = mix_features(line, sample_rate_hz)
+    return BassFeatures(track_pitch(line, sample_rate_hz), found.onsets, found.chroma)
 
 
 def harmony_score(mix: MixFeatures, bass: BassFeatures) -> HarmonyScore:
     """Scores a bass's pitch against the harmony of its mix.
 
     The mix's chroma, per frame relative to its strongest pitch class, is averaged at the bass's
-    pitch class over the voiced frames, for the bass transposed by 0…11 semitones.
+    pitch class over the voiced frames, for the bass transposed by 0…11 semitones. A line of many
+    voices has several pitch classes in a frame, which count as its chroma says.
 
     Returns:
       The score; rank 12 and z 0 for a bass that is pitched in less than a tenth of the frames,
       rank 6.5 and z 0 for a silent mix.
     """
-    if bass.pitch.voiced_share < _MIN_VOICED_SHARE:
+    if _harmonic_share(bass) < _MIN_VOICED_SHARE:
         return HarmonyScore(12.0, False, 0.0)
     scores = _transposed_scores(mix, bass)
     own, others = scores[0], scores[1:]
@@ -175,8 +192,26 @@ def _onsets(samples: np.ndarray, num_bands: int, max_hz: float) -> np.ndarray:
     return onsets
 
 
+def _harmonic_share(bass: BassFeatures) -> float:
+    """The share of frames in which a bass has a pitch, or another line has chroma."""
+    if bass.chroma is None:
+        return bass.pitch.voiced_share
+    return float(bass.chroma.any(axis=1).mean())
+
+
 def _transposed_scores(mix: MixFeatures, bass: BassFeatures) -> np.ndarray:
     """`[12]` mean of the chroma at the bass's pitch classes, transposed by 0…11."""
+    if bass.chroma is not None:
+        num_frames = min(len(mix.chroma), len(bass.chroma))
+        shares = bass.chroma[:num_frames]
+        sounding = shares.any(axis=1)
+        shares = shares[sounding] / shares[sounding].sum(axis=1, keepdims=True)
+        heard = mix.chroma[:num_frames][sounding]
+        if not len(heard):
+            return np.zeros(12)
+        # A line that is k semitones higher has its shares k places further.
+        products = [np.sum(np.roll(shares, k, axis=1) * heard, axis=1).mean() for k in range(12)]
+        return np.array(products)
     num_frames = min(len(mix.chroma), len(bass.pitch.voiced))
     classes = bass.pitch.pitch_classes()[:num_frames]
     voiced = np.flatnonzero(classes >= 0)

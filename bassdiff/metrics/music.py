@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -14,7 +14,9 @@ from bassdiff.metrics.harmony_rhythm import (
     MixFeatures,
     aligned_correlation,
     bass_features,
+    bass_onsets,
     harmony_score,
+    line_features,
     mix_features,
     mix_onsets,
     rhythm_score,
@@ -76,6 +78,22 @@ COLUMNS = (
 )  # fmt: skip
 
 
+# A bass or another line of one low voice; chords or high lines; drums.
+Voices = Literal["one", "many", "unpitched"]
+# What needs the pitch of one voice, and what needs harmony.
+_OF_ONE_VOICE = frozenset({
+    *("chord_tone_share", "root_share", "held_share", "voiced_share", "pitch_low", "pitch_high"),
+    *("hnr_db", "jitter_db", "level_spread_db", "attack_db"),
+})  # fmt: skip
+_OF_HARMONY = frozenset({"harmony_top1", "harmony_rank", "harmony_z", "harmony_matched"})
+
+
+def columns_for(voices: Voices) -> tuple[Column, ...]:
+    """The measures that mean something for lines of a kind."""
+    unasked = {"one": frozenset(), "many": _OF_ONE_VOICE, "unpitched": _OF_ONE_VOICE | _OF_HARMONY}
+    return tuple(column for column in COLUMNS if column.name not in unasked[voices])
+
+
 class Judge(Protocol):
     """A matching model: a `Judge` of `pretrained/judge.py`, or a `Panel` of them."""
 
@@ -131,21 +149,23 @@ def hear_mix(
     drums: np.ndarray | None = None,
     true_bass: np.ndarray | None = None,
     judge: Judge | None = None,
+    voices: Voices = "one",
 ) -> HeardMix:
     """Analyses a mix without its bass, `[N]` at 44.1 kHz, and its annotation."""
+    onsets_of = bass_onsets if voices == "one" else mix_onsets
     return HeardMix(
         mix_features(mix),
         annotation,
         None if drums is None else notes.onset_times(mix_onsets(drums)),
-        None if true_bass is None else notes.onset_times(bass_features(true_bass).onsets),
+        None if true_bass is None else notes.onset_times(onsets_of(true_bass)),
         None if judge is None else judge.mix_vectors(mix),
         mix,
     )
 
 
-def hear_bass(bass: np.ndarray, judge: Judge | None = None) -> HeardBass:
-    """Analyses a bass, `[N]` at 44.1 kHz."""
-    features = bass_features(bass)
+def hear_bass(bass: np.ndarray, judge: Judge | None = None, voices: Voices = "one") -> HeardBass:
+    """Analyses a bass, or a line of another kind, `[N]` at 44.1 kHz."""
+    features = bass_features(bass) if voices == "one" else line_features(bass)
     return HeardBass(
         features,
         notes.activity(bass),

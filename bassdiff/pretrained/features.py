@@ -33,7 +33,7 @@ class Features:
       mix: `[N]` at 44.1 kHz to `[T, C']` float32, a frame per 2048 samples.
       bass: Likewise, `[T, C]`.
       origin: The origin of each side: a codec's fingerprint, or "spectrum".
-      target: What the bass's side was trained on, see `data/target.py`; None if it is for all.
+      target: The target that the bass's encoder was trained on, see `data/target.py`; None for all.
     """
 
     mix: Encode
@@ -69,7 +69,7 @@ def open_features(kind: str, codecs: str | Path = "small") -> Features:
 
 
 def target_of(codec: CodecWeights) -> str | None:
-    """What a codec was trained on: a target of `data/target.py`, or None for all sounds."""
+    """The target of `data/target.py` that a codec was trained on; None for all sounds."""
     if codec.training.get("side") == "both":
         return None
     return str(codec.training.get("target", BASS))

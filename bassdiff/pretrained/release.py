@@ -39,7 +39,7 @@ class Weights:
 
     @property
     def target(self) -> str:
-        """What they play, see `data/target.py`."""
+        """The stem that they play, see `data/target.py`."""
         return str(self.unet.bindings.get("target", BASS))
 
     @property

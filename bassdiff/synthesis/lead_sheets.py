@@ -146,7 +146,7 @@ def _follow_left_hand(
     beat that was annotated a beat early.
     """
     num_beats = int(np.median(np.diff(bar_starts)))
-    # Of every beat, its number in its bar.
+    # Each beat's number in its bar.
     bar = np.maximum(np.searchsorted(bar_starts, np.arange(len(beats)), side="right") - 1, 0)
     place = np.arange(len(beats)) - bar_starts[bar]
     sounding = np.zeros(num_beats)

@@ -51,7 +51,7 @@ class AutoencoderObjective(Objective):
 
     Attributes:
       model: The autoencoder.
-      target: What is played to the mixes, see `data/target.py`.
+      target: The stem that is played to the mixes, see `data/target.py`.
       side: Which sounds it is for: "bass", "mix" or, for one codec of all, "both".
       discriminator: Trained only while `weights.adversarial` is positive.
       weights: Loss factors.

@@ -336,3 +336,48 @@ def test_wrong_numbers_are_refused(analysed):
             music.score_features(*arguments)
     with pytest.raises(ValueError, match="at least two songs"):
         music.derangement(["a", "a"])
+
+
+def _chords(seed, semitones=0):
+    """Six seconds of triads, one every half second, as sums of sines of three octaves."""
+    rng = np.random.default_rng(seed)
+    times = np.arange(RATE_HZ // 2) / RATE_HZ
+    parts = []
+    for root in rng.integers(0, 12, 12):
+        midi = 48 + root + semitones + np.array([0, 4, 7, 12, 16])
+        hz = 440.0 * 2.0 ** ((midi - 69) / 12)
+        parts.append(np.sin(2 * np.pi * hz[:, None] * times).sum(axis=0))
+    return (0.1 * np.concatenate(parts)).astype(np.float32)
+
+
+@pytest.mark.parametrize("semitones", [0, 1, 5, 11])
+def test_a_line_of_many_voices_fits_by_its_chroma(semitones):
+    """Chords fit a mix of the same chords, and no other key of them does."""
+    mix = harmony_rhythm.mix_features(_chords(3), RATE_HZ)
+    line = harmony_rhythm.line_features(_chords(3, semitones), RATE_HZ)
+    found = harmony_rhythm.harmony_score(mix, line)
+    assert found.top1 == (semitones == 0) and (found.z > 1.0) == (semitones == 0)
+    # By the definition, for one transposition.
+    weights = line.chroma / np.maximum(line.chroma.sum(axis=1, keepdims=True), 1e-9)
+    sounding = weights.any(axis=1)
+    scores = harmony_rhythm._transposed_scores(mix, line)
+    expected = np.mean([weights[f] @ np.roll(mix.chroma[f], -4) for f in np.flatnonzero(sounding)])
+    assert scores[4] == pytest.approx(expected, rel=1e-5)
+
+
+def test_silence_of_many_voices_fits_nothing():
+    mix = harmony_rhythm.mix_features(_chords(3), RATE_HZ)
+    silence = harmony_rhythm.line_features(np.zeros(2 * RATE_HZ, np.float32), RATE_HZ)
+    assert harmony_rhythm.harmony_score(mix, silence) == harmony_rhythm.HarmonyScore(12.0, False, 0)
+
+
+def test_only_measures_that_mean_something_are_asked():
+    names = {
+        kind: {column.name for column in music.columns_for(kind)}
+        for kind in ("one", "many", "unpitched")
+    }
+    assert names["one"] == {column.name for column in music.COLUMNS}
+    assert "harmony_top1" in names["many"] and "hnr_db" not in names["many"]
+    assert names["many"] - names["unpitched"] == {
+        *("harmony_top1", "harmony_rank", "harmony_z", "harmony_matched")
+    }

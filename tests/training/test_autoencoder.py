@@ -319,7 +319,7 @@ def test_a_config_makes_crops_and_a_model(config, recipe, tmp_path):
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("codec", "drums", "config.codec='drums' is no codec; use bass, mix, spectrogram"),
+        ("codec", "drums", "config.codec='drums' is not a codec; use bass, mix, spectrogram"),
         ("side", "mix", "config.side='mix' is nothing that a codec of the kind bass is trained on"),
         ("crop_samples", 3000, "config.crop_samples=3000 is not a whole number of latent frames"),
         ("crop_samples", 2**20, "no song of the store has"),

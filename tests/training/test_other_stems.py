@@ -97,3 +97,11 @@ def test_they_are_evaluated_on_drums(weights, songs, tmp_path):
     assert main([*words, "--judge", "none"]) == 0
     table = json.loads((tmp_path / "music.json").read_text())
     assert table["about"]["target"] == "drums"
+    assert {"harmony_top1", "chord_tone_share", "hnr_db"} <= set(table["about"]["left_out"])
+    shown = {column["name"] for column in table["columns"]}
+    assert {"rhythm_correlation", "onset_f1_true"} <= shown
+    assert not shown & set(table["about"]["left_out"])
+    for row in table["rows"]:
+        assert not set(row["scores"]) & set(table["about"]["left_out"])
+    rows = {row["name"]: row["scores"]["onset_f1_true"]["value"] for row in table["rows"]}
+    assert rows["true"] == 1.0 > rows["late"]

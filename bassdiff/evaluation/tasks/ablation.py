@@ -15,7 +15,7 @@ from bassdiff.evaluation.clips import Clip
 from bassdiff.evaluation.tasks.context import MODEL, EvaluationContext
 from bassdiff.evaluation.tasks.music import LABELS
 from bassdiff.metrics.music import COLUMNS as MUSIC
-from bassdiff.metrics.music import HeardBass, HeardMix, derangement, hear_bass, score_clips, wins
+from bassdiff.metrics.music import HeardBass, HeardMix, derangement, score_clips, wins
 from bassdiff.metrics.table import Column, Kind, Row, Score, Table, mean_score
 from bassdiff.runtime.errors import GateFailed
 
@@ -162,7 +162,7 @@ def _heard(
     context: EvaluationContext, label: str, play: Callable[[int], np.ndarray]
 ) -> list[HeardBass]:
     numbers = context.progress(range(len(context.clips)), label)
-    return [hear_bass(play(number), context.judge) for number in numbers]
+    return [context.heard(play(number)) for number in numbers]
 
 
 def _played_with(

@@ -11,6 +11,7 @@ import numpy as np
 
 from bassdiff.audio.io import SAMPLE_RATE_HZ, loudness_lufs, match_loudness
 from bassdiff.data.mixing import BASS_LUFS
+from bassdiff.data.target import is_unpitched
 from bassdiff.evaluation import baselines
 from bassdiff.evaluation.clips import Clip
 from bassdiff.evaluation.progress import Progress
@@ -19,7 +20,14 @@ from bassdiff.inference.conditioning import SILENCE_LUFS
 from bassdiff.inference.control import Control
 from bassdiff.inference.generator import ROWS_PER_DEVICE, BassGenerator
 from bassdiff.inference.inputs import Task
-from bassdiff.metrics.music import HeardMix, derangement, hear_mix
+from bassdiff.metrics.music import (
+    HeardBass,
+    HeardMix,
+    Voices,
+    derangement,
+    hear_bass,
+    hear_mix,
+)
 from bassdiff.pretrained.judge import Panel
 from bassdiff.runtime.errors import InputError
 from bassdiff.synthesis.stems import Source
@@ -88,9 +96,20 @@ class EvaluationContext:
     def heard_mixes(self) -> list[HeardMix]:
         """Analyses every clip's mix for the measures."""
         return [
-            hear_mix(clip.mix, clip.annotation, clip.drums, clip.bass, self.judge)
+            hear_mix(clip.mix, clip.annotation, clip.drums, clip.bass, self.judge, self.voices)
             for clip in self.progress(self.clips, "mixes")
         ]
+
+    def heard(self, bass: np.ndarray) -> HeardBass:
+        """Analyses a bass, or what else the model plays, for the measures."""
+        return hear_bass(bass, self.judge, self.voices)
+
+    @property
+    def voices(self) -> Voices:
+        """The kind of line that the model plays, which decides what can be measured."""
+        if self.generator.bass_codec.has_pitch:
+            return "one"
+        return "unpitched" if is_unpitched(self.generator.target) else "many"
 
     def model(self, number: int) -> np.ndarray:
         """The bass under test for clip `number`: a finished or a generated one."""

@@ -16,7 +16,7 @@ from bassdiff.inference.chords import NOTE_NAMES
 from bassdiff.inference.control import Control
 from bassdiff.metrics.midi import note_agreement
 from bassdiff.metrics.music import COLUMNS as MUSIC
-from bassdiff.metrics.music import hear_bass, score_clips
+from bassdiff.metrics.music import score_clips
 from bassdiff.metrics.notes import bass_note_accuracy
 from bassdiff.metrics.table import Column, Kind, Row, Table, mean_score
 from bassdiff.runtime.errors import InputError
@@ -63,7 +63,7 @@ def control(context: EvaluationContext) -> Table:
     def row(
         name: str, label: str, kind: Kind, basses: list[np.ndarray], strength: float | None = None
     ) -> Row:
-        heard = [hear_bass(bass, context.judge) for bass in basses]
+        heard = [context.heard(bass) for bass in basses]
         music = score_clips(mixes, heard, context.songs)
         agreement = [note_agreement(b, transcribe(b, SAMPLE_RATE_HZ)) for b in basses]
         first = [

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -15,8 +16,8 @@ from bassdiff.metrics.music import (
     HeardBass,
     HeardMix,
     Judge,
+    columns_for,
     derangement,
-    hear_bass,
     score_clips,
 )
 from bassdiff.metrics.table import Column, Row, Score, Table, ratio_score
@@ -59,12 +60,10 @@ def music(context: EvaluationContext, bank: Source | None = None, bank_name: str
     mixes = context.heard_mixes()
     systems: dict[str, Callable[[int], np.ndarray]] = {MODEL: context.model}
     if all(clip.bass is not None for clip in context.clips):
-        systems |= {
-            "true": context.true,
-            "codec": context.codec,
-            "transposed": context.transposed,
-            "late": context.late,
-        }
+        systems |= {"true": context.true, "codec": context.codec}
+        if context.voices != "unpitched":
+            systems["transposed"] = context.transposed
+        systems["late"] = context.late
     systems["follower"] = context.follower
     if bank is not None and judge is not None:
         # Embedded only if a nearest bass is not cached yet.
@@ -78,27 +77,38 @@ def music(context: EvaluationContext, bank: Source | None = None, bank_name: str
         heard[name] = []
         for number in context.progress(range(len(context.clips)), labels[name]):
             bass = play(number)
-            heard[name].append(hear_bass(bass, judge))
-            if name == "codec":
+            heard[name].append(context.heard(bass))
+            if name == "codec" and context.voices == "one":
                 agreement = pitch_agreement(context.true(number), bass)
                 kept.append((agreement.within_25_cents, agreement.num_frames))
     rows = []
     for name, basses_heard in heard.items():
         scores = score_clips(mixes, basses_heard, context.songs)
-        if name == "codec":
+        if kept and name == "codec":
             scores["pitch_kept"] = _kept(kept, context.songs)
         rows.append(Row(name, labels[name], "system" if name == MODEL else "anchor", scores))
     reference = "true" if "true" in heard else MODEL
     others = [heard[reference][number] for number in derangement(context.songs)]
     shuffled = score_clips(mixes, others, context.songs, context.other_songs)
     rows.append(Row("shuffled", LABELS["shuffled"], "anchor", shuffled))
+    columns = columns_for(context.voices)
+    about = context.about(bank_songs=None if bank is None else len(bank))
+    if unasked := [column.name for column in COLUMNS if column not in columns]:
+        # They would be numbers without a meaning.
+        about["left_out"] = unasked
+        rows = [_without(row, unasked) for row in rows]
     return Table(
         "music",
-        "Does the bass follow the mix?",
-        context.about(bank_songs=None if bank is None else len(bank)),
-        (*COLUMNS, PITCH_KEPT),
+        "Does the bass follow the mix?" if context.voices == "one" else "Does it follow the mix?",
+        about,
+        (*columns, PITCH_KEPT) if context.voices == "one" else columns,
         tuple(rows),
     )
+
+
+def _without(row: Row, names: Sequence[str]) -> Row:
+    scores = {name: score for name, score in row.scores.items() if name not in names}
+    return dataclasses.replace(row, scores=scores)
 
 
 def _nearest(

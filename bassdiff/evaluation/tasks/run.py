@@ -103,7 +103,10 @@ def run(task: str, request: Request, progress: Progress) -> Table:
     check_folder(request.out)
     weights = load_weights(request.weights, request.adapter)
     source = _source(request, weights.target)
-    judge = None if request.judge == "none" else load_judges(request.judge)
+    judge = None
+    # Matching models know basses.
+    if request.judge != "none" and weights.target == BASS:
+        judge = load_judges(request.judge)
     question = _question(task, request, judge, weights)
     chosen = _chosen(task, source, request, progress)
     about = {

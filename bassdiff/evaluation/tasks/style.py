@@ -9,7 +9,7 @@ from bassdiff.evaluation.clips import Clip
 from bassdiff.evaluation.tasks.context import MODEL, EvaluationContext
 from bassdiff.evaluation.tasks.music import LABELS
 from bassdiff.metrics.music import COLUMNS as MUSIC
-from bassdiff.metrics.music import hear_bass, score_clips
+from bassdiff.metrics.music import score_clips
 from bassdiff.metrics.table import Column, Kind, Row, Table, mean_score
 from bassdiff.metrics.timbre import retrieval_at_1, timbre, timbre_distance
 from bassdiff.runtime.errors import InputError
@@ -62,7 +62,7 @@ def style(context: EvaluationContext) -> Table:
         chosen = apart[np.arange(len(apart)), own]
         others = (apart.sum(axis=1) - chosen) / (NUM_REFERENCES - 1)
         hits = [retrieval_at_1(row[None], own[i : i + 1]) for i, row in enumerate(apart)]
-        music = score_clips(mixes, [hear_bass(b, context.judge) for b in basses], context.songs)
+        music = score_clips(mixes, [context.heard(b) for b in basses], context.songs)
         scores = {
             "timbre_retrieval_at_1": mean_score(hits, context.songs),
             "timbre_matched": mean_score(chosen, context.songs),

@@ -15,7 +15,7 @@ from bassdiff.evaluation.tasks.context import MODEL, EvaluationContext
 from bassdiff.evaluation.tasks.music import LABELS
 from bassdiff.inference.generator import BassGenerator
 from bassdiff.metrics.music import COLUMNS as MUSIC
-from bassdiff.metrics.music import derangement, hear_bass, score_clips
+from bassdiff.metrics.music import derangement, score_clips
 from bassdiff.metrics.table import Column, Row, Score, Table, mean_score
 from bassdiff.metrics.timbre import timbre, timbre_distance
 from bassdiff.pretrained.release import load_weights
@@ -130,7 +130,7 @@ def sweep(context: EvaluationContext, grid: Grid, adapter: str | None = None) ->
             player.variation(number, name, None, sound_of if styled else None, **changes)
             for number in context.progress(range(len(context.clips)), label)
         ]
-        heard = [hear_bass(bass, context.judge) for bass in basses]
+        heard = [context.heard(bass) for bass in basses]
         music = score_clips(mixes, heard, context.songs)
         scores = {column: music[column] for column in MUSIC_COLUMNS if column in music}
         if styled:
@@ -149,7 +149,7 @@ def sweep(context: EvaluationContext, grid: Grid, adapter: str | None = None) ->
         label = ", ".join(f"{_words(name)} {value}" for name, value in settings.items())
         rows.append(row("-".join(["sweep", *words]), label, settings))
     for name, play in (("true", context.true), ("shuffled", context.shuffled)):
-        heard = [hear_bass(play(number), context.judge) for number in range(len(context.clips))]
+        heard = [context.heard(play(number)) for number in range(len(context.clips))]
         music = score_clips(mixes, heard, context.songs)
         scores = {column: music[column] for column in MUSIC_COLUMNS if column in music}
         rows.append(Row(name, LABELS[name], "anchor", scores))

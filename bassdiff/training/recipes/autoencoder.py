@@ -38,7 +38,7 @@ _SIDES = {"bass": ("bass",), "mix": ("mix",), "spectrogram": ("bass", "mix", "bo
 def build(config: ConfigDict, workdir: Path) -> tuple[AutoencoderObjective, grain.MapDataset]:
     """The autoencoder's objective and its crops; stores waveforms under `workdir/data`."""
     if config.codec not in CODECS:
-        raise InputError(f"config.codec={config.codec!r} is no codec; use {', '.join(CODECS)}")
+        raise InputError(f"config.codec={config.codec!r} is not a codec; use {', '.join(CODECS)}")
     if config.side not in _SIDES[config.codec]:
         raise InputError(
             f"config.side={config.side!r} is nothing that a codec of the kind {config.codec} is "

@@ -51,7 +51,7 @@ def open_stores(config: ConfigDict) -> Mixtures:
 
 
 def target(parts: Sequence[Part]) -> str:
-    """What is played to the mixes of a mixture, see `data/target.py`."""
+    """The stem that is played to the mixes of a mixture, see `data/target.py`."""
     return str(parts[0].store.manifest.get("target", BASS))
 
 
