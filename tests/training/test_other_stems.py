@@ -3,12 +3,18 @@
 import json
 import zlib
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from bassdiff.audio.io import read, write
 from bassdiff.cli.main import main
+from bassdiff.models.spectrogram_codec import SpectrogramCodec
+from bassdiff.pretrained.features import Features, open_features, spectrum, target_for
 from bassdiff.pretrained.release import load_codecs, load_weights
+from bassdiff.pretrained.weights import save_codec
+from bassdiff.runtime.errors import InputError
 
 RATE_HZ = 44100
 SECONDS = 3.0
@@ -105,3 +111,48 @@ def test_they_are_evaluated_on_drums(weights, songs, tmp_path):
         assert not set(row["scores"]) & set(table["about"]["left_out"])
     rows = {row["name"]: row["scores"]["onset_f1_true"]["value"] for row in table["rows"]}
     assert rows["true"] == 1.0 > rows["late"]
+
+
+def test_a_target_that_no_song_has_is_refused(songs, weights, tmp_path, capsys):
+    words = ["encode", "--data", f"stems:{songs}", "--target", "vocals", "--weights", str(weights)]
+    assert main([*words, "--out", str(tmp_path / "latents")]) == 2
+    message = capsys.readouterr().err
+    assert "no song can be stored; the first:" in message
+    assert "has no vocals; its stems are bass, drums, piano" in message
+
+
+@pytest.mark.parametrize(
+    ("trained_on", "wanted", "expected"),
+    [
+        ("drums", None, "drums"),
+        ("drums", "drums", "drums"),
+        (None, "keys", "keys"),
+        (None, None, "bass"),
+        ("bass", "drums", "the bass's codec of runs was trained on bass, not on drums"),
+        ("drums", "bass", "the bass's codec of runs was trained on drums, not on bass"),
+        (None, "drums+", "names no target"),
+    ],
+)
+def test_songs_are_encoded_for_what_their_codec_was_trained_on(trained_on, wanted, expected):
+    features = Features(spectrum, spectrum, {}, trained_on)
+    try:
+        assert target_for(wanted, features, "runs") == expected
+    except InputError as error:
+        assert expected in str(error)
+
+
+def test_frames_of_another_length_are_for_codecs_alone(tmp_path):
+    model = SpectrogramCodec(4, (4, 4, 4, 4, 4))
+    params = model.init(jax.random.key(0), jnp.zeros((1, model.hop)))["params"]
+    for side in ("mix", "bass"):
+        path = tmp_path / f"{side}_codec.safetensors"
+        save_codec(path, model, params, np.zeros(4, np.float32), 1.0, {})
+    with pytest.raises(InputError, match="is 4096 samples; diffusion and matching models work wi"):
+        open_features("latents", tmp_path)
+
+
+def test_the_codec_of_basses_is_refused_for_other_stems(songs, tmp_path, capsys):
+    words = ["train", "autoencoder", "--config", "autoencoder:tiny", "--workdir", str(tmp_path)]
+    words += [f"--config.data.source=stems:{songs}", "--config.data.target=drums"]
+    assert main(words) == 2
+    assert "the codec of basses needs one low voice" in capsys.readouterr().err
