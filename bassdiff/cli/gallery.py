@@ -24,6 +24,7 @@ def gallery(arguments: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     from bassdiff.data.sources import unplaced
+    from bassdiff.data.target import aimed
     from bassdiff.evaluation.clips import choose
     from bassdiff.evaluation.tasks.gallery import gallery
     from bassdiff.inference.generator import load
@@ -34,8 +35,9 @@ def gallery(arguments: argparse.Namespace) -> None:
     check_folder(arguments.out)
     source = open_songs(arguments)
     generator = load(arguments.weights, arguments.adapter)
-    chosen = choose(source, arguments.num_clips, arguments.clip_seconds)
+    chosen = choose(aimed(source, generator.target), arguments.num_clips, arguments.clip_seconds)
     songs = len({clip.song for clip in chosen.clips})
+    before = load(arguments.before) if arguments.before else None
     page = gallery(
         generator,
         chosen.clips,
@@ -44,6 +46,7 @@ def gallery(arguments: argparse.Namespace) -> None:
         f"{arguments.split} · seeds from {arguments.seed}",
         seed=arguments.seed,
         overrides=sampling_overrides(arguments),
+        before=before,
         progress=lambda items, label: tqdm(items, label, unit="example"),
     )
     print("wrote", page, file=sys.stderr)
@@ -55,6 +58,9 @@ def gallery_words(sub: argparse.ArgumentParser) -> None:
     data_arguments(sub, split="validation", required=False)
     sub.set_defaults(data="composed:20")
     sampling_arguments(sub)
+    sub.add_argument(
+        "--before", metavar="WEIGHTS", help="weights to compare with, such as older ones"
+    )
     sub.add_argument("--clips", dest="num_clips", type=positive(int), default=10, help="how many")
     sub.add_argument("--clip-seconds", type=positive(float), default=20.0, help="of each")
     sub.add_argument("--seed", type=int, default=0, help="of the first")

@@ -11,8 +11,10 @@ import numpy as np
 
 from bassdiff.audio.io import SAMPLE_RATE_HZ
 from bassdiff.data.latents import active_frames
+from bassdiff.inference.chords import NOTE_NAMES
 from bassdiff.runtime.errors import InputError, UnusableSong
 from bassdiff.synthesis.annotation import Annotation
+from bassdiff.synthesis.score import Chord
 from bassdiff.synthesis.stems import Source, Stems
 
 # Length of the paper's published examples.
@@ -129,6 +131,20 @@ def choose(
         raise InputError("all clips come from one song; ask for more clips or name more songs")
     named = [_named(clip, number) for number, clip in enumerate(dealt[: num_clips + num_spare])]
     return Chosen(named[:num_clips], named[num_clips:], num_skipped)
+
+
+def chords_of(clip: Clip) -> list[tuple[float, float, str]]:
+    """The annotated chords of a clip as a musician would give them: start, end and name."""
+    return [
+        (chord.start_seconds, chord.end_seconds, _written(chord))
+        for chord in clip.annotation.chords
+    ]
+
+
+def _written(chord: Chord) -> str:
+    quality = "7sus4" if chord.quality == "sus4(b7)" else chord.quality
+    slash = "" if chord.bass == chord.root else f"/{NOTE_NAMES[chord.bass]}"
+    return f"{NOTE_NAMES[chord.root]}{quality}{slash}"
 
 
 def digest(clips: Sequence[Clip]) -> str:

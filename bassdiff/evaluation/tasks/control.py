@@ -10,9 +10,9 @@ from bassdiff.audio.io import SAMPLE_RATE_HZ
 from bassdiff.audio.pitch import track_pitch
 from bassdiff.audio.transcription import transcribe
 from bassdiff.evaluation import baselines
+from bassdiff.evaluation.clips import chords_of
 from bassdiff.evaluation.tasks.context import MODEL, EvaluationContext
 from bassdiff.evaluation.tasks.music import LABELS
-from bassdiff.inference.chords import NOTE_NAMES
 from bassdiff.inference.control import Control
 from bassdiff.metrics.midi import note_agreement
 from bassdiff.metrics.music import COLUMNS as MUSIC
@@ -20,7 +20,6 @@ from bassdiff.metrics.music import score_clips
 from bassdiff.metrics.notes import bass_note_accuracy
 from bassdiff.metrics.table import Column, Kind, Row, Table, mean_score
 from bassdiff.runtime.errors import InputError
-from bassdiff.synthesis.score import Chord
 
 STRENGTHS = (0.3, 0.5, 0.8, 1.0)
 MUSIC_COLUMNS = (
@@ -58,7 +57,7 @@ def control(context: EvaluationContext) -> Table:
     numbers = range(len(context.clips))
 
     def given(number: int) -> Control:
-        return Control(chords=chords_of(context, number))
+        return Control(chords=chords_of(context.clips[number]))
 
     def row(
         name: str, label: str, kind: Kind, basses: list[np.ndarray], strength: float | None = None
@@ -110,17 +109,3 @@ def control(context: EvaluationContext) -> Table:
         COLUMNS,
         tuple(rows),
     )
-
-
-def chords_of(context: EvaluationContext, number: int) -> list[tuple[float, float, str]]:
-    """The annotated chords of a clip as a musician would give them."""
-    return [
-        (chord.start_seconds, chord.end_seconds, _written(chord))
-        for chord in context.clips[number].annotation.chords
-    ]
-
-
-def _written(chord: Chord) -> str:
-    quality = "7sus4" if chord.quality == "sus4(b7)" else chord.quality
-    slash = "" if chord.bass == chord.root else f"/{NOTE_NAMES[chord.bass]}"
-    return f"{NOTE_NAMES[chord.root]}{quality}{slash}"

@@ -7,7 +7,7 @@ import pytest
 
 from bassdiff.cli import main as cli
 from bassdiff.data.sources import open_source
-from bassdiff.evaluation.clips import choose
+from bassdiff.evaluation.clips import choose, chords_of
 from bassdiff.evaluation.tasks.gallery import gallery
 from bassdiff.inference.generator import load
 from bassdiff.runtime.errors import InputError
@@ -27,18 +27,33 @@ def generator(tiny_weights):
 
 
 def test_each_example_has_all_its_sounds_and_a_picture(generator, clips, tmp_path):
-    path = gallery(generator, clips, tmp_path / "page", "facts & figures", overrides={"steps": 2})
+    path = gallery(
+        generator,
+        clips,
+        tmp_path / "page",
+        "facts & figures",
+        overrides={"steps": 2},
+        before=generator,
+    )
     page = path.read_text()
     assert path == tmp_path / "page" / "index.html"
     assert "facts &amp; figures" in page
     labels = re.findall(r"<figcaption>(.*?)</figcaption>", page)
-    assert labels[::6] == ["mix", "mix"]
+    assert labels[::10] == ["mix", "mix"]
     # Each in the sound of the other.
-    assert [label.split(": ")[1] for label in labels[3::6]] == [c.song for c in reversed(clips)]
+    assert [label.split(": ")[1] for label in labels[3::10]] == [c.song for c in reversed(clips)]
+    for label, clip in zip(labels[6::10], clips, strict=True):
+        assert label.startswith(f"bass to the chords {chords_of(clip)[0][2]}")
+    assert labels[8::10] == ["bass of the weights before"] * 2
+    rank, hnr = (
+        r"harmony rank of 12 \d+ \(1\)",
+        r"harmonic-to-noise ratio (?:-?\d+ dB|unknown) \(\d+ dB\)",
+    )
+    assert re.search(rank, page) and len(re.findall(hnr, page)) == 2
     sounds = re.findall(r'src="(data:audio/mpeg;base64,[^"]+)"', page)
-    assert len(sounds) == len(labels) == 12
+    assert len(sounds) == len(labels) == 20
     # Nothing sounds the same as anything else.
-    assert len(set(sounds)) == 12
+    assert len(set(sounds)) == 20
     assert page.count("data:image/webp") == 2
 
 
