@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bassdiff.audio.io import SAMPLE_RATE_HZ, resample
+from bassdiff.audio.io import SAMPLE_RATE_HZ
+from bassdiff.audio.resampling import resample
 from bassdiff.audio.spectrogram import decibels, onset_strength, power_blocks
 
 METERS = (4, 3)

@@ -6,7 +6,9 @@ import os
 
 import numpy as np
 
-from bassdiff.audio.io import SAMPLE_RATE_HZ, loudness_lufs, probe, read, resample
+from bassdiff.audio.io import SAMPLE_RATE_HZ, probe, read
+from bassdiff.audio.loudness import loudness_lufs
+from bassdiff.audio.resampling import resample
 
 # The least share of the channels' power that a mean must keep; below it, channels of opposite
 # polarity cancel. Two channels without anything in common keep half.

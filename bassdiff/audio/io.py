@@ -1,4 +1,4 @@
-"""Reads, writes and resamples audio files and measures their loudness; numpy only.
+"""Reads and writes audio files.
 
 Every fault of a file is an `InputError` of one sentence: the file, the fault, the remedy.
 """
@@ -15,10 +15,9 @@ from typing import BinaryIO
 
 import numpy as np
 import soundfile
-import soxr
 
 from bassdiff.audio.decoding import AudioInfo, open_audio
-from bassdiff.audio.loudness import BLOCK_SECONDS, GATE_LUFS, integrated_lufs
+from bassdiff.audio.resampling import output_length, resample, resampled_blocks
 from bassdiff.runtime.atomic import OpenFile, atomic_file, check_writable
 from bassdiff.runtime.errors import InputError
 
@@ -33,8 +32,6 @@ _WRITERS = {
     ".ogg": ("OGG", "VORBIS"),
     ".mp3": ("MP3", "MPEG_LAYER_III"),
 }
-# The filters of BS.1770 have corners that low rates do not reach.
-_LEAST_LOUDNESS_HZ = 8000
 
 
 def probe(path: str | os.PathLike[str]) -> AudioInfo:
@@ -67,7 +64,7 @@ def read_mono(path: str | os.PathLike[str], sample_rate_hz: int = SAMPLE_RATE_HZ
         samples that are not finite.
     """
     info = probe(path)
-    expected = min(_output_length(info.num_samples, info.sample_rate_hz, sample_rate_hz), 1 << 26)
+    expected = min(output_length(info.num_samples, info.sample_rate_hz, sample_rate_hz), 1 << 26)
     samples = np.empty(max(expected, 1), np.float32)
     filled = 0
     for block in blocks(path, sample_rate_hz):
@@ -151,7 +148,7 @@ def blocks(
     info, decoded = open_audio(path)
     pending = np.empty(0, np.float32)
     mono = (block.mean(axis=1, dtype=np.float32) for block in decoded)
-    for block in _resampled(mono, info.sample_rate_hz, sample_rate_hz):
+    for block in resampled_blocks(mono, info.sample_rate_hz, sample_rate_hz):
         pending = np.concatenate([pending, block])
         whole = len(pending) // block_samples * block_samples
         yield from pending[:whole].reshape(-1, block_samples)
@@ -263,96 +260,8 @@ def _encode(
         ) from error
 
 
-def resample(
-    samples: np.ndarray, from_hz: int, to_hz: int, num_samples: int | None = None
-) -> np.ndarray:
-    """Changes the sample rate.
-
-    Args:
-      samples: `[N]` float.
-      from_hz: rate of `samples`.
-      to_hz: rate of the result.
-      num_samples: length of the result, cut or padded with zeros; by default
-        N · to_hz / from_hz, rounded half up.
-
-    Returns:
-      `[num_samples]` float32; of `samples` themselves where nothing is to be changed.
-    """
-    samples = np.asarray(samples, np.float32)
-    wanted = _output_length(len(samples), from_hz, to_hz) if num_samples is None else num_samples
-    if from_hz != to_hz and len(samples):
-        samples = soxr.resample(samples, from_hz, to_hz)
-    return fitted(samples, wanted)
-
-
-def fitted(samples: np.ndarray, num_samples: int) -> np.ndarray:
-    """`[N]` cut to a length, which is a view, or filled up with zeros."""
-    missing = num_samples - len(samples)
-    return np.pad(samples, (0, missing)) if missing > 0 else samples[:num_samples]
-
-
 def all_finite(samples: np.ndarray) -> bool:
     """Whether no sample is NaN or infinite, without an array of answers."""
     # A sum holds on to either, and in double precision overflows by no float32.
     with np.errstate(invalid="ignore"):
         return bool(np.isfinite(np.sum(samples, dtype=np.float64)))
-
-
-def loudness_lufs(samples: np.ndarray, sample_rate_hz: int) -> float:
-    """Integrated loudness after ITU-R BS.1770-4.
-
-    Args:
-      samples: `[N]` float. Below 0.4 s, the standard's block, the RMS level stands in.
-      sample_rate_hz: samples per second.
-
-    Returns:
-      LUFS; -inf below the standard's gate of -70 LUFS, which is silence.
-    """
-    if sample_rate_hz < _LEAST_LOUDNESS_HZ:
-        samples = resample(samples, sample_rate_hz, _LEAST_LOUDNESS_HZ)
-        sample_rate_hz = _LEAST_LOUDNESS_HZ
-    samples = np.asarray(samples)
-    if len(samples) >= math.ceil(BLOCK_SECONDS * sample_rate_hz):
-        return integrated_lufs(samples, sample_rate_hz)
-    power = float(np.mean(np.square(samples, dtype=np.float64))) if len(samples) else 0.0
-    # The K filter's gain at 1 kHz cancels the formula's -0.691 dB.
-    loudness = 10 * math.log10(power) if power > 0 else -math.inf
-    return loudness if loudness >= GATE_LUFS else -math.inf
-
-
-def match_loudness(samples: np.ndarray, sample_rate_hz: int, target_lufs: float) -> np.ndarray:
-    """Scales a signal to a loudness.
-
-    Args:
-      samples: `[N]` float.
-      sample_rate_hz: samples per second.
-      target_lufs: loudness of the result; peaks may exceed 1.
-
-    Returns:
-      `[N]` float32; silence comes back unchanged.
-    """
-    samples = np.asarray(samples, np.float32)
-    loudness = loudness_lufs(samples, sample_rate_hz)
-    if not math.isfinite(loudness):
-        return samples
-    return samples * np.float32(10 ** ((target_lufs - loudness) / 20))
-
-
-def _output_length(num_samples: int, from_hz: int, to_hz: int) -> int:
-    return (num_samples * to_hz + from_hz // 2) // from_hz
-
-
-def _resampled(decoded: Iterator[np.ndarray], from_hz: int, to_hz: int) -> Iterator[np.ndarray]:
-    if from_hz == to_hz:
-        yield from decoded
-        return
-    stream = soxr.ResampleStream(from_hz, to_hz, num_channels=1, dtype="float32")
-    num_in = num_out = 0
-    for block in decoded:
-        num_in += len(block)
-        block = stream.resample_chunk(block)
-        num_out += len(block)
-        yield block
-    rest = stream.resample_chunk(np.empty(0, np.float32), last=True)
-    wanted = max(0, _output_length(num_in, from_hz, to_hz) - num_out)
-    yield np.pad(rest[:wanted], (0, max(0, wanted - len(rest))))

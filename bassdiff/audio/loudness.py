@@ -11,7 +11,11 @@ import math
 
 import numpy as np
 
+from bassdiff.audio.resampling import resample
+
 BLOCK_SECONDS = 0.4
+# The filters have corners that low rates do not reach.
+_LEAST_HZ = 8000
 _HOPS_PER_BLOCK = 4
 _OFFSET_DB = -0.691
 # Blocks below the absolute gate do not count, nor those so far below the mean of the rest.
@@ -23,6 +27,46 @@ _SHELF_DB, _SHELF_HZ, _SHELF_QUALITY = 4.0, 1500.0, math.sqrt(0.5)
 _HIGH_PASS_HZ, _HIGH_PASS_QUALITY = 38.0, 0.5
 # After so long, the response of the high pass has fallen by 300 dB.
 _RESPONSE_SECONDS = 0.15
+
+
+def loudness_lufs(samples: np.ndarray, sample_rate_hz: int) -> float:
+    """Integrated loudness after ITU-R BS.1770-4.
+
+    Args:
+      samples: `[N]` float. Below 0.4 s, the standard's block, the RMS level stands in.
+      sample_rate_hz: samples per second.
+
+    Returns:
+      LUFS; -inf below the standard's gate of -70 LUFS, which is silence.
+    """
+    if sample_rate_hz < _LEAST_HZ:
+        samples = resample(samples, sample_rate_hz, _LEAST_HZ)
+        sample_rate_hz = _LEAST_HZ
+    samples = np.asarray(samples)
+    if len(samples) >= math.ceil(BLOCK_SECONDS * sample_rate_hz):
+        return integrated_lufs(samples, sample_rate_hz)
+    power = float(np.mean(np.square(samples, dtype=np.float64))) if len(samples) else 0.0
+    # The K filter's gain at 1 kHz cancels the formula's -0.691 dB.
+    loudness = 10 * math.log10(power) if power > 0 else -math.inf
+    return loudness if loudness >= GATE_LUFS else -math.inf
+
+
+def match_loudness(samples: np.ndarray, sample_rate_hz: int, target_lufs: float) -> np.ndarray:
+    """Scales a signal to a loudness.
+
+    Args:
+      samples: `[N]` float.
+      sample_rate_hz: samples per second.
+      target_lufs: loudness of the result; peaks may exceed 1.
+
+    Returns:
+      `[N]` float32; silence comes back unchanged.
+    """
+    samples = np.asarray(samples, np.float32)
+    loudness = loudness_lufs(samples, sample_rate_hz)
+    if not math.isfinite(loudness):
+        return samples
+    return samples * np.float32(10 ** ((target_lufs - loudness) / 20))
 
 
 def integrated_lufs(samples: np.ndarray, sample_rate_hz: int) -> float:

@@ -8,8 +8,8 @@ import itertools
 import numpy as np
 import scipy.ndimage
 
-from bassdiff.audio.io import resample
 from bassdiff.audio.pitch import HOP_SECONDS, track_pitch
+from bassdiff.audio.resampling import resample
 from bassdiff.audio.spectrogram import onset_strength
 
 _RATE_HZ, _HOP, _WINDOW = 22050, 256, 1024

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import soxr
 
-from bassdiff.audio.io import SAMPLE_RATE_HZ, fitted
+from bassdiff.audio.io import SAMPLE_RATE_HZ
 from bassdiff.audio.pitchedness import MIN_HZ, PLACES_PER_SEMITONE, RATE_HZ, in_tune, partials
+from bassdiff.audio.resampling import fitted
 
 _WINDOW = 4096
 # Two cents each.

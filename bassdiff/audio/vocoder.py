@@ -6,7 +6,7 @@ import numpy as np
 import scipy.fft
 
 from bassdiff.audio.compiled_librosa import librosa
-from bassdiff.audio.io import resample
+from bassdiff.audio.resampling import resample
 
 # Long enough to resolve the partials of low notes.
 WINDOW_SAMPLES = 4096

@@ -15,7 +15,8 @@ from typing import Any
 import jax
 
 from bassdiff.audio.channels import channels_lufs, to_mono
-from bassdiff.audio.io import SAMPLE_RATE_HZ, probe, read, resample
+from bassdiff.audio.io import SAMPLE_RATE_HZ, probe, read
+from bassdiff.audio.resampling import resample
 from bassdiff.batch.fetching import local_copy
 from bassdiff.batch.item import Item, control_files
 from bassdiff.batch.journal import Known

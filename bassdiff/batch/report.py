@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from bassdiff.audio.channels import to_mono
-from bassdiff.audio.io import SAMPLE_RATE_HZ, probe, read, resample
+from bassdiff.audio.io import SAMPLE_RATE_HZ, probe, read
+from bassdiff.audio.resampling import resample
 from bassdiff.batch.fetching import local_copy
 from bassdiff.batch.journal import OK, last_rows
 from bassdiff.batch.patience import Patience, StoreUnavailable

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from bassdiff import __version__
-from bassdiff.audio.io import loudness_lufs, read, write
+from bassdiff.audio.io import read, write
+from bassdiff.audio.loudness import loudness_lufs
 from bassdiff.audio.mixdown import mixdown
 from bassdiff.batch.candidates import Song
 from bassdiff.batch.fetching import local_copy

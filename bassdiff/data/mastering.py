@@ -8,7 +8,8 @@ import numpy as np
 import scipy.signal
 import soundfile
 
-from bassdiff.audio.io import SAMPLE_RATE_HZ, match_loudness
+from bassdiff.audio.io import SAMPLE_RATE_HZ
+from bassdiff.audio.loudness import match_loudness
 from bassdiff.data.mixing import MIX_LUFS, random_mix
 from bassdiff.synthesis import effects
 from bassdiff.synthesis.stems import Stems

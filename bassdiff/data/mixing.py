@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bassdiff.audio.io import match_loudness
+from bassdiff.audio.loudness import match_loudness
 from bassdiff.synthesis.stems import Stems
 
 # Mixes and basses reach the models at these loudnesses, in training and in use.

@@ -15,7 +15,8 @@ import numpy as np
 import soundfile
 from PIL import Image
 
-from bassdiff.audio.io import SAMPLE_RATE_HZ, loudness_lufs
+from bassdiff.audio.io import SAMPLE_RATE_HZ
+from bassdiff.audio.loudness import loudness_lufs
 from bassdiff.inference import picture
 from bassdiff.runtime.atomic import OpenFile, atomic_file, make_folder
 

@@ -34,7 +34,8 @@ def make_mix(path: str | Path) -> None:
       InputError: when the file cannot be written.
     """
     # Reading the example needs no renderer.
-    from bassdiff.audio import io
+    from bassdiff.audio.io import write
+    from bassdiff.audio.loudness import match_loudness
     from bassdiff.synthesis.effects import drive
     from bassdiff.synthesis.render import render
     from bassdiff.synthesis.songs import compose
@@ -45,5 +46,5 @@ def make_mix(path: str | Path) -> None:
     mix = drive(stems.mix(), 0.3)
     fade = int(FADE_SECONDS * stems.sample_rate_hz)
     mix[-fade:] *= np.linspace(1.0, 0.0, fade, dtype=np.float32) ** 2
-    mix = io.match_loudness(mix, stems.sample_rate_hz, LOUDNESS_LUFS)
-    io.write(path, mix, stems.sample_rate_hz)
+    mix = match_loudness(mix, stems.sample_rate_hz, LOUDNESS_LUFS)
+    write(path, mix, stems.sample_rate_hz)

@@ -11,7 +11,8 @@ import numpy as np
 from tqdm import tqdm
 
 from bassdiff.audio.channels import to_mono
-from bassdiff.audio.io import SAMPLE_RATE_HZ, resample
+from bassdiff.audio.io import SAMPLE_RATE_HZ
+from bassdiff.audio.resampling import resample
 from bassdiff.inference.chords import NOTE_NAMES
 from bassdiff.inference.control import AUTO, Control
 from bassdiff.inference.grid import Grid

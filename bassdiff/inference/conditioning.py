@@ -10,14 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from bassdiff.audio.channels import to_mono
-from bassdiff.audio.io import (
-    SAMPLE_RATE_HZ,
-    loudness_lufs,
-    match_loudness,
-    probe,
-    read,
-    resample,
-)
+from bassdiff.audio.io import SAMPLE_RATE_HZ, probe, read
+from bassdiff.audio.loudness import loudness_lufs, match_loudness
+from bassdiff.audio.resampling import resample
 from bassdiff.audio.tuning import at_speed
 from bassdiff.data.mixing import BASS_LUFS
 from bassdiff.diffusion.noise_range import SIGMA_MAX

@@ -8,8 +8,10 @@ import warnings
 import numpy as np
 
 from bassdiff.audio.channels import channels_lufs, to_mono
-from bassdiff.audio.io import SAMPLE_RATE_HZ, loudness_lufs, resample
+from bassdiff.audio.io import SAMPLE_RATE_HZ
+from bassdiff.audio.loudness import loudness_lufs
 from bassdiff.audio.pitchedness import pitchless
+from bassdiff.audio.resampling import resample
 from bassdiff.audio.tuning import at_speed, speed_of
 from bassdiff.data.mixing import MIX_LUFS
 from bassdiff.diffusion.settings import Sampling

@@ -6,7 +6,8 @@ import dataclasses
 
 import numpy as np
 
-from bassdiff.audio.io import SAMPLE_RATE_HZ, resample
+from bassdiff.audio.io import SAMPLE_RATE_HZ
+from bassdiff.audio.resampling import resample
 from bassdiff.audio.tuning import at_speed
 from bassdiff.inference import quantise
 from bassdiff.inference.grid import Grid

@@ -13,8 +13,8 @@ from matplotlib.patheffects import Normal, Stroke
 from matplotlib.ticker import FuncFormatter, NullLocator
 from PIL import Image
 
-from bassdiff.audio.io import resample
 from bassdiff.audio.pitch import PitchTrack, track_pitch
+from bassdiff.audio.resampling import resample
 from bassdiff.audio.spectrogram import decibels, onset_strength, power_blocks
 from bassdiff.inference.picture_marks import Marks, draw_marks, draw_note_names
 from bassdiff.runtime.atomic import OpenFile, atomic_file

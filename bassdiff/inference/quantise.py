@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from bassdiff.audio.io import SAMPLE_RATE_HZ, resample
+from bassdiff.audio.io import SAMPLE_RATE_HZ
+from bassdiff.audio.resampling import resample
 from bassdiff.inference.grid import Grid
 from bassdiff.models.features import LATENT_HOP
 from bassdiff.models.harmonics import LEVEL_HOP

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bassdiff.audio.io import SAMPLE_RATE_HZ, all_finite, loudness_lufs, match_loudness, resample
+from bassdiff.audio.io import SAMPLE_RATE_HZ, all_finite
+from bassdiff.audio.loudness import loudness_lufs, match_loudness
+from bassdiff.audio.resampling import resample
 from bassdiff.audio.tuning import at_speed
 from bassdiff.data.mixing import BASS_LUFS
 from bassdiff.inference import loop

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from bassdiff.audio.compiled_librosa import librosa
-from bassdiff.audio.io import SAMPLE_RATE_HZ, resample
+from bassdiff.audio.io import SAMPLE_RATE_HZ
+from bassdiff.audio.resampling import resample
 
 # 128 latent frames of 2048 samples; four windows fill a clip of the benchmark.
 WINDOW_SECONDS = 128 * 2048 / SAMPLE_RATE_HZ

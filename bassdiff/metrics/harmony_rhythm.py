@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from bassdiff.audio.compiled_librosa import librosa
-from bassdiff.audio.io import resample
 from bassdiff.audio.pitch import PitchTrack, track_pitch
+from bassdiff.audio.resampling import resample
 from bassdiff.audio.spectrogram import power_blocks
 
 _RATE_HZ = 22050

@@ -12,7 +12,7 @@ import numpy as np
 import scipy.fft
 
 from bassdiff.audio.compiled_librosa import librosa
-from bassdiff.audio.io import resample
+from bassdiff.audio.resampling import resample
 from bassdiff.audio.spectrogram import power_blocks
 from bassdiff.data.latents import active_frames
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from bassdiff.audio.io import SAMPLE_RATE_HZ, match_loudness
+from bassdiff.audio.io import SAMPLE_RATE_HZ
+from bassdiff.audio.loudness import match_loudness
 from bassdiff.data.mixing import BASS_LUFS, MIX_LUFS
 from bassdiff.diffusion.types import Array, PyTree
 from bassdiff.models.features import LATENT_HOP

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from bassdiff.audio.channels import channels_lufs, to_mono
-from bassdiff.audio.io import loudness_lufs
+from bassdiff.audio.loudness import loudness_lufs
 
 RATE_HZ = 22050
 

@@ -7,7 +7,7 @@ import pretty_midi
 import pytest
 import soundfile
 
-from bassdiff.audio import io
+from bassdiff.audio import io, loudness
 from bassdiff.cli import main as cli
 from bassdiff.cli.configs import read_config
 from bassdiff.pretrained import weights
@@ -178,7 +178,7 @@ def test_a_mixdown_is_as_loud_as_its_mix_and_does_not_clip(inside, tmp_path, cap
     assert inside("generate", "quiet.wav", "--steps", "2", "--no-plot") == 0
     together = io.read_mono(tmp_path / "quiet-bass-mixdown.wav", RATE)
     alone = io.read_mono(tmp_path / "quiet.wav", RATE)
-    levels = [io.loudness_lufs(wave, RATE) for wave in (together, alone)]
+    levels = [loudness.loudness_lufs(wave, RATE) for wave in (together, alone)]
     assert levels[0] == pytest.approx(levels[1], abs=0.1)
 
 

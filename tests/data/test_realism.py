@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import scipy.signal
 
-from bassdiff.audio.io import SAMPLE_RATE_HZ, loudness_lufs
+from bassdiff.audio.io import SAMPLE_RATE_HZ
+from bassdiff.audio.loudness import loudness_lufs
 from bassdiff.data import mastering, realism
 from bassdiff.data.mastering import as_mp3, mastered, mastered_mix
 from bassdiff.data.mixing import MIX_LUFS, random_mix

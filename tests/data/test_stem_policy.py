@@ -10,7 +10,7 @@ import math
 import numpy as np
 import pytest
 
-from bassdiff.audio.io import loudness_lufs
+from bassdiff.audio.loudness import loudness_lufs
 from bassdiff.data.augmentation import WithCopies
 from bassdiff.data.batches import local_batches
 from bassdiff.data.mixing import (

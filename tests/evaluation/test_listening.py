@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from bassdiff.audio.io import loudness_lufs
+from bassdiff.audio.loudness import loudness_lufs
 from bassdiff.evaluation import listening
 from bassdiff.runtime.errors import InputError
 

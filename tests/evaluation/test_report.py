@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from bassdiff.audio.io import loudness_lufs
+from bassdiff.audio.loudness import loudness_lufs
 from bassdiff.evaluation import charts, extremes, report, webpage
 from bassdiff.evaluation.result_folder import TASKS, read_folder
 from bassdiff.metrics.table import Column, Row, Score, Table

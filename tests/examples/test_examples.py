@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from bassdiff import examples
-from bassdiff.audio import io
+from bassdiff.audio import io, loudness
 
 
 def test_example_is_a_short_audible_mix():
@@ -12,7 +12,7 @@ def test_example_is_a_short_audible_mix():
     assert info.sample_rate_hz == io.SAMPLE_RATE_HZ
     assert info.num_samples == examples.DURATION_SECONDS * io.SAMPLE_RATE_HZ
     samples = io.read_mono(path)
-    assert io.loudness_lufs(samples, io.SAMPLE_RATE_HZ) == pytest.approx(-16.0, abs=0.3)
+    assert loudness.loudness_lufs(samples, io.SAMPLE_RATE_HZ) == pytest.approx(-16.0, abs=0.3)
     assert np.abs(samples).max() < 1.0
     blocks = samples[: 22 * io.SAMPLE_RATE_HZ].reshape(22, -1)
     assert blocks.std(axis=1).min() > 0.03

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from bassdiff.audio.io import loudness_lufs
+from bassdiff.audio.loudness import loudness_lufs
 from bassdiff.diffusion.generation import frame_bucket
 from bassdiff.inference import generator
 from bassdiff.inference.control import Control

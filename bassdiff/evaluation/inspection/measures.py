@@ -10,7 +10,7 @@ import numpy as np
 import soxr
 
 from bassdiff.audio.compiled_librosa import librosa
-from bassdiff.audio.io import loudness_lufs
+from bassdiff.audio.loudness import loudness_lufs
 from bassdiff.data.latents import active_frames
 from bassdiff.synthesis.stems import UNPITCHED, Stems
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bassdiff.audio.io import SAMPLE_RATE_HZ, match_loudness
+from bassdiff.audio.io import SAMPLE_RATE_HZ
+from bassdiff.audio.loudness import match_loudness
 from bassdiff.audio.pitch import pitch_agreement
 from bassdiff.data.mixing import MIX_LUFS
 from bassdiff.evaluation.tasks.context import EvaluationContext

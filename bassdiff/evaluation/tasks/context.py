@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from bassdiff.audio.io import SAMPLE_RATE_HZ, loudness_lufs, match_loudness
+from bassdiff.audio.io import SAMPLE_RATE_HZ
+from bassdiff.audio.loudness import loudness_lufs, match_loudness
 from bassdiff.data.mixing import BASS_LUFS
 from bassdiff.data.target import is_unpitched
 from bassdiff.evaluation import baselines

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bassdiff.audio.io import SAMPLE_RATE_HZ, match_loudness
+from bassdiff.audio.io import SAMPLE_RATE_HZ
+from bassdiff.audio.loudness import match_loudness
 from bassdiff.data.mixing import BASS_LUFS
 from bassdiff.data.store import Store
 from bassdiff.evaluation import baselines
