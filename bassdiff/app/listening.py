@@ -1,4 +1,4 @@
-"""Opens a song: within limits, as browsers can play it, with what is heard in it."""
+"""Opens songs and basses: within limits, as browsers can play them, with what is heard in them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from bassdiff.app.sessions import Song
+from bassdiff.app.takes import Song
+from bassdiff.audio.channels import to_mono
 from bassdiff.audio.io import probe, read, write
+from bassdiff.audio.resampling import resample
+from bassdiff.audio.transcription import transcribe
 from bassdiff.inference.analysis import listened
 from bassdiff.inference.control import Control
 from bassdiff.inference.grid import Grid
@@ -21,6 +24,8 @@ _MOST_CHANNELS = 8
 # Of a stereo song at this rate: more values are not music, but a small file that unpacks to them.
 _MOST_RATE_HZ = 96_000
 _BARS_PER_LINE = 4
+# A codec or an editor adds a little at the end.
+_LONGER_SECONDS = 0.1
 
 
 def open_song(path: Path, max_minutes: float, report: Callable[[str], None]) -> Song:
@@ -62,6 +67,46 @@ def open_song(path: Path, max_minutes: float, report: Callable[[str], None]) -> 
         " ".join(heard),
         chord_text(estimates.chords, grid, seconds),
     )
+
+
+def open_bass(
+    path: Path, song: Song, max_minutes: float, report: Callable[[str], None]
+) -> tuple[Path, list[tuple[float, float, float]]]:
+    """Reads a bass that somebody has, as a take to start from.
+
+    Args:
+      path: The file, in a folder of its own, where the others are written.
+      song: What it was played to.
+      max_minutes: The longest.
+      report: Called with what is done; what it raises ends the work.
+
+    Returns:
+      A wav file, mono, at the song's rate, with its spectrogram beside it; and its notes, as a
+      take has them.
+
+    Raises:
+      InputError: It cannot be read, is silent, or is longer than the song.
+    """
+    report("reading")
+    samples, rate = read_within(path, max_minutes)
+    wave = resample(to_mono(samples), rate, song.sample_rate_hz)
+    seconds = len(wave) / song.sample_rate_hz
+    if seconds > song.seconds + _LONGER_SECONDS:
+        raise InputError(
+            f"{path.name} lasts {seconds:.1f} s and the song {song.seconds:.1f} s; cut it to the "
+            "song"
+        )
+    if not np.any(wave):
+        raise InputError(f"{path.name} has no sound; give a recording of a bass playing")
+    report("listening")
+    notes = [
+        (note.start_seconds, note.end_seconds, round(note.pitch))
+        for note in transcribe(wave, song.sample_rate_hz)
+    ]
+    bass = path.with_name(f"{song.path.stem}-own-{path.stem.partition('-')[2]}.wav")
+    write(bass, wave, song.sample_rate_hz)
+    save_spectrogram(wave, song.sample_rate_hz, bass.with_suffix(".spectrogram.png"), True)
+    return bass, notes
 
 
 def read_within(path: Path, max_minutes: float) -> tuple[np.ndarray, int]:

@@ -71,6 +71,11 @@ def build(studio: Studio) -> gr.Blocks:
     def unnoted(request: gr.Request) -> tuple[str, str, Any]:
         return noted(None, request)
 
+    async def owned(upload: str, request: gr.Request) -> AsyncIterator[tuple[str, Any]]:
+        session = session_of(request)
+        async for state in studio.open_bass(session, upload):
+            yield shown(state, session), None
+
     def undone(request: gr.Request) -> str:
         session = session_of(request)
         return shown(studio.change(session, Session.undo, "Undone."), session)
@@ -127,6 +132,12 @@ def build(studio: Studio) -> gr.Blocks:
                         label="A recording of a bass alone", height=120, elem_id="style"
                     )
                     no_style = gr.Button("Leave the sound to the model", size="sm")
+                with gr.Accordion("A bass that you have, to change or continue", open=False):
+                    own = gr.File(
+                        label="Its recording, from the start of the song on (take)",
+                        height=120,
+                        elem_id="own",
+                    )
                 with gr.Accordion("More settings", open=False, elem_id="more"):
                     notes_name = gr.Textbox(
                         "none", label="Line to play", interactive=False, elem_id="notes-name"
@@ -172,6 +183,7 @@ def build(studio: Studio) -> gr.Blocks:
         redo.click(redone, None, status, **at_once)
         style.upload(styled, style, [status, style_name, style], **at_once)
         no_style.click(unstyled, None, [status, style_name, style], **at_once)
+        own.upload(owned, own, [status, own], **at_once)
         notes.upload(noted, notes, [status, notes_name, notes], **at_once)
         no_notes.click(unnoted, None, [status, notes_name, notes], **at_once)
         chords.input(lambda: True, None, form.fields["follow_chords"], **at_once)

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bassdiff.app.jobs import Job
-from bassdiff.app.sessions import Session, Song, Take
+from bassdiff.app.sessions import Session
+from bassdiff.app.takes import Song, Take
 from bassdiff.audio.io import read_mono
 from bassdiff.diffusion.settings import Sampling, setting_fields
 from bassdiff.inference import inputs

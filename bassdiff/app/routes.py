@@ -15,7 +15,8 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from bassdiff.app.guard import SESSION_HEADER
-from bassdiff.app.sessions import Session, Sessions, Take
+from bassdiff.app.sessions import Session, Sessions
+from bassdiff.app.takes import Take
 from bassdiff.runtime.errors import InputError
 
 _CODE = {

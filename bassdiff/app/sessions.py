@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import re
 import shutil
 import tempfile
@@ -12,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bassdiff.inference.grid import Grid
+from bassdiff.app.takes import Song, Take
 from bassdiff.runtime.errors import InputError
 
 # Files of a user who has not been seen for so long are deleted.
@@ -23,67 +22,6 @@ MOST_TAKES = 40
 _MOST_SESSIONS = 1000
 # An upload is taken over at once, unless its user has gone.
 _UPLOAD_SECONDS = 600.0
-
-
-@dataclasses.dataclass(frozen=True)
-class Song:
-    """The mix of a user.
-
-    Attributes:
-      path: The file, as it was given.
-      wave: The same as a wav file that browsers read.
-      sample_rate_hz: Its rate.
-      seconds: Its length.
-      chords: (start seconds, end seconds, name), as they are heard.
-      grid: Beats and bars, as they are heard; None where no pulse is.
-      about: What is heard, in sentences.
-      chord_text: The chords as text to edit.
-    """
-
-    path: Path
-    wave: Path
-    sample_rate_hz: int
-    seconds: float
-    chords: list[tuple[float, float, str]]
-    grid: Grid | None
-    about: str
-    chord_text: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Take:
-    """One bass to the song.
-
-    Attributes:
-      number: Counts from 1 in each session.
-      label: How it came about.
-      seed: Its seed.
-      bass: The file of the bass; the others lie beside it.
-      notes: (start seconds, end seconds, MIDI pitch).
-      region_seconds: What was played again, if it was a part.
-      parents: Files that are needed to make it again, besides the song.
-    """
-
-    number: int
-    label: str
-    seed: int
-    bass: Path
-    notes: list[tuple[float, float, float]]
-    region_seconds: tuple[float, float] | None = None
-    parents: tuple[Path, ...] = ()
-
-    @property
-    def files(self) -> dict[str, Path]:
-        """Its files by what they are."""
-        stem = self.bass.with_suffix("")
-        return {
-            "bass": self.bass,
-            "mixdown": self.bass.with_name(f"{stem.name}-mixdown.wav"),
-            "midi": self.bass.with_suffix(".mid"),
-            "record": self.bass.with_suffix(".json"),
-            "picture": self.bass.with_suffix(".png"),
-            "spectrogram": self.bass.with_suffix(".spectrogram.png"),
-        }
 
 
 class Session:
@@ -144,6 +82,21 @@ class Session:
             for one in self.takes:
                 kept += [one.bass, *one.parents]
             self._tidy({path.parent for path in kept if path})
+
+    def adopt(
+        self, song: Song, bass: Path, notes: list[tuple[float, float, float]], label: str
+    ) -> None:
+        """Adds a bass that was not played here, from a folder whose name begins with `job-`.
+
+        Raises:
+          InputError: Another song was opened meanwhile.
+        """
+        with self.lock:
+            if self.song is not song:
+                raise InputError("another song was opened meanwhile; add the bass to it again")
+            folder = bass.parent
+            home = folder.rename(folder.with_name(folder.name.replace("job-", "take-", 1)))
+            self.add(Take(self.number(), label, 0, home / bass.name, notes))
 
     def undo(self) -> None:
         """Puts the last take aside.

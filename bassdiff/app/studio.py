@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bassdiff.app.jobs import Cancelled, Job, Jobs
-from bassdiff.app.listening import open_song, read_within
+from bassdiff.app.listening import open_bass, open_song, read_within
 from bassdiff.app.playing import play, wish_of
 from bassdiff.app.sessions import Session, Sessions, safe_name
 from bassdiff.examples import example_mix
@@ -85,6 +85,27 @@ class Studio:
                 raise
             session.open_song(song)
             return f"Opened {song.path.name}. {song.about}".strip()
+
+        async for state in self._followed(session, work):
+            yield state
+
+    async def open_bass(self, session: Session, upload: str) -> AsyncIterator[State]:
+        """Takes a bass that somebody has as a take, to be changed or continued."""
+        try:
+            song = session.the_song()
+            path = self._taken(session, upload, "job")
+        except (InputError, OSError) as error:
+            yield _failed(error, session)
+            return
+
+        def work(job: Job) -> str:
+            try:
+                bass, notes = open_bass(path, song, self._max_minutes, job.report)
+            except BaseException:
+                shutil.rmtree(path.parent, ignore_errors=True)
+                raise
+            session.adopt(song, bass, notes, f"your bass {given_name(path)}")
+            return f"Your bass {given_name(path)} is a take now; change or continue it."
 
         async for state in self._followed(session, work):
             yield state

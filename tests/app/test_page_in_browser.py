@@ -449,3 +449,51 @@ def test_keys_and_screen_readers_reach_everything(visit, loop):
         }"""
     )
     assert ratio > 7.0
+
+
+def test_a_bass_of_ones_own_is_the_first_take(visit, loop, tmp_path):
+    """It is handed over and drawn as any other, and what is played from it is made again so."""
+    page = visit()
+    page.get_by_role("button", name="A bass that you have").click()
+    rate = 44100
+    time_ = np.arange(5 * rate) / rate
+    own = 0.3 * np.sin(2 * np.pi * 55 * time_) * np.exp(-3 * (time_ % 1))
+    io.write(tmp_path / "my bass.wav", own, rate)
+    page.set_input_files("#own input[type=file]", tmp_path / "my bass.wav")
+    says(page, "no song is open; drop one, or use the example")
+    open_loop(page, loop)
+    page.set_input_files("#own input[type=file]", tmp_path / "my bass.wav")
+    assert (
+        says(page, "is a take now") == "Your bass my bass.wav is a take now; change or continue it."
+    )
+    wait_for_take(page, 1)
+    assert "1: your bass my bass.wav" in page.inner_text("bass-player .takes")
+    notes = page.evaluate(f"{PLAYER}.state.takes[0].notes")
+    assert len(notes) == 5 and {pitch for _, _, pitch in notes} == {33}
+    # As given, at the rate of the song.
+    kept = io.read_mono(fetched(page, tmp_path), rate)
+    assert np.corrcoef(kept[: len(own)], own)[0, 1] > 0.999
+    assert page.locator("bass-player .downloads a", has_text="How it was made").count() == 0
+    page.locator("#region textarea, #region input").first.fill("5:6")
+    generate(page, 2, "#continue")
+    record = json.loads(fetched(page, tmp_path, "How it was made").read_text())
+    assert record["words"]["continuing"] == "My loop-own-my bass.wav"
+    assert "My loop-own-my bass.wav" in record["files"]
+
+
+def test_a_bass_that_cannot_be_a_take_is_told(visit, loop, tmp_path):
+    page = visit()
+    open_loop(page, loop)
+    page.get_by_role("button", name="A bass that you have").click()
+    for name, wave, message in (
+        (
+            "long.wav",
+            np.ones(22050 * 7) * 0.1,
+            "lasts 7.0 s and the song 6.0 s; cut it to the song",
+        ),
+        ("silent.wav", np.zeros(22050), "has no sound; give a recording of a bass playing"),
+    ):
+        io.write(tmp_path / name, wave, 22050)
+        page.set_input_files("#own input[type=file]", tmp_path / name)
+        says(page, re.escape(message))
+    assert takes(page) == []

@@ -4,7 +4,8 @@ import time
 import pytest
 
 from bassdiff.app import sessions as module
-from bassdiff.app.sessions import Session, Sessions, Song, Take, safe_name
+from bassdiff.app.sessions import Session, Sessions, safe_name
+from bassdiff.app.takes import Song, Take
 from bassdiff.runtime.errors import InputError
 
 

@@ -218,7 +218,7 @@ class BassPlayer extends HTMLElement {
       this.downloads.replaceChildren();
       return;
     }
-    const links = DOWNLOADS.map(([what, words]) => {
+    const links = DOWNLOADS.filter(([what]) => take.files[what]).map(([what, words]) => {
       const href = this.url(take.folder, take.files[what], false);
       return make("a", { href, download: take.files[what] }, words);
     });
