@@ -100,7 +100,7 @@ def open_bass(
         raise InputError(f"{path.name} has no sound; give a recording of a bass playing")
     report("listening")
     notes = [
-        (note.start_seconds, note.end_seconds, round(note.pitch))
+        (note.start_seconds, note.end_seconds, float(round(note.pitch)))
         for note in transcribe(wave, song.sample_rate_hz)
     ]
     bass = path.with_name(f"{song.path.stem}-own-{path.stem.partition('-')[2]}.wav")
