@@ -21,6 +21,7 @@ _WORDS = {
     "guidance_low": "From which noise the kind interval follows it",
     "guidance_high": "Up to which noise",
     "rescale": "Keep strong following natural",
+    "channel_rescale": "Keep attacks and levels natural",
     "apg_parallel": "Share of what only inflates, for apg",
     "apg_norm": "Bound of the contrast, for apg",
     "threshold_quantile": "Share that threshold does not clip",

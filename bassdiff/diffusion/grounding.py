@@ -157,7 +157,7 @@ class MixAndStyle(struct.PyTreeNode):
             null, mix, both = jnp.moveaxis(x0.reshape(-1, 3, *x0.shape[1:]), 1, 0)
             estimate = null + per_row(self.scale) * (mix - null)
             estimate = estimate + per_row(self.style_scale) * (both - mix)
-            return rescaled(estimate, mix, self.rescale, cond.mask())
+            return rescaled(estimate, mix, self.rescale, 0.0, cond.mask())
 
         return guided
 

@@ -19,11 +19,13 @@ from flax import struct
 
 from bassdiff.diffusion.chain import Place
 from bassdiff.diffusion.rows import interleave, per_row
-from bassdiff.diffusion.statistics import inner_product, sample_std
+from bassdiff.diffusion.statistics import channel_std, inner_product, sample_std
 from bassdiff.diffusion.types import Array, Cond, Denoise
 
 # The plain guidance weight that a CFG++ scale of 1 is equivalent to (arXiv 2406.08070, table 1).
 CFGPP_UNIT = 12.5
+# A channel that guidance flattened would else be all noise.
+_MOST_GROWTH = 2.0
 
 
 class Contrast(struct.PyTreeNode):
@@ -47,14 +49,26 @@ class Contrast(struct.PyTreeNode):
         return guided
 
 
-def rescaled(estimate: Array, conditional: Array, rescale: Array | float, mask: Array) -> Array:
+def rescaled(
+    estimate: Array,
+    conditional: Array,
+    rescale: Array | float,
+    by_channel: Array | float,
+    mask: Array,
+) -> Array:
     """Latent rescaling: the share `rescale` of the way back to the conditional's deviation.
 
-    Strong guidance inflates an estimate; in an unbounded latent space nothing clips it.
+    Strong guidance inflates an estimate; in an unbounded latent space nothing clips it. It inflates
+    some channels more than others: levels that move inside a frame, and with them attacks, more
+    than the pitch. `by_channel` says how much of the deviation is taken of every channel over time,
+    instead of all channels together.
 
-    Source: arXiv 2305.08891, section 3.4.
+    Source: arXiv 2305.08891, section 3.4, for all channels together.
     """
-    ratio = sample_std(conditional, mask) / sample_std(estimate, mask)
+    whole, each = (
+        std(conditional, mask) / std(estimate, mask) for std in (sample_std, channel_std)
+    )
+    ratio = whole + per_row(by_channel) * (jnp.minimum(each, _MOST_GROWTH) - whole)
     share = per_row(rescale)
     return estimate * (share * ratio + (1.0 - share))
 
@@ -68,6 +82,7 @@ class CFG(Contrast):
     Attributes:
       scale: Guidance weight; 1 is the conditional model, larger follows the mix more.
       rescale: 0 (none) to 1 (the conditional estimate's standard deviation exactly).
+      by_channel: 0 (one deviation for all channels) to 1 (one for each); see `rescaled`.
 
     Source: arXiv 2207.12598 and, for the rescaling, arXiv 2305.08891 section 3.4.
 
@@ -77,11 +92,12 @@ class CFG(Contrast):
 
     scale: Array | float = 2.5
     rescale: Array | float = 0.7
+    by_channel: Array | float = 0.0
 
     def combine(self, conditional: Array, null: Array, x: Array, sigma: Array, cond: Cond) -> Array:
         """See the formula."""
         estimate = null + per_row(self.scale) * (conditional - null)
-        return rescaled(estimate, conditional, self.rescale, cond.mask())
+        return rescaled(estimate, conditional, self.rescale, self.by_channel, cond.mask())
 
 
 class CFGpp(Contrast):
@@ -113,7 +129,7 @@ class CFGpp(Contrast):
         ratio = jnp.zeros_like(sigma) if cond.step_ratio is None else cond.step_ratio
         weight = per_row(self.scale) / (1.0 - per_row(ratio))
         estimate = null + weight * (conditional - null)
-        return rescaled(estimate, conditional, self.rescale, cond.mask())
+        return rescaled(estimate, conditional, self.rescale, 0.0, cond.mask())
 
 
 class Interval(struct.PyTreeNode):
@@ -267,7 +283,7 @@ class DynamicThresholding(struct.PyTreeNode):
 
 
 def _cfg(settings: Any) -> CFG:
-    return CFG(np.float32(settings.guidance), np.float32(settings.rescale))
+    return CFG(*map(np.float32, (settings.guidance, settings.rescale, settings.channel_rescale)))
 
 
 # By the name that a user calls them, what makes them of settings: `settings.Sampling`.

@@ -60,6 +60,9 @@ class Sampling:
     rescale: float = _number(
         0.7, 0.0, 1.0, "undo the distortion of strong guidance, for cfg and interval"
     )
+    channel_rescale: float = _number(
+        0.0, 0.0, 1.0, "how much of that is done channel by channel, which keeps attacks natural"
+    )
     apg_parallel: float = _number(
         0.0, 0.0, 1.0, "share that the kind apg keeps of what only inflates the estimate"
     )

@@ -46,6 +46,12 @@ def inner_product(x: Array, y: Array, mask: Array) -> Array:
     return jnp.sum(x * y * mask, axis=(1, 2), keepdims=True)
 
 
+def channel_std(x: Array, mask: Array) -> Array:
+    """Standard deviation of each channel over a sample's real frames: `[B, 1, C]`."""
+    variance = frame_mean(jnp.square(x - frame_mean(x, mask)), mask)
+    return jnp.sqrt(variance + 1e-12)
+
+
 def sample_std(x: Array, mask: Array) -> Array:
     """Standard deviation of each sample over real frames and channels: `[B, 1, 1]`."""
     count = jnp.maximum(jnp.sum(mask, axis=(1, 2), keepdims=True), 1.0) * x.shape[-1]

@@ -47,6 +47,21 @@ def test_full_rescaling_gives_the_conditional_estimates_deviation(
         assert inflated.std() > 1.2 * wanted.std()
 
 
+def test_rescaling_by_channel_gives_each_channel_its_deviation(denoise, x, sigma, cond, real_rows):
+    """But it makes none more than twice as large."""
+    guided, plain = (CFG(6.0, r, 1.0)(denoise)(x, sigma, cond) for r in (1.0, 0.0))
+    own = real_rows(denoise(x, sigma, cond))
+    for row, before, wanted in zip(real_rows(guided), real_rows(plain), own, strict=True):
+        expected = np.minimum(wanted.std(axis=0), 2.0 * before.std(axis=0))
+        np.testing.assert_allclose(row.std(axis=0), expected, rtol=1e-3, atol=1e-5)
+
+
+def test_rescaling_partly_by_channel_lies_between(denoise, x, sigma, cond):
+    whole, part, each = (CFG(6.0, 0.7, c)(denoise)(x, sigma, cond) for c in (0.0, 0.4, 1.0))
+    np.testing.assert_allclose(part, 0.6 * whole + 0.4 * each, rtol=1e-4, atol=1e-5)
+    assert np.abs(whole - each).max() > 0.01
+
+
 def test_partial_rescaling_lies_between(denoise, x, sigma, cond):
     none, part, full = (CFG(6.0, r)(denoise)(x, sigma, cond) for r in (0.0, 0.7, 1.0))
     np.testing.assert_allclose(part, 0.7 * full + 0.3 * none, rtol=1e-4, atol=1e-5)
@@ -201,5 +216,5 @@ def test_an_empty_chain_changes_nothing(denoise):
 
 def test_every_number_is_a_leaf(style):
     guidance = chain(CFG(2.0, 0.5), StyleGrounding(style, 0.3), StyleReplacement(style, 0.1))
-    assert len(jax.tree.leaves(guidance)) == 9
+    assert len(jax.tree.leaves(guidance)) == 10
     assert len(jax.tree.leaves(chain(Interval(APG()), DynamicThresholding()))) == 7
