@@ -123,7 +123,7 @@ class SpectrogramCodec(nn.Module):
     @property
     def hop(self) -> int:
         """Samples that a latent frame stands for."""
-        return STFT_HOP * 2 ** (len(self.widths) - 1)
+        return STFT_HOP * 2 ** max(0, len(self.widths) - 1)
 
     def encode(self, audio: Array) -> Array:
         """`[B, N]` waveform at 44.1 kHz, N a multiple of the hop, to `[B, T, C]`."""

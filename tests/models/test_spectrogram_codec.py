@@ -9,6 +9,7 @@ from bassdiff.models.chunked import HALO_FRAMES, chunked
 from bassdiff.models.spectrogram_codec import SpectrogramCodec
 from bassdiff.pretrained.codec import Codec
 from bassdiff.pretrained.weights import load_codec, save_codec
+from bassdiff.runtime.errors import InputError
 
 NUM_CHANNELS = 5
 
@@ -110,3 +111,13 @@ def test_it_declares_that_it_knows_no_pitch(tmp_path, model, params):
     assert not codec.pitch_channels.any() and not codec.note_channels.any()
     assert codec.sound_channels.all()
     assert not codec.sounding.weights.any() and codec.sounding.offset == 1.0
+
+
+@pytest.mark.parametrize("widths", [[], [0], [4, 6, 8]])
+def test_a_file_of_other_sizes_is_refused(tmp_path, model, params, widths):
+    """Whatever a stranger wrote into it, with a fingerprint that fits."""
+    path = tmp_path / "c.safetensors"
+    other = model.clone(widths=tuple(widths))
+    save_codec(path, other, params, np.zeros(NUM_CHANNELS, "f4"), 1.0, {})
+    with pytest.raises(InputError, match="is damaged or holds other weights"):
+        load_codec(path)
