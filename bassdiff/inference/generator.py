@@ -39,7 +39,7 @@ from bassdiff.inference.progress import Progress, shown_progress
 from bassdiff.inference.result import Bass
 from bassdiff.models.features import LATENT_HOP
 from bassdiff.models.pitch import RANGE_SEMITONES
-from bassdiff.pretrained.codec import Codec
+from bassdiff.pretrained.codec import CodecPair
 from bassdiff.pretrained.release import Weights, load_weights
 from bassdiff.runtime.compilation_cache import keep_programs
 from bassdiff.runtime.devices import check_devices
@@ -51,7 +51,7 @@ _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 
-class BassGenerator:
+class BassGenerator(CodecPair):
     """A mix codec's encoder, a denoiser and a bass codec, ready to play.
 
     Build one with `bassdiff.load`. Songs of similar length share one compiled program per solver,
@@ -81,8 +81,7 @@ class BassGenerator:
         self.fingerprints, self.target = weights.fingerprints, weights.target
         self._unet, self._rows = weights.unet, rows
         self._params = jax.device_put(weights.unet.params)
-        self.mix_codec = Codec(weights.mix_codec)
-        self.bass_codec = Codec(weights.bass_codec)
+        super().__init__(weights.mix_codec, weights.bass_codec)
         self._preparation = Preparation(self.bass_codec)
         self._layout = self.bass_codec.layout
         devices = jax.local_devices() if devices is None else devices
@@ -355,10 +354,6 @@ class BassGenerator:
         if self._mesh is None:
             return self._params
         return jax.device_put(self._params, NamedSharding(self._mesh, PartitionSpec()))
-
-    def round_trip(self, bass: np.ndarray) -> np.ndarray:
-        """The bass codec's reconstruction of a waveform `[N]` at 44.1 kHz, `[N]`."""
-        return self.bass_codec.decode(self.bass_codec.encode(bass))[: len(bass)]
 
 
 def _side_by_side(function: Callable[[_Item], _Result], items: Sequence[_Item]) -> list[_Result]:

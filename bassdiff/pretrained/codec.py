@@ -263,3 +263,14 @@ class Codec:
             for spans in self._spans(stored)
         ]
         return [((np.cumsum(turns) - turns) % 1.0).astype(np.float32) for turns in cycles]
+
+
+class CodecPair:
+    """The codecs of mixes and of basses, or of another target, at work."""
+
+    def __init__(self, mix_codec: CodecWeights, bass_codec: CodecWeights) -> None:
+        self.mix_codec, self.bass_codec = Codec(mix_codec), Codec(bass_codec)
+
+    def round_trip(self, bass: np.ndarray) -> np.ndarray:
+        """The bass codec's reconstruction of a waveform `[N]` at 44.1 kHz, `[N]`."""
+        return self.bass_codec.decode(self.bass_codec.encode(bass))[: len(bass)]

@@ -140,6 +140,12 @@ def has_adapter_only(folder: Path) -> bool:
     return (folder / ADAPTER).is_file() and not (folder / UNET).is_file()
 
 
+def has_codecs_only(folder: Path) -> bool:
+    """Whether a folder holds codecs and nothing that plays."""
+    has_codecs = (folder / "bass_codec.safetensors").is_file()
+    return has_codecs and not (folder / UNET).is_file() and not (folder / ADAPTER).is_file()
+
+
 def _corrected(weights: Weights, name: str | Path, adapter: AdapterWeights, path: Path) -> Weights:
     unet = weights.unet
     if unet.parts[0] != adapter.bindings["unet"]:

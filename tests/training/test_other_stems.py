@@ -113,6 +113,20 @@ def test_they_are_evaluated_on_drums(weights, songs, tmp_path):
     assert rows["true"] == 1.0 > rows["late"]
 
 
+def test_codecs_are_evaluated_alone(weights, songs, tmp_path):
+    for side in ("mix", "bass"):
+        name = f"{side}_codec.safetensors"
+        (tmp_path / name).write_bytes((weights / name).read_bytes())
+    words = ["evaluate", "codec", "--data", f"stems:{songs}", "--weights", str(tmp_path)]
+    words += ["--clips", "2", "--clip-seconds", "2", "--out", str(tmp_path / "out")]
+    assert main(words) == 0
+    table = json.loads((tmp_path / "out" / "codec.json").read_text())
+    assert table["about"]["target"] == "drums"
+    rows = {row["name"]: row["scores"] for row in table["rows"]}
+    assert rows["codec"]["log_mel"]["value"] > rows["opus"]["log_mel"]["value"] > 0.0
+
+
+@pytest.mark.filterwarnings("default:left out")
 def test_a_target_that_no_song_has_is_refused(songs, weights, tmp_path, capsys):
     words = ["encode", "--data", f"stems:{songs}", "--target", "vocals", "--weights", str(weights)]
     assert main([*words, "--out", str(tmp_path / "latents")]) == 2

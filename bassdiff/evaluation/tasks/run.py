@@ -6,7 +6,7 @@ import dataclasses
 import importlib.metadata
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from bassdiff.data.sources import open_source, unplaced
 from bassdiff.data.target import BASS, aimed
@@ -29,8 +29,15 @@ from bassdiff.evaluation.tasks.sweep import Grid, combinations, sweep
 from bassdiff.inference.generator import BassGenerator
 from bassdiff.metrics.embedders import Embedder, open_embedder
 from bassdiff.metrics.table import Table
+from bassdiff.pretrained.codec import CodecPair
 from bassdiff.pretrained.judge import Panel, load_judges
-from bassdiff.pretrained.release import Weights, load_weights
+from bassdiff.pretrained.release import (
+    Weights,
+    find,
+    has_codecs_only,
+    load_codecs,
+    load_weights,
+)
 from bassdiff.runtime.atomic import check_folder
 from bassdiff.runtime.errors import InputError
 from bassdiff.synthesis.stems import Source
@@ -101,6 +108,8 @@ def run(task: str, request: Request, progress: Progress) -> Table:
         raise InputError(f"{task} generates basses, which finished pairs do not allow; use --data")
     check_overrides(request.overrides)
     check_folder(request.out)
+    if task == "codec" and has_codecs_only(find(request.weights)):
+        return _codecs_alone(request, progress)
     weights = load_weights(request.weights, request.adapter)
     source = _source(request, weights.target)
     judge = None
@@ -110,24 +119,9 @@ def run(task: str, request: Request, progress: Progress) -> Table:
     question = _question(task, request, judge, weights)
     chosen = _chosen(task, source, request, progress)
     about = {
-        "bassdiff": importlib.metadata.version("bassdiff"),
-        # Without paths, which are private.
-        "data": unplaced(request.data),
-        "split": request.source["split"],
-        "soundfonts": [Path(font).name for font in request.source["soundfonts"]],
-        "variants": request.source["variants"],
-        "finished": request.finished,
-        "max_seconds": request.source["max_seconds"],
-        "requested_clips": request.num_songs if task == "longform" else request.num_clips,
-        "clip_seconds": None if task == "longform" else request.clip_seconds,
-        "seed": request.seed,
+        **_about(task, request),
         **({"target": weights.target} if weights.target != BASS else {}),
-        "weights": {
-            "name": Path(request.weights).name,
-            "unet": weights.unet.checksum,
-            "mix_codec": weights.mix_codec.checksum,
-            "bass_codec": weights.bass_codec.checksum,
-        },
+        "weights": {"name": Path(request.weights).name, **weights.fingerprints},
         "sampling": {**weights.unet.bindings["sampling"], **request.overrides},
         "judge": judge.name if judge else None,
         "bank": unplaced(request.bank),
@@ -148,6 +142,56 @@ def run(task: str, request: Request, progress: Progress) -> Table:
     )
     table = question(context)
     context.takes.save(table)
+    return table
+
+
+def _about(task: str, request: Request) -> dict[str, Any]:
+    """The clips that are asked for, without paths, which are private."""
+    return {
+        "bassdiff": importlib.metadata.version("bassdiff"),
+        "data": unplaced(request.data),
+        "split": request.source["split"],
+        "soundfonts": [Path(font).name for font in request.source["soundfonts"]],
+        "variants": request.source["variants"],
+        "finished": request.finished,
+        "max_seconds": request.source["max_seconds"],
+        "requested_clips": request.num_songs if task == "longform" else request.num_clips,
+        "clip_seconds": None if task == "longform" else request.clip_seconds,
+        "seed": request.seed,
+    }
+
+
+def _codecs_alone(request: Request, progress: Progress) -> Table:
+    """The task `codec` of a folder without a U-Net."""
+    mix_codec, bass_codec = load_codecs(request.weights)
+    target = str(bass_codec.training.get("target", BASS))
+    source = _source(request, target)
+    chosen = _chosen("codec", source, request, progress)
+    about = {
+        **_about("codec", request),
+        "target": target,
+        "weights": {
+            "name": Path(request.weights).name,
+            "mix_codec": mix_codec.checksum,
+            "bass_codec": bass_codec.checksum,
+        },
+        "sampling": {},
+        "clips_sha256": digest(chosen.clips),
+    }
+    # Nothing is generated, so a pair of codecs will do.
+    pair = cast(BassGenerator, CodecPair(mix_codec, bass_codec))
+    takes = Takes(request.out, about, chosen.clips)
+    context = EvaluationContext(
+        pair,
+        source,
+        chosen.clips,
+        takes,
+        request.seed,
+        num_skipped=chosen.num_skipped,
+        progress=progress,
+    )
+    table = codec(context)
+    takes.save(table)
     return table
 
 
