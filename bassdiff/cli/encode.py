@@ -20,19 +20,23 @@ def encode(arguments: argparse.Namespace) -> None:
 
     from bassdiff.data.augmentation import WithCopies
     from bassdiff.data.realism import Realism
-    from bassdiff.data.target import BASS, aimed
+    from bassdiff.data.target import BASS, aimed, check_target
     from bassdiff.pretrained import encoding
     from bassdiff.pretrained.features import open_features, target_for
 
     keep_programs()
     check_devices()
     realism = Realism.parse(arguments.realism)
+    if arguments.target is not None:
+        check_target(arguments.target)
     check_folder(arguments.out)
     copies = {
         "copies": arguments.copies,
         "tempos": tuple(arguments.tempos),
         "max_semitones": arguments.semitones,
     }
+    songs = open_songs(arguments, feel=realism.feel, drums_alone=arguments.drums_alone)
+    source = WithCopies(songs, **copies, seed=arguments.seed)
     features = open_features(arguments.features, arguments.weights)
     target = target_for(arguments.target, features, arguments.weights)
     about = {
@@ -46,8 +50,6 @@ def encode(arguments: argparse.Namespace) -> None:
         **({"drums_alone": True} if arguments.drums_alone else {}),
         **({"target": target} if target != BASS else {}),
     }
-    songs = open_songs(arguments, feel=realism.feel, drums_alone=arguments.drums_alone)
-    source = WithCopies(songs, **copies, seed=arguments.seed)
     done = encoding.encode(
         # Last, for what is changed in songs depends on the stem.
         aimed(realism.songs(source, arguments.seed), target),

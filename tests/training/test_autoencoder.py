@@ -188,7 +188,7 @@ def test_a_spoilt_batch_changes_neither_network(step, first, batch, fault):
 def test_exported_latents_are_normalised(objective, prepared, tmp_path):
     objective.export(prepared, tmp_path)
     weights = load_codec(tmp_path / "bass_codec.safetensors")
-    assert weights.training == {"kind": "bass", "steps": 0}
+    assert weights.training == {"kind": "bass", "side": "bass", "target": "bass", "steps": 0}
     codec = Codec(weights)
     latents = np.concatenate([codec.encode(clip) for clip in objective.fit_clips])
     # The codec hears silence around a clip, where the statistics saw its cut ends.

@@ -108,10 +108,11 @@ def run(task: str, request: Request, progress: Progress) -> Table:
         raise InputError(f"{task} generates basses, which finished pairs do not allow; use --data")
     check_overrides(request.overrides)
     check_folder(request.out)
+    source = _source(request)
     if task == "codec" and has_codecs_only(find(request.weights)):
-        return _codecs_alone(request, progress)
+        return _codecs_alone(request, source, progress)
     weights = load_weights(request.weights, request.adapter)
-    source = _source(request, weights.target)
+    source = aimed(source, weights.target)
     judge = None
     # Matching models know basses.
     if request.judge != "none" and weights.target == BASS:
@@ -161,11 +162,11 @@ def _about(task: str, request: Request) -> dict[str, Any]:
     }
 
 
-def _codecs_alone(request: Request, progress: Progress) -> Table:
+def _codecs_alone(request: Request, source: Source, progress: Progress) -> Table:
     """The task `codec` of a folder without a U-Net."""
     mix_codec, bass_codec = load_codecs(request.weights)
     target = str(bass_codec.training.get("target", BASS))
-    source = _source(request, target)
+    source = aimed(source, target)
     chosen = _chosen("codec", source, request, progress)
     about = {
         **_about("codec", request),
@@ -227,10 +228,10 @@ def _bank(request: Request) -> Source:
     return open_source(request.bank, "train", cache_dir=cache, max_seconds=seconds)
 
 
-def _source(request: Request, target: str) -> Source:
+def _source(request: Request) -> Source:
     if request.finished:
         return open_pairs(Path(request.data.partition(":")[2]))
-    return aimed(open_source(request.data, **request.source), target)
+    return open_source(request.data, **request.source)
 
 
 def _chosen(task: str, source: Source, request: Request, progress: Progress) -> Chosen:
