@@ -4,8 +4,10 @@ See the fixture `browser` for what they need.
 """
 
 import base64
+import dataclasses
 import json
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +17,8 @@ from bassdiff.evaluation import listening, report
 from bassdiff.evaluation.clips import Clip
 from bassdiff.evaluation.result_folder import TASKS
 from bassdiff.evaluation.tasks.gallery import gallery
+from bassdiff.synthesis.annotation import Annotation
+from bassdiff.synthesis.score import Chord
 
 pytestmark = pytest.mark.browser
 
@@ -82,6 +86,7 @@ def ab_path(evaluation_folder, tmp_path_factory):
 def gallery_path(tmp_path_factory):
     class Player:
         defaults = Sampling()
+        bass_codec = SimpleNamespace(has_pitch=True)
 
         def generate_batch(self, tasks):
             return [0.5 * (task.mix if task.style is None else task.style) for task in tasks]
@@ -92,7 +97,10 @@ def gallery_path(tmp_path_factory):
         Clip(f"{i}", f"A song with rather a long name {i}", i, 0, waves[2 * i], waves[2 * i + 1])
         for i in range(2)
     ]
-    return gallery(Player(), clips, tmp_path_factory.mktemp("gallery"), "facts")
+    chords = tuple(Chord(i / 14, (i + 1) / 14, i % 12, "maj7", (i + 3) % 12) for i in range(14))
+    clips[1] = dataclasses.replace(clips[1], annotation=Annotation((), chords))
+    out = tmp_path_factory.mktemp("gallery")
+    return gallery(Player(), clips, out, "facts", before=Player())
 
 
 def fits(page):
@@ -118,7 +126,7 @@ def test_gallery_fits_and_its_sounds_load(open_page, gallery_path, width):
     assert fits(page)
     players = "[...document.querySelectorAll('audio')]"
     page.wait_for_function(f"{players}.every((player) => player.duration > 0.9)")
-    assert page.evaluate(f"{players}.length") == 12
+    assert page.evaluate(f"{players}.length") == 8 + 10
 
 
 def test_first_column_stays_while_a_table_scrolls(open_page, report_path):
