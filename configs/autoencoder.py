@@ -22,7 +22,7 @@ def get_config(which: str = "small") -> ConfigDict:
     """`which` is SIZE for the bass codec, SIZE,mix for the codec of mixes, or SIZE,paper.
 
     The paper's codec, of any sound, is trained on basses, with ",mix" on mixes, and with ",both" on
-    all, as one codec for both. Its size, left out, is base: `paper` alone is the paper's scale.
+    all, as one codec for both. Its size, left out, is base.
     """
     size, *options = which.split(",")
     if size == "paper":

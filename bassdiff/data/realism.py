@@ -10,6 +10,7 @@ import numpy as np
 import soxr
 
 from bassdiff.data.latents import MixOf
+from bassdiff.data.mapped import Mapped
 from bassdiff.data.mastering import mastered_mix
 from bassdiff.data.mixing import random_mix
 from bassdiff.runtime.errors import InputError
@@ -76,7 +77,7 @@ class Realism:
         return mastered_mix if "mastering" in self.groups else random_mix
 
 
-class AsRecorded:
+class AsRecorded(Mapped):
     """A source whose songs are detuned and have voices and distortion.
 
     The changes are drawn from the seed and the song's name, and are the same in every key.
@@ -84,24 +85,9 @@ class AsRecorded:
 
     def __init__(self, source: Source, groups: Collection[str], seed: int = 0):
         """Wraps a source; groups other than "tuning" and "leads" are ignored."""
-        self._source = source
+        super().__init__(source, self._changed)
         self._groups = frozenset(groups)
         self._seed = seed
-
-    @property
-    def names(self) -> list[str]:
-        """Names of the songs, in order."""
-        return self._source.names
-
-    def __len__(self) -> int:
-        return len(self._source)
-
-    def __getitem__(self, index: int) -> Stems:
-        return self._changed(self._source[index])
-
-    def transposed(self, index: int, semitones: int) -> Stems:
-        """Song `index` in another key."""
-        return self._changed(self._source.transposed(index, semitones))
 
     def _changed(self, stems: Stems) -> Stems:
         rng = np.random.default_rng([self._seed, zlib.crc32(stems.name.encode()), DRAW])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 
 import numpy as np
 
+from bassdiff.data.mapped import Mapped
 from bassdiff.runtime.errors import InputError, UnusableSong
 from bassdiff.synthesis.stems import UNPITCHED, Source, Stems
 
@@ -20,35 +22,11 @@ _CALLED = {
 }
 
 
-class Targeted:
-    """Songs that are split into a target and everything else, the bass included.
-
-    `Stems.bass` is then the target.
-    """
-
-    def __init__(self, source: Source, target: str) -> None:
-        """Takes songs and what `check_target` takes."""
-        self._source, self._target = source, check_target(target)
-
-    @property
-    def names(self) -> list[str]:
-        """The names of the songs, in order."""
-        return self._source.names
-
-    def __len__(self) -> int:
-        return len(self._source)
-
-    def __getitem__(self, index: int) -> Stems:
-        return split(self._source[index], self._target)
-
-    def transposed(self, index: int, semitones: int) -> Stems:
-        """Song `index` in another key."""
-        return split(self._source.transposed(index, semitones), self._target)
-
-
 def aimed(source: Source, target: str) -> Source:
     """The songs with a target in the place of the bass; as they are for the bass."""
-    return source if target == BASS else Targeted(source, target)
+    if target == BASS:
+        return source
+    return Mapped(source, functools.partial(split, target=check_target(target)))
 
 
 def check_target(target: str) -> str:

@@ -1,10 +1,11 @@
 """An autoencoder of any sound: its spectrogram to an unbounded latent sequence, and back.
 
 The encoder reads log-magnitudes and the decoder writes a spectrum, of which an inverse STFT makes
-the waveform. Both are convolutional and nothing in them knows pitch. This is the autoencoder of
-the paper (arXiv 2402.01412) as far as it is published: the log-magnitudes, the losses and the
-unbounded latents are described, the hop follows from the published audio, and widths, depths and
-the form of the decoder's output are our choice.
+the waveform. Both are convolutional and nothing in them knows pitch. It follows the autoencoder of
+the paper (arXiv 2402.01412) as far as that is known: unbounded latents are published, a loss on
+log-magnitudes and an adversarial one are from a summary, and STFT and hop are measured on its
+audio. The scale of log-magnitudes and the hinge are inferred from Musika (arXiv 2208.08706).
+Widths, depths, the number of latents and the form of the decoder's output are our choice.
 """
 
 from __future__ import annotations
