@@ -91,20 +91,34 @@ def read(path: str | os.PathLike[str], max_samples: int | None = None) -> np.nda
     Raises:
       InputError: as `read_mono`.
     """
-    info, decoded = open_audio(Path(path))
+    info = probe(path)
     # A header may promise more than there is, or than is wanted.
     expected = min(max(info.num_samples, 1), (max_samples or 1 << 26) + 1, 1 << 26)
     samples = np.empty((expected, info.channels), np.float32)
     filled = 0
-    for block in decoded:
+    for block in read_blocks(path, max_samples):
         if filled + len(block) > len(samples):
             samples.resize(((filled + len(block)) * 5 // 4, info.channels), refcheck=False)
         samples[filled : filled + len(block)] = block
         filled += len(block)
-        if max_samples is not None and filled > max_samples:
-            break
     samples.resize((filled, info.channels), refcheck=False)
     return samples
+
+
+def read_blocks(
+    path: str | os.PathLike[str], max_samples: int | None = None
+) -> Iterator[np.ndarray]:
+    """Streams what `read` returns: `[n, channels]` float32 blocks.
+
+    Raises:
+      InputError: as `read_mono`; faults inside the file are raised when they are reached.
+    """
+    filled = 0
+    for block in open_audio(Path(path))[1]:
+        yield block
+        filled += len(block)
+        if max_samples is not None and filled > max_samples:
+            return
 
 
 def read_channels(path: str | os.PathLike[str], max_seconds: float | None = None) -> np.ndarray:

@@ -15,7 +15,7 @@ from bassdiff.audio.resampling import resample
 
 BLOCK_SECONDS = 0.4
 # The filters have corners that low rates do not reach.
-_LEAST_HZ = 8000
+LEAST_HZ = 8000
 _HOPS_PER_BLOCK = 4
 _OFFSET_DB = -0.691
 # Blocks below the absolute gate do not count, nor those so far below the mean of the rest.
@@ -39,16 +39,12 @@ def loudness_lufs(samples: np.ndarray, sample_rate_hz: int) -> float:
     Returns:
       LUFS; -inf below the standard's gate of -70 LUFS, which is silence.
     """
-    if sample_rate_hz < _LEAST_HZ:
-        samples = resample(samples, sample_rate_hz, _LEAST_HZ)
-        sample_rate_hz = _LEAST_HZ
-    samples = np.asarray(samples)
-    if len(samples) >= math.ceil(BLOCK_SECONDS * sample_rate_hz):
-        return integrated_lufs(samples, sample_rate_hz)
-    power = float(np.mean(np.square(samples, dtype=np.float64))) if len(samples) else 0.0
-    # The K filter's gain at 1 kHz cancels the formula's -0.691 dB.
-    loudness = 10 * math.log10(power) if power > 0 else -math.inf
-    return loudness if loudness >= GATE_LUFS else -math.inf
+    if sample_rate_hz < LEAST_HZ:
+        samples = resample(samples, sample_rate_hz, LEAST_HZ)
+        sample_rate_hz = LEAST_HZ
+    meter = LoudnessMeter(sample_rate_hz)
+    meter.add(np.asarray(samples))
+    return meter.lufs()
 
 
 def match_loudness(samples: np.ndarray, sample_rate_hz: int, target_lufs: float) -> np.ndarray:
@@ -69,58 +65,70 @@ def match_loudness(samples: np.ndarray, sample_rate_hz: int, target_lufs: float)
     return samples * np.float32(10 ** ((target_lufs - loudness) / 20))
 
 
-def integrated_lufs(samples: np.ndarray, sample_rate_hz: int) -> float:
-    """Gated loudness of one channel.
-
-    Args:
-      samples: `[N]` float, 0.4 s or more.
-      sample_rate_hz: Samples per second.
-
-    Returns:
-      LUFS; -inf where no block passes the gate.
+class LoudnessMeter:
+    """Measures the integrated loudness of one channel that comes in blocks of any length.
 
     Source: ITU-R BS.1770-4, annex 1; its filters as biquads of the corners that are usual.
     """
-    hops = _hop_energies(samples, sample_rate_hz)
-    blocks = np.convolve(hops, np.ones(_HOPS_PER_BLOCK), mode="valid")
-    power = blocks / (BLOCK_SECONDS * sample_rate_hz)
-    power = power[power >= _power(GATE_LUFS)]
-    if len(power):
-        power = power[power > power.mean() * 10.0 ** (_RELATIVE_GATE_DB / 10.0)]
-    return _OFFSET_DB + 10.0 * math.log10(power.mean()) if len(power) else -math.inf
+
+    def __init__(self, sample_rate_hz: int) -> None:
+        """Begins with silence before the first sample; the rate is `LEAST_HZ` or more."""
+        self._hop = BLOCK_SECONDS / _HOPS_PER_BLOCK * sample_rate_hz
+        self._shortest = math.ceil(BLOCK_SECONDS * sample_rate_hz)
+        self._response, self._past = _weighting(sample_rate_hz)
+        # A stretch is filtered with what came before it, as far back as the filters remember.
+        self._stretch = np.zeros(2 * (len(self._response) - 1))
+        self._filled, self._measured = self._past, 0
+        self._energies = np.zeros(0)
+        self._plain_energy = 0.0
+
+    def add(self, samples: np.ndarray) -> None:
+        """Takes the next samples, `[n]` float."""
+        while len(samples):
+            part, samples = np.split(samples, [len(self._stretch) - self._filled])
+            self._stretch[self._filled : self._filled + len(part)] = part
+            self._filled += len(part)
+            if self._filled == len(self._stretch):
+                self._measure()
+
+    def lufs(self) -> float:
+        """The loudness of all samples, after which no more are taken; see `loudness_lufs`."""
+        self._stretch[self._filled :] = 0.0
+        self._measure()
+        if self._measured < self._shortest:
+            power = self._plain_energy / max(self._measured, 1)
+            # The K filter's gain at 1 kHz cancels the formula's -0.691 dB.
+            loudness = 10 * math.log10(power) if power > 0 else -math.inf
+            return loudness if loudness >= GATE_LUFS else -math.inf
+        # As many hops as whole blocks need, to the nearest; the last is filled up with zeros.
+        hops = self._energies[: round(self._measured / self._hop)]
+        blocks = np.convolve(hops, np.ones(_HOPS_PER_BLOCK), mode="valid")
+        blocks = blocks / (self._hop * _HOPS_PER_BLOCK)
+        blocks = blocks[blocks >= _power(GATE_LUFS)]
+        if len(blocks):
+            blocks = blocks[blocks > blocks.mean() * 10.0 ** (_RELATIVE_GATE_DB / 10.0)]
+        return _OFFSET_DB + 10.0 * math.log10(blocks.mean()) if len(blocks) else -math.inf
+
+    def _measure(self) -> None:
+        """Adds the new samples of the stretch to the energies of hops, tenths of a second."""
+        new = slice(self._past, self._filled)
+        weighted = np.fft.irfft(np.fft.rfft(self._stretch) * self._response)[new]
+        if len(weighted):
+            self._plain_energy += float(np.square(self._stretch[new]).sum())
+            end = self._measured + len(weighted)
+            edges = np.round(np.arange(int(end / self._hop) + 2) * self._hop).astype(int)
+            begun = int(np.searchsorted(edges, self._measured, side="right")) - 1
+            ended = int(np.searchsorted(edges, end))
+            inside = np.maximum(edges[begun:ended] - self._measured, 0)
+            self._energies = np.pad(self._energies, (0, ended - len(self._energies)))
+            self._energies[begun:ended] += np.add.reduceat(np.square(weighted), inside)
+            self._measured = end
+        self._stretch[: self._past] = self._stretch[self._filled - self._past : self._filled]
+        self._filled = self._past
 
 
 def _power(lufs: float) -> float:
     return float(10.0 ** ((lufs - _OFFSET_DB) / 10.0))
-
-
-def _hop_energies(samples: np.ndarray, sample_rate_hz: int) -> np.ndarray:
-    """Energy of the weighted signal in every tenth of a second; the last is filled up with zeros.
-
-    As many as whole blocks need, to the nearest hop.
-    """
-    hop_seconds = BLOCK_SECONDS / _HOPS_PER_BLOCK
-    count = round(len(samples) / sample_rate_hz / hop_seconds)
-    edges = np.round(np.arange(count + 1) * (hop_seconds * sample_rate_hz)).astype(int)
-    response, past = _weighting(sample_rate_hz)
-    size = 2 * (len(response) - 1)
-    energies = np.zeros(count)
-    # A stretch is filtered with what came before it, as far back as the filters remember.
-    for start in range(0, min(len(samples), edges[-1]), size - past):
-        stretch = np.zeros(size)
-        known = samples[max(0, start - past) : start + size - past]
-        first = past - min(start, past)
-        stretch[first : first + len(known)] = known
-        squared = np.square(np.fft.irfft(np.fft.rfft(stretch) * response)[past:])
-        squared = squared[: len(samples) - start]
-        # Of the hops that begin before the stretch ends; the first may have begun earlier.
-        begun = int(np.searchsorted(edges, start, side="right")) - 1
-        ended = int(np.searchsorted(edges[:-1], start + len(squared)))
-        inside = np.maximum(edges[begun:ended] - start, 0)
-        squared = squared[: edges[ended] - start]
-        if begun < ended:
-            energies[begun:ended] += np.add.reduceat(squared, inside)
-    return energies
 
 
 @functools.lru_cache(maxsize=16)

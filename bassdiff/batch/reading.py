@@ -14,8 +14,8 @@ from typing import Any
 
 import jax
 
-from bassdiff.audio.channels import channels_lufs, to_mono
-from bassdiff.audio.io import SAMPLE_RATE_HZ, probe, read
+from bassdiff.audio.channels import read_mono_and_level
+from bassdiff.audio.io import SAMPLE_RATE_HZ, probe
 from bassdiff.audio.resampling import resample
 from bassdiff.batch.fetching import local_copy
 from bassdiff.batch.item import Item, control_files
@@ -154,12 +154,10 @@ class Reader:
                 (share,) = self._budget.take(seconds)
             clock.if_late.append(share.give_back)
             try:
-                samples = read(mix, max_samples=round(MAX_SECONDS * info.sample_rate_hz))
-                check_length(item.mix, len(samples), info.sample_rate_hz)
-                level_lufs = channels_lufs(samples, info.sample_rate_hz)
-                mono = to_mono(samples)
-                # Of an hour, channels take more memory than all that is made of them.
-                del samples
+                longest = round(MAX_SECONDS * info.sample_rate_hz)
+                # Of an hour, channels would take more memory than all that is made of them.
+                mono, level_lufs = read_mono_and_level(mix, longest)
+                check_length(item.mix, len(mono), info.sample_rate_hz)
                 styles = [Style(local(style)) for style in item.styles]
                 control = dict(item.control)
                 for given in control_files(control):
@@ -181,7 +179,9 @@ class Reader:
                     control=chosen,
                 )
                 with jax.default_device(self._device):
-                    heard = hear(task, self._defaults, self._preparation, level_lufs)
+                    heard = hear(
+                        task, self._defaults, self._preparation, level_lufs, takes_over=True
+                    )
                 about = {**chosen.described(), **found.described()}
             except BaseException:
                 share.give_back()

@@ -82,7 +82,11 @@ class Heard:
 
 
 def hear(
-    task: Task, defaults: Sampling, preparation: Preparation, level_lufs: float | None = None
+    task: Task,
+    defaults: Sampling,
+    preparation: Preparation,
+    level_lufs: float | None = None,
+    takes_over: bool = False,
 ) -> Heard:
     """Reads and checks all that a task brings.
 
@@ -91,6 +95,7 @@ def hear(
       defaults: Settings where it has none.
       preparation: Encodes references and drafts.
       level_lufs: The loudness of all channels, of a mix that comes as one; None measures it.
+      takes_over: Whether the mix may be overwritten, which of an hour saves a copy.
 
     Raises:
       InputError: A part of the task cannot be used.
@@ -119,7 +124,7 @@ def hear(
         held = pitchless(wave, num_frames, FRAME_SECONDS)
     # A constant is not heard, and would be taken for the lowest of notes.
     constant = wave.mean(dtype=np.float64).astype(np.float32)
-    is_ours = not np.may_share_memory(wave, channels)
+    is_ours = takes_over or not np.may_share_memory(wave, channels)
     wave = np.subtract(wave, constant, out=wave if is_ours else None)
     # The codec hears one signal; how loud the bass is to be, all channels together decide.
     heard_lufs = loudness_lufs(wave, SAMPLE_RATE_HZ)

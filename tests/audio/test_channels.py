@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from bassdiff.audio.channels import channels_lufs, to_mono
+from bassdiff.audio.channels import channels_lufs, read_mono_and_level, to_mono
+from bassdiff.audio.io import read, write
 from bassdiff.audio.loudness import loudness_lufs
 
 RATE_HZ = 22050
@@ -44,3 +45,22 @@ def test_silence_is_silence():
     silence = np.zeros((RATE_HZ, 2), np.float32)
     np.testing.assert_array_equal(to_mono(silence), silence[:, 0])
     assert channels_lufs(silence, RATE_HZ) == float("-inf")
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".flac", ".mp3"])
+@pytest.mark.parametrize("name", ["one", "two", "opposite", "unequal"])
+def test_a_file_need_not_be_held_whole(song, tmp_path, name, suffix):
+    channels = {**layouts(song), "unequal": np.stack([song, np.roll(song, 5) * 0.3], axis=1)}[name]
+    path = tmp_path / f"song{suffix}"
+    write(path, np.resize(channels, (50_001, channels.shape[1])), RATE_HZ)
+    samples = read(path)
+    mono, level_lufs = read_mono_and_level(path, len(samples))
+    np.testing.assert_array_equal(mono, to_mono(samples))
+    assert level_lufs == pytest.approx(channels_lufs(samples, RATE_HZ), abs=1e-6)
+
+
+def test_no_more_is_read_than_is_wanted(song, tmp_path):
+    path = tmp_path / "song.wav"
+    write(path, np.tile(np.stack([song, song], axis=1), (20, 1)), RATE_HZ)
+    mono, _ = read_mono_and_level(path, 1000)
+    assert 1000 < len(mono) < 20 * len(song)

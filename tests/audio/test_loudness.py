@@ -2,7 +2,7 @@ import numpy as np
 import pyloudnorm
 import pytest
 
-from bassdiff.audio.loudness import integrated_lufs, loudness_lufs, match_loudness
+from bassdiff.audio.loudness import LoudnessMeter, loudness_lufs, match_loudness
 
 
 def song(rate_hz, seconds, seed=0):
@@ -21,18 +21,26 @@ def test_it_is_that_of_the_library(rate_hz, seconds):
     wave = song(rate_hz, seconds)
     wave = np.append(wave, wave[:1])
     expected = pyloudnorm.Meter(rate_hz).integrated_loudness(wave.astype(np.float64))
-    assert integrated_lufs(wave, rate_hz) == pytest.approx(expected, abs=2e-3)
+    assert loudness_lufs(wave, rate_hz) == pytest.approx(expected, abs=2e-3)
+
+
+def test_it_may_come_in_blocks_of_any_length():
+    wave = song(44100, 7.77)
+    meter = LoudnessMeter(44100)
+    for block in np.split(wave, [1, 1, 40_000, 40_001, 300_000]):
+        meter.add(block)
+    assert meter.lufs() == pytest.approx(loudness_lufs(wave, 44100), abs=1e-9)
 
 
 def test_what_is_below_the_gate_is_silence():
-    assert integrated_lufs(np.zeros(44100, np.float32), 44100) == -np.inf
-    assert integrated_lufs(np.full(44100, 0.5, np.float32) * 1e-4, 44100) == -np.inf
+    assert loudness_lufs(np.zeros(44100, np.float32), 44100) == -np.inf
+    assert loudness_lufs(np.full(44100, 0.5, np.float32) * 1e-4, 44100) == -np.inf
 
 
 def test_loudness_grows_with_the_level():
     wave = song(44100, 5.0)
-    softer = integrated_lufs(wave * np.float32(0.1), 44100)
-    assert softer == pytest.approx(integrated_lufs(wave, 44100) - 20.0, abs=1e-3)
+    softer = loudness_lufs(wave * np.float32(0.1), 44100)
+    assert softer == pytest.approx(loudness_lufs(wave, 44100) - 20.0, abs=1e-3)
 
 
 def tone(num_samples=44100, rate_hz=44100, f_hz=997.0):
