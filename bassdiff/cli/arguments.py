@@ -150,11 +150,16 @@ def weights_arguments(sub: argparse.ArgumentParser) -> None:
 def sampling_arguments(sub: argparse.ArgumentParser) -> None:
     """Adds weights and settings of sampling; `sampling_overrides` reads the settings."""
     weights_arguments(sub)
+    setting_arguments(sub, "the weights'")
+
+
+def setting_arguments(sub: argparse.ArgumentParser, default: str) -> None:
+    """Adds the settings of sampling; `default` says what holds where one is not given."""
     for field in setting_fields():
         sub.add_argument(
             f"--{field.name.replace('_', '-')}",
             type=KINDS[str(field.type)],
-            help=f"{field.metadata['help']} (the weights')",
+            help=f"{field.metadata['help']} ({default})",
         )
 
 

@@ -6,8 +6,13 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import jax
 
 from bassdiff.data.target import BASS
+from bassdiff.diffusion.settings import Sampling
 from bassdiff.models.adapter import adapted
 from bassdiff.pretrained.checks import check_adapter
 from bassdiff.pretrained.weights import (
@@ -170,7 +175,14 @@ def _corrected(weights: Weights, name: str | Path, adapter: AdapterWeights, path
     return dataclasses.replace(weights, unet=corrected)
 
 
-def release(codecs: Path, unet: Path, folder: Path, matching: Sequence[Path] = ()) -> None:
+def release(
+    codecs: Path,
+    unet: Path,
+    folder: Path,
+    matching: Sequence[Path] = (),
+    average: tuple[str | Path, float] | None = None,
+    settings: Mapping[str, Any] = MappingProxyType({}),
+) -> None:
     """Gathers the weights of finished runs into one folder.
 
     Args:
@@ -178,9 +190,12 @@ def release(codecs: Path, unet: Path, folder: Path, matching: Sequence[Path] = (
       unet: The U-Net's file, or the folder that holds it.
       folder: Receives all of them; created.
       matching: Files of matching models, over latents of these codecs or over the spectrum.
+      average: Weights whose U-Net is averaged into this one, such as those that its training began
+        from, and their share, 0 to 1.
+      settings: Defaults of sampling that differ from the run's.
 
     Raises:
-      InputError: If they do not belong together.
+      InputError: If they do not belong together, or a setting is invalid.
     """
     mix_codec, bass_codec = load_codecs(codecs)
     judges = [load_matching(path) for path in matching]
@@ -191,6 +206,11 @@ def release(codecs: Path, unet: Path, folder: Path, matching: Sequence[Path] = (
     if unet.is_dir():
         unet = unet / UNET
     network = load_unet(unet, mix_codec, bass_codec)
+    if average is not None:
+        other = load_unet(find(average[0]) / UNET, mix_codec, bass_codec)
+        network = _averaged(network, other, *average)
+    Sampling.of_weights(network.bindings).changed(**settings)
+    sampling = {**network.bindings["sampling"], **settings}
     for kind, codec in (("mix", mix_codec), ("bass", bass_codec)):
         path = folder / f"{kind}_codec.safetensors"
         save_codec(path, codec.model, codec.params, codec.mean, codec.std, codec.training)
@@ -198,7 +218,7 @@ def release(codecs: Path, unet: Path, folder: Path, matching: Sequence[Path] = (
         folder / UNET,
         network.model,
         network.params,
-        network.bindings,
+        {**network.bindings, "sampling": sampling},
         network.training,
     )
     for kind, judge in zip(kinds, judges, strict=True):
@@ -211,6 +231,23 @@ def release(codecs: Path, unet: Path, folder: Path, matching: Sequence[Path] = (
             judge.bindings,
             judge.training,
         )
+
+
+def _averaged(
+    network: UNetWeights, other: UNetWeights, name: str | Path, share: float
+) -> UNetWeights:
+    """The weighted mean of two networks of one shape, in which `other`, of `name`, has a share."""
+    if not 0.0 <= share <= 1.0:
+        raise InputError(f"{share} is not a share of the average; use 0 to 1")
+    if other.model != network.model:
+        raise InputError(f"the U-Net of {name} has another shape; average weights of one config")
+    params = jax.tree.map(
+        lambda own, others: ((1.0 - share) * own + share * others).astype(own.dtype),
+        network.params,
+        other.params,
+    )
+    training = {**network.training, "average": {"of": other.checksum, "share": share}}
+    return dataclasses.replace(network, params=params, training=training)
 
 
 def matching_name(kind: str) -> str:

@@ -14,6 +14,7 @@ from bassdiff.pretrained.weights import (
     save_adapter,
     save_codec,
     save_matching,
+    save_unet,
 )
 from bassdiff.runtime.errors import InputError
 
@@ -59,6 +60,41 @@ def test_releasing_loses_nothing(folder, run_folders):
     assert (folder / "unet.safetensors").read_bytes() == run_folders[1].read_bytes()
     for name in ("mix_codec.safetensors", "bass_codec.safetensors"):
         assert (folder / name).read_bytes() == (run_folders[0] / name).read_bytes()
+
+
+def test_networks_are_averaged_and_settings_become_defaults(run_folders, tmp_path):
+    own = release.load_weights(released(run_folders, tmp_path / "own"))
+    doubled = jax.tree.map(lambda leaf: 2.0 * leaf, own.unet.params)
+    (tmp_path / "other").mkdir()
+    unet = tmp_path / "other" / "unet.safetensors"
+    save_unet(unet, own.unet.model, doubled, own.unet.bindings, {})
+    release.release(
+        *run_folders, tmp_path / "both", average=(tmp_path / "other", 0.25), settings={"steps": 7}
+    )
+    both = release.load_weights(tmp_path / "both").unet
+    jax.tree.map(
+        lambda leaf, mean: np.testing.assert_allclose(mean, 1.25 * leaf, rtol=2e-3, atol=1e-6),
+        own.unet.params,
+        both.params,
+    )
+    assert both.bindings["sampling"]["steps"] == 7
+    assert both.training["average"]["share"] == 0.25
+
+
+@pytest.mark.parametrize(
+    ("share", "settings", "words"),
+    [(1.5, {}, "not a share"), (0.5, {"steps": 1}, "steps is 1"), (0.5, {"pace": 1}, "unknown")],
+)
+def test_a_bad_average_or_setting_writes_nothing(run_folders, tmp_path, share, settings, words):
+    own = released(run_folders, tmp_path / "own")
+    with pytest.raises(InputError, match=words):
+        release.release(*run_folders, tmp_path / "out", average=(own, share), settings=settings)
+    assert not (tmp_path / "out").exists()
+
+
+def released(run_folders, folder):
+    release.release(*run_folders, folder)
+    return folder
 
 
 def save_judge(path, origin):
