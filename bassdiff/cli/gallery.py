@@ -35,7 +35,12 @@ def gallery(arguments: argparse.Namespace) -> None:
     check_folder(arguments.out)
     source = open_songs(arguments)
     generator = load(arguments.weights, arguments.adapter)
-    chosen = choose(aimed(source, generator.target), arguments.num_clips, arguments.clip_seconds)
+    chosen = choose(
+        aimed(source, generator.target),
+        arguments.num_clips,
+        arguments.clip_seconds,
+        progress=lambda items, label: tqdm(items, label, unit="song", leave=False),
+    )
     songs = len({clip.song for clip in chosen.clips})
     before = load(arguments.before) if arguments.before else None
     page = gallery(

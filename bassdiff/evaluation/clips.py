@@ -11,6 +11,7 @@ import numpy as np
 
 from bassdiff.audio.io import SAMPLE_RATE_HZ
 from bassdiff.data.latents import active_frames
+from bassdiff.evaluation.progress import Progress
 from bassdiff.inference.chords import NOTE_NAMES
 from bassdiff.runtime.errors import InputError, UnusableSong
 from bassdiff.synthesis.annotation import Annotation
@@ -89,6 +90,7 @@ def choose(
     clip_seconds: float = CLIP_SECONDS,
     finished: bool = False,
     num_spare: int = 0,
+    progress: Progress = lambda items, _: items,
 ) -> Chosen:
     """Chooses one clip of every song, then second clips, and so on.
 
@@ -101,6 +103,8 @@ def choose(
       clip_seconds: Length of each.
       finished: Whether the source holds finished pairs, as opened by `evaluation/pairs.py`.
       num_spare: Number of further clips, if available.
+      progress: Wraps the songs that are opened, which may have to be rendered, as
+        `tqdm(items, description)` does.
 
     Raises:
       InputError: If the songs do not yield that many, or are fewer than two.
@@ -108,7 +112,7 @@ def choose(
     length = round(clip_seconds * SAMPLE_RATE_HZ)
     found: list[list[Clip]] = []
     num_skipped = 0
-    for index in range(len(source)):
+    for index in progress(range(len(source)), "songs"):
         if len(found) == num_clips + num_spare:
             # One clip per song is enough.
             break

@@ -53,7 +53,7 @@ class AutoencoderObjective(Objective):
       model: The autoencoder.
       target: The stem that is played to the mixes, see `data/target.py`.
       side: Which sounds it is for: "bass", "mix" or, for one codec of all, "both".
-      discriminator: Trained only while `weights.adversarial` is positive.
+      discriminator: Used and trained only if `weights.adversarial` is positive.
       weights: Loss factors.
       optimizer: Optimiser of the autoencoder.
       discriminator_optimizer: Optimiser of the discriminator.
@@ -61,8 +61,7 @@ class AutoencoderObjective(Objective):
       train_encoder: False keeps the latent space at its closed-form fit, so that diffusion
         training can start before the decoder is finished.
       whitening: See `pca_init`.
-      adversarial_from_step: First step with the discriminator; before it, the discriminator is
-        neither trained nor used.
+      adversarial_from_step: Steps before the discriminator joins; see `at`.
       fit_clips: `[n, N]` clips that the closed-form start is fitted to.
       validation_clips: `[n, N]` clips to log and score in validation.
       num_parts: Parts that a batch is processed in, to save memory; spectral distances are then
@@ -90,6 +89,15 @@ class AutoencoderObjective(Objective):
     start: CodecWeights | None = None
     origin: Origin = dataclasses.field(default_factory=dict)
     sampled_latents: SampledLatents | None = None
+
+    def at(self, step: int) -> AutoencoderObjective:
+        """Without the discriminator before it joins: it is neither used nor trained."""
+        return self._without_critic if step < self.adversarial_from_step else self
+
+    @functools.cached_property
+    def _without_critic(self) -> AutoencoderObjective:
+        weights = dataclasses.replace(self.weights, adversarial=0.0, feature_matching=0.0)
+        return dataclasses.replace(self, weights=weights)
 
     def init(self, key: Array) -> TrainState:
         """Random parameters of both networks; see `prepare` for the closed-form start."""
@@ -129,7 +137,7 @@ class AutoencoderObjective(Objective):
         )
 
     def generator_loss(
-        self, generator: PyTree, critic: PyTree, audio: Array, adversarial: Array, key: Array
+        self, generator: PyTree, critic: PyTree, audio: Array, key: Array
     ) -> tuple[Array, tuple[Array, dict[str, Array]]]:
         """The autoencoder's loss, the reconstruction and the terms of the loss by name."""
         latents = self.model.apply({"params": generator}, audio, method="encode")
@@ -145,16 +153,8 @@ class AutoencoderObjective(Objective):
             "in_step": in_step_distance(audio, estimate),
         }
         if self.weights.adversarial:
-
-            def judge(estimate: Array) -> tuple[Array, Array]:
-                return self.judge(critic, audio, estimate)
-
-            def pass_over(estimate: Array) -> tuple[Array, Array]:
-                return jnp.zeros(()), jnp.zeros(())
-
-            parts["adversarial"], parts["feature_matching"] = jax.lax.cond(
-                adversarial, judge, pass_over, estimate
-            )
+            judgement = self.judge(critic, audio, estimate)
+            parts["adversarial"], parts["feature_matching"] = judgement
         total = sum(getattr(self.weights, name) * value for name, value in parts.items())
         return total, (estimate, parts)
 
@@ -176,20 +176,16 @@ class AutoencoderObjective(Objective):
         self, state: TrainState, batch: dict[str, Array], key: Array
     ) -> tuple[TrainState, dict[str, Array]]:
         """One step of both networks, each with the other's parameters from before the step."""
-        adversarial = state.step >= self.adversarial_from_step
         (_, metrics), grads = accumulated_gradient(
-            lambda params, audio: self.losses(params, audio, adversarial, key),
+            lambda params, audio: self.losses(params, audio, key),
             state.params,
             batch["audio"],
             self.num_parts,
         )
         generator, generator_opt = _stepped(self.optimizer, "generator", grads, state)
-        # Before the first adversarial step, neither weight decay nor momentum may change it.
-        critic, critic_opt = jax.lax.cond(
-            adversarial & bool(self.weights.adversarial),
-            lambda: _stepped(self.discriminator_optimizer, "critic", grads, state),
-            lambda: (state.params["critic"], state.opt_state["critic"]),
-        )
+        critic, critic_opt = state.params["critic"], state.opt_state["critic"]
+        if self.weights.adversarial:
+            critic, critic_opt = _stepped(self.discriminator_optimizer, "critic", grads, state)
         new = state.replace(
             step=state.step + 1,
             params={"generator": generator, "critic": critic},
@@ -201,22 +197,13 @@ class AutoencoderObjective(Objective):
         new, guarded = guard(new, state, losses, norms)
         return new, {**metrics, **guarded}
 
-    def losses(
-        self, params: PyTree, audio: Array, adversarial: Array, key: Array
-    ) -> tuple[Array, dict[str, Array]]:
+    def losses(self, params: PyTree, audio: Array, key: Array) -> tuple[Array, dict[str, Array]]:
         """The sum of both networks' losses; neither has a gradient in the other's."""
         others = jax.lax.stop_gradient(params["critic"])
-        loss, (estimate, parts) = self.generator_loss(
-            params["generator"], others, audio, adversarial, key
-        )
+        loss, (estimate, parts) = self.generator_loss(params["generator"], others, audio, key)
         if not self.weights.adversarial:
             return loss, {"loss": loss, **parts}
-        critic_loss = jax.lax.cond(
-            adversarial,
-            self.critic_loss,
-            lambda *_: jnp.zeros(()),
-            *(params["critic"], audio, jax.lax.stop_gradient(estimate)),
-        )
+        critic_loss = self.critic_loss(params["critic"], audio, jax.lax.stop_gradient(estimate))
         return loss + critic_loss, {"loss": loss, **parts, "critic": critic_loss}
 
     def critic_loss(self, critic: PyTree, real: Array, fake: Array) -> Array:

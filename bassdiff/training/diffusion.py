@@ -27,6 +27,7 @@ from bassdiff.training.accumulation import accumulated_gradient
 from bassdiff.training.guard import gradient_step
 from bassdiff.training.initialization import Origin
 from bassdiff.training.log import RunLog
+from bassdiff.training.objective import Objective
 from bassdiff.training.pca_init import overwrite
 from bassdiff.training.sharding import alone, collected, spread
 from bassdiff.training.state import TrainState, fresh_state
@@ -81,7 +82,7 @@ class Conditioning:
 
 
 @dataclasses.dataclass(frozen=True)
-class DiffusionObjective:
+class DiffusionObjective(Objective):
     """Trains a `UNet`, or an adapter of one, as a denoiser of normalised bass latents.
 
     Attributes:

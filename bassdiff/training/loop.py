@@ -94,7 +94,6 @@ def train(
         tick = step
         bar.update(step)
         gather = jax.jit(lambda tree: tree, out_shardings=sharding.replicated(mesh))
-        step_fn = jitted_step(objective, root_key, shardings)
         batches = local_batches(
             dataset,
             batch_size,
@@ -106,6 +105,7 @@ def train(
         goodput = Goodput(lost_steps=max(0, log.last_step() - step))
         trace = Trace(schedule.profile, step, workdir / "logs")
         program: jax.stages.Compiled | None = None
+        current = objective.at(step)
         skips = 0
 
         def read_batch() -> PyTree:
@@ -115,11 +115,13 @@ def train(
 
         batch = read_batch() if step < schedule.num_steps else None
         while step < schedule.num_steps:
-            if program is None:
+            if program is None or objective.at(step) is not current:
+                current = objective.at(step)
                 watchdog.expect("compiling", schedule.start_seconds)
                 with goodput.spent("compile"):
+                    step_fn = jitted_step(current, root_key, shardings)
                     program = step_fn.lower(state, batch).compile()
-                    flops = objective.model_flops(batch_size) / mesh.size
+                    flops = current.model_flops(batch_size) / mesh.size
                     meter.start(program_flops(program) if np.isnan(flops) else flops, goodput)
             watchdog.expect(f"step {step + 1}", schedule.step_seconds)
             trace.before(step + 1)

@@ -22,6 +22,14 @@ class Objective(Protocol):
         """Initialises a fresh state from data, on the host; by default it stays as it is."""
         return state
 
+    def at(self, step: int) -> Objective:
+        """The objective that trains the step after `step`; where it is another, the loop compiles.
+
+        By default it stays the same. A branch inside the compiled program would do, too, but XLA
+        runs branches on one core of a CPU.
+        """
+        return self
+
     def train_step(
         self, state: TrainState, batch: PyTree, key: Array
     ) -> tuple[TrainState, Metrics]:

@@ -62,12 +62,13 @@ class Meter:
         return [{name: float(value) for name, value in record.items()} for record in records]
 
     def summary(self, records: list[dict[str, float]], goodput: Goodput) -> dict[str, float]:
-        """Means of the metrics, and the speed."""
+        """Means of the metrics that all steps have, and the speed."""
         elapsed = time.perf_counter() - self._started
         waited, self._waited = goodput["data_wait"] - self._waited, goodput["data_wait"]
         seconds = elapsed / len(records)
+        names = [name for name in records[0] if all(name in record for record in records)]
         return {
-            **{name: float(np.mean([r[name] for r in records])) for name in records[0]},
+            **{name: float(np.mean([r[name] for r in records])) for name in names},
             "seconds_per_step": seconds,
             "examples_per_second": self._batch_size / seconds,
             "data_wait_share": waited / elapsed,

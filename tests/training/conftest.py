@@ -10,12 +10,13 @@ from bassdiff.pretrained.release import load_codecs
 from bassdiff.synthesis.stems import Stems
 from bassdiff.training import sharding
 from bassdiff.training.guard import gradient_step
+from bassdiff.training.objective import Objective
 from bassdiff.training.state import fresh_state
 
 NUM_EXAMPLES = 4096
 
 
-class Regression:
+class Regression(Objective):
     """The smallest objective with all that the loop relies on: keys, preparation, both outputs.
 
     Its weight matrix is large enough to be split over fsdp.

@@ -92,7 +92,8 @@ def prepared(objective, fresh):
 
 @pytest.fixture(scope="module")
 def step(objective):
-    return jax.jit(objective.train_step)
+    programs = {part: jax.jit(objective.at(part).train_step) for part in (0, 1)}
+    return lambda state, *rest: programs[min(int(state.step), 1)](state, *rest)
 
 
 @pytest.fixture(scope="module")
@@ -131,8 +132,9 @@ def test_the_loss_is_the_weighted_sum_of_its_parts(objective, first, second):
     weights = vars(objective.weights)
     for (_, metrics), ramp in ((first, 0.0), (second, 1.0)):
         expected = sum(
-            weight * (ramp if name in ("adversarial", "feature_matching") else 1.0) * metrics[name]
+            weight * metrics[name]
             for name, weight in weights.items()
+            if ramp or name not in ("adversarial", "feature_matching")
         )
         np.testing.assert_allclose(metrics["loss"], expected, rtol=1e-5)
         assert float(metrics["skipped"]) == 0.0
@@ -160,14 +162,15 @@ def test_networks_may_compute_in_bfloat16(objective, prepared, batch):
 
 def test_the_judge_joins_when_it_is_its_turn(first, second):
     assert moved(first[0].params["critic"], second[0].params["critic"])
-    assert float(first[1]["critic"]) == 0.0 < float(second[1]["critic"])
+    assert "critic" not in first[1]
+    assert float(second[1]["critic"]) > 0.0
 
 
 def test_the_judge_learns_to_tell_real_from_decoded(step, prepared, batch):
     state, losses = prepared, []
     for _ in range(12):
         state, metrics = step(state, batch, jax.random.key(0))
-        losses.append(float(metrics["critic"]))
+        losses.append(float(metrics.get("critic", np.nan)))
     np.testing.assert_allclose(losses[1], 2.0, atol=1.0)
     assert losses[-1] < losses[1] - 0.02
 

@@ -239,7 +239,9 @@ def _chosen(task: str, source: Source, request: Request, progress: Progress) -> 
         songs = longest(source, request.num_songs, request.segment_seconds, progress)
         return Chosen(songs, [], 0)
     spare = request.num_clips if task == "distances" else 0
-    return choose(source, request.num_clips, request.clip_seconds, request.finished, spare)
+    return choose(
+        source, request.num_clips, request.clip_seconds, request.finished, spare, progress
+    )
 
 
 def _embedder(which: str, judge: Panel | None) -> Embedder:
