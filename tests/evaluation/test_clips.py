@@ -96,6 +96,18 @@ def test_clips_come_from_all_songs_before_second_ones(found):
     assert all(clip.start_samples for clip in (*chosen, *spare) if clip.song != "b")
 
 
+def test_songs_that_are_opened_are_counted():
+    opened = []
+
+    def progress(items, label):
+        for item in items:
+            opened.append((label, item))
+            yield item
+
+    choose(Songs(), 2, clip_seconds=2.0, progress=progress)
+    assert opened[:2] == [("songs", 0), ("songs", 1)]
+
+
 def test_a_clip_is_the_stretch_it_says(taken):
     for clip in taken:
         stems = Songs()[clip.index]
