@@ -35,6 +35,8 @@ import numpy as np
 import pretty_midi
 import pytest
 
+from bassdiff.diffusion.request import LatentLayout
+from bassdiff.diffusion.statistics import Sounding
 from bassdiff.diffusion.types import Cond
 from bassdiff.models import chunked
 from bassdiff.models.bass_codec import BassCodec
@@ -206,6 +208,18 @@ def tiny_unet(randomised, make_cond):
     cond = make_cond(1, 8, 3)
     shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 8, 4)), jnp.ones(1), cond)
     return model, randomised(shapes["params"]), jax.jit(model.apply)
+
+
+@pytest.fixture(scope="session")
+def tiny_layout():
+    """What the four channels of `tiny_unet` mean: pitch, two of sound, and how it moves."""
+    return LatentLayout(
+        sound=np.asarray([0, 1, 1, 1], np.float32),
+        dynamics=np.asarray([0, 0, 0, 1], np.float32),
+        notes=np.zeros((1, 4), np.float32),
+        note_codes=np.zeros((1, 4), np.float32),
+        sounding=Sounding(np.zeros(4, np.float32), np.float32(1.0)),
+    )
 
 
 @pytest.fixture(scope="session")

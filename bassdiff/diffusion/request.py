@@ -20,7 +20,7 @@ from bassdiff.diffusion.grounding import StyleGrounding, StyleReplacement
 from bassdiff.diffusion.pedal_point import Pedal
 from bassdiff.diffusion.pitch_prior import PitchPrior
 from bassdiff.diffusion.rows import row_keys, row_noise
-from bassdiff.diffusion.statistics import Sounding
+from bassdiff.diffusion.statistics import Sounding, sounding_mean
 from bassdiff.diffusion.steadiness import Steadiness
 from bassdiff.diffusion.types import Array, Cond, Denoise, Guidance, Solver
 
@@ -46,6 +46,11 @@ class LatentLayout(struct.PyTreeNode):
     notes: Array
     note_codes: Array
     sounding: Sounding
+
+    def style(self, bass: Array) -> Array:
+        """The sound of basses `[B, T, C]`, `[B, C]`: means over what sounds, 0 for notes."""
+        mean = sounding_mean(bass, self.sounding, jnp.ones((*bass.shape[:2], 1)))[:, 0]
+        return mean * jnp.asarray(self.sound)[None]
 
 
 class Request(struct.PyTreeNode):

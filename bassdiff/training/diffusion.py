@@ -19,7 +19,6 @@ from bassdiff.diffusion.generation import generate_latents
 from bassdiff.diffusion.request import MAX_SECTIONS, LatentLayout, Request
 from bassdiff.diffusion.sampling import make_guidance, make_solver, noise_levels
 from bassdiff.diffusion.settings import Sampling
-from bassdiff.diffusion.statistics import sounding_mean
 from bassdiff.diffusion.types import Array, Cond, PyTree
 from bassdiff.models.adapter import adapted, init_adapter
 from bassdiff.models.unet import UNet
@@ -161,11 +160,6 @@ class DiffusionObjective(Objective):
     def _full(self, params: PyTree) -> PyTree:
         return adapted(self.start, params) if self.adapter_rank else params
 
-    def style(self, bass: Array) -> Array:
-        """The sound of basses `[B, T, C]`, `[B, C]`: means over what sounds, no notes."""
-        mean = sounding_mean(bass, self.layout.sounding, jnp.ones((*bass.shape[:2], 1)))[:, 0]
-        return mean * jnp.asarray(self.layout.sound)[None]
-
     def loss(self, params: PyTree, bass: Array, sigma: Array, cond: Cond, noise: Array) -> Array:
         """`[B]` velocity losses of basses `[B, T, C]` at given levels, conditions and noise."""
         return velocity_loss(self.network(params), bass, noise, sigma, cond)
@@ -178,7 +172,7 @@ class DiffusionObjective(Objective):
         num_rows = batch["bass"].shape[0]
         sigma = self.levels(level_key, num_rows)
         noise = jax.random.normal(noise_key, batch["bass"].shape)
-        cond = self.conditioning.draw(batch, sigma, self.style(batch["reference"]), cond_key)
+        cond = self.conditioning.draw(batch, sigma, self.layout.style(batch["reference"]), cond_key)
 
         def mean_loss(params: PyTree, rows: tuple[Any, ...]) -> tuple[Array, dict[str, Array]]:
             return jnp.mean(self.loss(params, *rows)), {}
@@ -213,7 +207,7 @@ class DiffusionObjective(Objective):
         theta = (np.arange(rows, dtype=np.float32) + 0.5) / rows * (np.pi / 2)
         noise = collected(jax.random.normal(jax.random.key(0), bass.shape))
         own = collected(self._unstyled(jnp.asarray(mix)))
-        style = collected(self.style(jnp.asarray(self.validation["reference"])))
+        style = collected(self.layout.style(jnp.asarray(self.validation["reference"])))
         cases = {
             "own_mix": own,
             "other_mix": own.replace(mix=np.roll(mix, 1, axis=0)),
@@ -229,7 +223,7 @@ class DiffusionObjective(Objective):
         step = int(state.step)
         log.scalars(step, losses)
         mix, bass = mix[:NUM_PLAYED], bass[:NUM_PLAYED]
-        others = collected(self.style(jnp.asarray(np.roll(bass, 1, axis=0))))
+        others = collected(self.layout.style(jnp.asarray(np.roll(bass, 1, axis=0))))
         guidance = Sampling.of_weights(self.bindings).guidance
         heard = {
             "original": bass,

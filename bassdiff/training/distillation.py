@@ -3,10 +3,10 @@
 The student steps down K noise levels. From its place at a level, the guided teacher takes many
 small steps to the next level, and the student learns the estimate whose single Euler step ends in
 the same place. The student therefore includes guidance, and K evaluations of a single batch replace
-the teacher's steps on a doubled one. This is progressive distillation (arXiv 2202.00512) in one
-round instead of log2(steps), on the student's own path instead of noised data. It has exact targets
-and needs no second network, which suits short runs. The student is a low-rank adapter of the
-teacher, so that both fit into one small download.
+the teacher's steps on a doubled one. Half of the rows are told the style of a reference. This is
+progressive distillation (arXiv 2202.00512) in one round instead of log2(steps), on the student's
+own path instead of noised data. It has exact targets and needs no second network, which suits short
+runs. The student is a low-rank adapter of the teacher, so that both fit into one small download.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ import numpy as np
 import optax
 
 from bassdiff.diffusion import sampler
-from bassdiff.diffusion.chain import Chain, chain
+from bassdiff.diffusion.chain import chain
 from bassdiff.diffusion.denoiser import precondition
-from bassdiff.diffusion.guidance import CFG
+from bassdiff.diffusion.request import LatentLayout
 from bassdiff.diffusion.rows import row_keys
 from bassdiff.diffusion.schedules import cosine
 from bassdiff.diffusion.solvers import DPMpp2M, Euler
-from bassdiff.diffusion.types import Array, Cond, Denoise, PyTree
+from bassdiff.diffusion.types import Array, Cond, Denoise, Guidance, PyTree
 from bassdiff.models.adapter import adapted, init_adapter
 from bassdiff.models.unet import UNet
 from bassdiff.training.guard import gradient_step
@@ -55,9 +55,9 @@ class DistillationObjective(Objective):
       levels: `[K]` strictly decreasing noise levels, the student's schedule.
       sigma_min: The teacher's last level, below the student's last one.
       num_substeps: The teacher's steps from one level to the next.
-      guidance: Weight of classifier-free guidance that the student learns.
-      rescale: Latent rescaling that the student learns.
-      validation: `{"bass": [n, T, C], "mix": [n, T, C']}`, normalised, from unseen songs.
+      contrast: The teacher's guidance, which the student learns.
+      layout: Meaning of the channels of the bass's latents.
+      validation: `{"mix": [n, T, C'], "reference": [n, T, C]}`, normalised, from unseen songs.
       bindings: Recorded with the weights: the teacher and the sampling defaults.
     """
 
@@ -69,8 +69,8 @@ class DistillationObjective(Objective):
     levels: np.ndarray
     sigma_min: float
     num_substeps: int
-    guidance: float
-    rescale: float
+    contrast: tuple[Guidance, ...]
+    layout: LatentLayout
     validation: dict[str, np.ndarray]
     bindings: dict[str, Any]
 
@@ -87,6 +87,18 @@ class DistillationObjective(Objective):
 
         return precondition(network)
 
+    def condition(self, mix: Array, reference: Array, told: Array) -> Cond:
+        """The condition of mixes `[B, T, C']` and, where `told` `[B]`, the references' styles."""
+        rows, frames = mix.shape[:2]
+        return Cond(
+            mix=mix,
+            keep=jnp.ones(rows),
+            frames=jnp.full(rows, frames, jnp.int32),
+            style=self.layout.style(reference),
+            keep_style=told.astype(jnp.float32),
+            mix_noise=jnp.zeros(rows),
+        )
+
     def target(self, x: Array, level: Array, cond: Cond) -> Array:
         """The estimate whose single Euler step ends where the teacher's small steps end.
 
@@ -98,7 +110,7 @@ class DistillationObjective(Objective):
         lower = np.append(self.levels[1:], self.sigma_min)
         ladders = np.geomspace(self.levels, lower, self.num_substeps + 1, axis=1)
         sigmas = jnp.asarray(ladders, jnp.float32)[level]
-        teacher, guidance, solver = self.denoiser(), self._guidance, DPMpp2M()
+        teacher, guidance, solver = self.denoiser(), chain(*self.contrast), DPMpp2M()
         # From the last level both jump to zero.
         last = level == len(self.levels) - 1
         at = sampler.advance(
@@ -128,9 +140,9 @@ class DistillationObjective(Objective):
         )
         return at.x
 
-    def loss(self, adapter: PyTree, mix: Array, level: Array, noise: Array) -> Array:
+    def loss(self, adapter: PyTree, cond: Cond, level: Array, noise: Array) -> Array:
         """Mean squared error of the student's velocity at one level of its own path."""
-        cond, sigma = _all_real(mix), jnp.asarray(self.levels)[level]
+        sigma = jnp.asarray(self.levels)[level]
         x = self.reach(jax.lax.stop_gradient(adapter), noise, level, cond)
         target = jax.lax.stop_gradient(self.target(x, level, cond))
         estimate = self.denoiser(adapter)(x, jnp.full(x.shape[0], sigma), cond)
@@ -142,20 +154,24 @@ class DistillationObjective(Objective):
         self, state: TrainState, batch: dict[str, Array], key: Array
     ) -> tuple[TrainState, dict[str, Array]]:
         """One optimiser step, at one level for the whole batch."""
-        level_key, noise_key = jax.random.split(key)
+        level_key, noise_key, style_key = jax.random.split(key, 3)
         level = jax.random.randint(level_key, (), 0, len(self.levels))
         noise = jax.random.normal(noise_key, batch["bass"].shape)
-        loss, grads = jax.value_and_grad(self.loss)(state.params, batch["mix"], level, noise)
+        told = jax.random.bernoulli(style_key, shape=noise.shape[:1])
+        cond = self.condition(batch["mix"], batch["reference"], told)
+        loss, grads = jax.value_and_grad(self.loss)(state.params, cond, level, noise)
         return gradient_step(state, loss, grads, self.optimizer, self.ema_decay)
 
     def validate(self, state: TrainState, log: RunLog) -> float:
         """Distance of the student's basses to the teacher's with many steps, on unseen songs.
 
-        All start from the same noise. `undistilled` is the guided teacher on the student's levels,
-        as a baseline. Distances are RMS differences of unit-variance latents.
+        All start from the same noise, every other row with a style. `undistilled` is the guided
+        teacher on the student's levels, as a baseline. Distances are RMS differences of
+        unit-variance latents.
         """
-        cond = collected(_all_real(jnp.asarray(self.validation["mix"])))
-        noise = collected(jax.random.normal(jax.random.key(0), self.validation["bass"].shape))
+        mix, reference = (jnp.asarray(self.validation[name]) for name in ("mix", "reference"))
+        cond = collected(self.condition(mix, reference, jnp.arange(len(mix)) % 2))
+        noise = collected(jax.random.normal(jax.random.key(0), reference.shape))
         squares = collected(self._squares(state.ema, *spread((cond, noise))))
         distances = {
             name: float(np.sqrt(np.mean(of_rows[: len(noise)])))
@@ -172,7 +188,8 @@ class DistillationObjective(Objective):
         def squares(adapter: PyTree, cond: Cond, noise: Array) -> dict[str, Array]:
             keys = _no_noise(noise)
             fine = jnp.asarray(cosine(NUM_FINE_STEPS, self.sigma_min, float(self.levels[0])))
-            teacher, levels, guided = self.denoiser(), jnp.asarray(self.levels), self._guidance
+            teacher, guided = self.denoiser(), chain(*self.contrast)
+            levels = jnp.asarray(self.levels)
             truth = sampler.sample(teacher, DPMpp2M(), guided, fine, cond, noise, keys)
             before = sampler.sample(teacher, Euler(), guided, levels, cond, noise, keys)
             denoise = self.denoiser(adapter)
@@ -183,10 +200,6 @@ class DistillationObjective(Objective):
             }
 
         return squares
-
-    @property
-    def _guidance(self) -> Chain:
-        return chain(CFG(self.guidance, self.rescale))
 
     def export(self, state: TrainState, folder: Path) -> None:
         """Writes `adapter.safetensors`."""
@@ -203,8 +216,3 @@ class DistillationObjective(Objective):
 def _no_noise(x: Array) -> Array:
     """Keys `[B]` for solvers that take keys but draw no noise."""
     return row_keys(jnp.zeros(x.shape[0]))
-
-
-def _all_real(mix: Array) -> Cond:
-    rows, frames = mix.shape[:2]
-    return Cond(mix, jnp.ones(rows), jnp.full(rows, frames, jnp.int32))

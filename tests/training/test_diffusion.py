@@ -13,7 +13,6 @@ import pytest
 
 from bassdiff.data.store import MANIFEST
 from bassdiff.diffusion.denoiser import precondition
-from bassdiff.diffusion.request import LatentLayout
 from bassdiff.diffusion.schedules import cosine_levels
 from bassdiff.diffusion.statistics import Sounding
 from bassdiff.diffusion.types import Cond
@@ -48,7 +47,7 @@ def pair(rng, rows, num_frames=FRAMES):
 
 
 @pytest.fixture(scope="module")
-def objective():
+def objective(tiny_layout):
     return DiffusionObjective(
         model=UNet(CHANNELS, (16,), 1, attention_levels=(0,), num_heads=2, reach_frames=FRAMES),
         # Some gradients are zero but for rounding, which Adam would make steps of.
@@ -61,13 +60,7 @@ def objective():
         validation=pair(np.random.default_rng(9), 16),
         decode=lambda latents: np.repeat(latents.sum(axis=1), 256),
         bindings={"mix_codec": "m", "bass_codec": "b", "sampling": SAMPLING},
-        layout=LatentLayout(
-            sound=np.asarray([0, 1, 1, 1], np.float32),
-            dynamics=np.asarray([0, 0, 0, 1], np.float32),
-            notes=np.zeros((1, CHANNELS), np.float32),
-            note_codes=np.zeros((1, CHANNELS), np.float32),
-            sounding=Sounding(np.zeros(CHANNELS, np.float32), np.float32(1.0)),
-        ),
+        layout=tiny_layout,
     )
 
 
@@ -286,7 +279,7 @@ def test_a_style_is_a_mean_over_what_sounds_without_notes(objective, rng):
     bass[..., -1] = [1, 1, 0, 1, 0, 0]
     sounding = Sounding(np.eye(CHANNELS, dtype=np.float32)[-1], 0.0)
     layout = objective.layout.replace(sounding=sounding)
-    style = dataclasses.replace(objective, layout=layout).style(jnp.asarray(bass))
+    style = layout.style(jnp.asarray(bass))
     expected = bass[:, [0, 1, 3]].mean(axis=1) * [0, 1, 1, 1]
     np.testing.assert_allclose(style, expected, atol=1e-3)
 

@@ -22,7 +22,7 @@ from bassdiff.training.log import RunLog
 
 
 @pytest.fixture(scope="module")
-def objective(tiny_unet):
+def objective(tiny_unet, tiny_layout):
     model, params, _ = tiny_unet
     rng = np.random.default_rng(0)
     return DistillationObjective(
@@ -34,10 +34,10 @@ def objective(tiny_unet):
         levels=np.asarray([10.0, 1.0], np.float32),
         sigma_min=0.2,
         num_substeps=8,
-        guidance=2.0,
-        rescale=0.5,
+        contrast=(CFG(2.0, 0.5),),
+        layout=tiny_layout,
         validation={
-            "bass": rng.normal(size=(4, 8, 4)).astype(np.float32),
+            "reference": rng.normal(size=(4, 8, 4)).astype(np.float32),
             "mix": rng.normal(size=(4, 8, 3)).astype(np.float32),
         },
         bindings={"base": "small", "unet": "x", "sampling": {}},
@@ -77,18 +77,19 @@ def test_one_step_to_the_target_ends_where_many_of_the_teachers_do(objective):
 def test_a_student_learns_to_jump(objective, tmp_path):
     state = jax.jit(objective.init)(jax.random.key(0))
     step, rng = jax.jit(objective.train_step), np.random.default_rng(1)
-    mix = jnp.asarray(rng.normal(size=(32, 8, 3)), jnp.float32)
+    mix, reference = (jnp.asarray(rng.normal(size=(32, 8, size)), jnp.float32) for size in (3, 4))
+    cond = objective.condition(mix, reference, jnp.arange(32) % 2)
     noise = jax.random.normal(jax.random.key(9), (32, 8, 4))
     loss = jax.jit(objective.loss)
 
     def missed(adapter):
-        return float(loss(adapter, mix, 0, noise) + loss(adapter, mix, 1, noise))
+        return float(loss(adapter, cond, 0, noise) + loss(adapter, cond, 1, noise))
 
     before = missed(state.params)
     for number in range(80):
         batch = {
             name: jnp.asarray(rng.normal(size=(16, 8, size)), jnp.float32)
-            for name, size in (("bass", 4), ("mix", 3))
+            for name, size in (("bass", 4), ("reference", 4), ("mix", 3))
         }
         state, _ = step(state, batch, jax.random.key(number))
     assert missed(state.params) < 0.85 * before

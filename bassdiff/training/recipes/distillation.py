@@ -10,7 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
+from bassdiff.diffusion.sampling import make_guidance
 from bassdiff.diffusion.settings import FITTED, Sampling
+from bassdiff.pretrained.codec import Codec
 from bassdiff.pretrained.release import load_weights
 from bassdiff.training.distillation import DistillationObjective
 from bassdiff.training.recipes.optimiser import adam
@@ -33,20 +35,20 @@ def build(config: ConfigDict, workdir: Path) -> tuple[DistillationObjective, gra
         levels=np.asarray(config.levels, np.float32),
         sigma_min=defaults.sigma_min,
         num_substeps=config.num_substeps,
-        guidance=defaults.guidance,
-        rescale=defaults.rescale,
+        contrast=make_guidance(defaults),
+        layout=Codec(weights.bass_codec).layout,
         validation=unseen_clips(config, mixtures),
         bindings={
             "base": config.teacher,
             "unet": weights.unet.checksum,
             "sampling": {
+                **weights.unet.bindings["sampling"],
                 "solver": "euler",
                 "schedule": FITTED,
                 "levels": [float(level) for level in config.levels],
                 "steps": len(config.levels),
                 "guidance_kind": "none" if config.extra_guidance == 1.0 else "cfg",
                 "guidance": config.extra_guidance,
-                "rescale": defaults.rescale,
             },
         },
     )
