@@ -20,6 +20,7 @@ THEME = gr.themes.Base(
 HEAD = (
     '<link rel="stylesheet" href="./player/code/player.css">'
     '<script type="module" src="./player/code/player.js"></script>'
+    '<script type="module" src="./player/code/labels.js"></script>'
 )
 _PRIVATE = {"api_visibility": "private", "show_progress": "hidden"}
 

@@ -20,7 +20,7 @@ from bassdiff.app.takes import Take
 from bassdiff.runtime.errors import InputError
 
 _CODE = {
-    **dict.fromkeys(("player.js", "engine.js", "picture.js"), "text/javascript"),
+    **dict.fromkeys(("player.js", "engine.js", "picture.js", "labels.js"), "text/javascript"),
     "player.css": "text/css",
 }
 # A folder's name is in the address and is never used twice.

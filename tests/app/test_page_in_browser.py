@@ -407,6 +407,42 @@ def test_it_fits_on_a_phone(visit, loop):
         assert box["x"] >= 0 and box["x"] + box["width"] <= 390, part
 
 
+def test_a_screen_reader_says_what_each_part_is_for(visit, loop):
+    """What Orca read wrongly: parts of Gradio without a name of their own, and a stale message."""
+    page = visit()
+    page.evaluate(
+        """() => {
+          const said = (window.said = []);
+          const parts = [...document.querySelectorAll('bass-player .message, .unseen')];
+          new MutationObserver(() => said.push(...parts.map((part) => part.textContent)))
+            .observe(document.body, { childList: true, subtree: true });
+        }"""
+    )
+    open_loop(page, loop)
+    generate(page, 1)
+    said = page.evaluate("window.said")
+    assert any(words.startswith("Opened") for words in said)
+    assert any(words.endswith("Generate a bass to it.") for words in said)
+    assert "No song is open." not in said
+    style = page.get_by_role("button", name="Sound of a bass that you like")
+    for name in (
+        "Choose a file: Your song, without its bass: any audio file (mix)",
+        "Reset: How many basses (variations)",
+    ):
+        assert page.get_by_role("button", name=name).count() == 1
+    assert page.get_by_role("button", name=re.compile("upload|default value")).count() == 0
+    for expanded in (True, False):
+        assert style.get_attribute("aria-expanded") == str(not expanded).lower()
+        style.click()
+        page.wait_for_function(
+            "([button, state]) => button.getAttribute('aria-expanded') === state",
+            arg=[style.element_handle(), str(expanded).lower()],
+        )
+        chosen = page.get_by_role("button", name="Choose a file: A recording of a bass alone")
+        assert chosen.count() == expanded
+    assert "▼" not in page.locator("body").aria_snapshot()
+
+
 def test_keys_and_screen_readers_reach_everything(visit, loop):
     page = visit(dark=True)
     open_loop(page, loop)

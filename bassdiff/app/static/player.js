@@ -71,7 +71,7 @@ class BassPlayer extends HTMLElement {
     this.timeline.append(this.picture.canvas, this.shade, this.cursor);
     this.takes = make("fieldset", { class: "takes" }, make("legend", {}, "Takes"));
     this.downloads = make("div", { class: "downloads" });
-    this.message = make("p", { class: "message", role: "status" }, "No song is open.");
+    this.message = make("p", { class: "message", role: "status" });
     this.append(
       this.message,
       make(
