@@ -86,21 +86,11 @@ class Player:
         Raises:
           MemoryError: They do not fit the device.
         """
-        requests = [
-            self.generator.request(
-                song.latents,
-                song.heard.sampling,
-                song.heard.seed,
-                song.heard.grounding,
-                song.heard.start,
-                song.heard.held,
-                song.heard.log_prior,
-            )
-            for song in songs
-        ]
+        sampler = self.generator.sampler
+        requests = [sampler.request_for(song.heard, song.latents) for song in songs]
         rows = self.rows_of(songs[0].kind)
         with self._busy():
-            return self.generator.sample(requests, songs[0].heard.sampling, rows=rows)
+            return sampler.sample(requests, songs[0].heard.sampling, rows=rows)
 
     def decode(self, latents: Sequence[np.ndarray]) -> list[np.ndarray]:
         """`[T, C]` each to basses `[2048 T]` at 44.1 kHz.

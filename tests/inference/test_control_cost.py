@@ -17,7 +17,7 @@ def test_a_step_with_chords_costs_next_to_nothing_more():
     weights = load_weights("small")
     player = BassGenerator(weights)
     latents = np.zeros((FRAMES, player.mix_codec.num_channels), np.float32)
-    request = player.request(latents, player.defaults)
+    request = player.sampler.request(latents, player.defaults)
     layout = player.bass_codec.layout
     told = request.guidance(layout)
     free = chain(*(link for link in told.links if not isinstance(link, PitchPrior)))

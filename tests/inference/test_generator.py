@@ -252,8 +252,8 @@ def test_a_variation_departs_with_its_strength(player, draft):
     def distance(strength):
         start = player._preparation.start(variation(draft, strength), RATE, len(draft))
         frames = np.zeros((len(known), 8), np.float32)
-        request = player.request(frames, player.defaults, start=start)
-        (latents,) = player.sample([request], player.defaults)
+        request = player.sampler.request(frames, player.defaults, start=start)
+        (latents,) = player.sampler.sample([request], player.defaults)
         return float(np.sqrt(np.mean(np.square(latents - known))))
 
     distances = [distance(strength) for strength in (0.05, 0.2, 0.5)]
@@ -264,8 +264,8 @@ def test_a_variation_departs_with_its_strength(player, draft):
 def test_another_sound_keeps_the_notes(player, draft):
     start = player._preparation.start(retimbre(draft), RATE, len(draft))
     frames = np.zeros((len(start.known), 8), np.float32)
-    request = player.request(frames, player.defaults, start=start)
-    (latents,) = player.sample([request], player.defaults)
+    request = player.sampler.request(frames, player.defaults, start=start)
+    (latents,) = player.sampler.sample([request], player.defaults)
     notes = player._preparation._timbre == 0.0
     np.testing.assert_allclose(latents[:, notes], start.known[:, notes], rtol=1e-5, atol=1e-6)
     assert np.abs(latents[:, ~notes] - start.known[:, ~notes]).max() > 0.1

@@ -62,7 +62,7 @@ def test_a_step_of_a_turned_loop_is_that_step_turned(player):
     from bassdiff.diffusion.denoiser import precondition
 
     rng = np.random.default_rng(0)
-    stride, bucket = player._unet.model.stride, 432
+    stride, bucket = player.sampler._model.stride, 432
     frames, turn = 10 * stride, 4 * stride
     mix = rng.standard_normal((frames, player.mix_codec.num_channels)).astype(np.float32)
     # One note in one sound, so that held notes have something to share across the end.
@@ -70,13 +70,13 @@ def test_a_step_of_a_turned_loop_is_that_step_turned(player):
     x += np.float32(player.bass_codec.note_codes()[12])
 
     def network(x, sigma, cond):
-        return player._unet.model.apply({"params": player._params}, x, sigma, cond)
+        return player.sampler._model.apply({"params": player.sampler._params}, x, sigma, cond)
 
     def estimate(mix, x, loops=True):
-        request = player.request(mix, player.defaults, loops=loops).padded(bucket)
-        denoise = request.guidance(player._layout)(Circular()(precondition(network)))
+        request = player.sampler.request(mix, player.defaults, loops=loops).padded(bucket)
+        denoise = request.guidance(player.sampler._layout)(Circular()(precondition(network)))
         x = np.pad(x, ((0, bucket - frames), (0, 0)))[None]
-        found = denoise(jnp.asarray(x), jnp.full(1, 0.3), request.cond(player._layout))
+        found = denoise(jnp.asarray(x), jnp.full(1, 0.3), request.cond(player.sampler._layout))
         return np.asarray(found)[0, :frames]
 
     found = estimate(mix, x)

@@ -168,7 +168,7 @@ def test_an_adapter_learns_and_changes_what_is_played(
     assert adapter.training["rank"] == 2
     mix = np.random.default_rng(0).normal(size=(32, 8)).astype(np.float32)
     basses = [
-        player.sample([player.request(mix, player.defaults)], player.defaults)[0]
+        player.sampler.sample([player.sampler.request(mix, player.defaults)], player.defaults)[0]
         for player in (generator.load(tiny_weights), generator.load(tiny_weights, path))
     ]
     assert np.abs(basses[0] - basses[1]).max() > 1e-3

@@ -19,8 +19,9 @@ from bassdiff.evaluation.progress import Progress
 from bassdiff.evaluation.result_cache import Takes
 from bassdiff.inference.conditioning import SILENCE_LUFS
 from bassdiff.inference.control import Control
-from bassdiff.inference.generator import ROWS_PER_DEVICE, BassGenerator
+from bassdiff.inference.generator import BassGenerator
 from bassdiff.inference.inputs import Task
+from bassdiff.inference.latent_sampling import ROWS_PER_DEVICE
 from bassdiff.metrics.music import (
     HeardBass,
     HeardMix,
