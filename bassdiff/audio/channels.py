@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
-from bassdiff.audio.io import SAMPLE_RATE_HZ, probe, read, read_blocks
+from bassdiff.audio.io import SAMPLE_RATE_HZ, probe, read
 from bassdiff.audio.loudness import LEAST_HZ, LoudnessMeter, loudness_lufs
 from bassdiff.audio.resampling import resample
+from bassdiff.audio.source import AudioSource
 
 # The least share of the channels' power that a mean must keep; below it, channels of opposite
 # polarity cancel. Two channels without anything in common keep half.
@@ -28,19 +29,16 @@ def to_mono(samples: np.ndarray) -> np.ndarray:
     if samples.ndim == 1 or samples.shape[1] == 1:
         return samples.reshape(-1)
     products = np.zeros((samples.shape[1], samples.shape[1]))
-    for start in range(0, len(samples), _BLOCK_SAMPLES):
-        products += _products(samples[start : start + _BLOCK_SAMPLES])
+    for block in in_blocks(samples):
+        products += _products(block)
     return _weighted(samples, _weights(products))
 
 
-def read_mono_and_level(path: str | os.PathLike[str], max_samples: int) -> tuple[np.ndarray, float]:
-    """Decodes an audio file to one signal, without ever holding all channels.
-
-    A file of several channels is decoded twice: their weights depend on all of it.
+def mono_and_level(source: AudioSource) -> tuple[np.ndarray, float]:
+    """A file as one signal, without ever holding all channels of a long one.
 
     Args:
-      path: A file of any format libsndfile or ffmpeg decodes.
-      max_samples: Decoding stops once there are more.
+      source: The file. It is read twice: the weights of channels depend on all of it.
 
     Returns:
       `[N]` float32 at the file's own rate, as `to_mono`, and the loudness of its channels, as
@@ -49,25 +47,24 @@ def read_mono_and_level(path: str | os.PathLike[str], max_samples: int) -> tuple
     Raises:
       InputError: As `io.read`.
     """
-    info = probe(path)
-    if info.channels == 1 or info.sample_rate_hz < LEAST_HZ:
-        samples = read(path, max_samples)
-        return to_mono(samples), channels_lufs(samples, info.sample_rate_hz)
-    meters = [LoudnessMeter(info.sample_rate_hz) for _ in range(info.channels)]
-    products = np.zeros((info.channels, info.channels))
-    count = 0
-    for block in read_blocks(path, max_samples):
+    meter = ChannelsMeter(source.info.sample_rate_hz, source.info.channels)
+    products, count = np.zeros((source.info.channels, source.info.channels)), 0
+    for block in source.blocks():
         products += _products(block)
-        for meter, channel in zip(meters, block.T, strict=True):
-            meter.add(channel)
+        meter.add(block)
         count += len(block)
     weights = _weights(products)
-    mono = np.empty(count, np.float32)
-    start = 0
-    for block in read_blocks(path, max_samples):
+    mono, start = np.empty(count, np.float32), 0
+    for block in source.blocks():
         mono[start : start + len(block)] = _weighted(block, weights)
         start += len(block)
-    return mono, _together([meter.lufs() for meter in meters])
+    return mono, meter.lufs()
+
+
+def in_blocks(samples: np.ndarray) -> Iterator[np.ndarray]:
+    """`[N, channels]` as blocks, of which double precision takes little memory."""
+    for start in range(0, len(samples), _BLOCK_SAMPLES):
+        yield samples[start : start + _BLOCK_SAMPLES]
 
 
 def _weights(products: np.ndarray) -> np.ndarray:
@@ -119,12 +116,39 @@ def channels_lufs(samples: np.ndarray, sample_rate_hz: int) -> float:
     channels.
     """
     samples = np.asarray(samples)
-    if samples.ndim == 1 or samples.shape[1] == 1:
-        return loudness_lufs(samples.reshape(len(samples)), sample_rate_hz)
-    return _together([loudness_lufs(channel, sample_rate_hz) for channel in samples.T])
+    samples = samples.reshape(len(samples), -1)
+    meter = ChannelsMeter(sample_rate_hz, samples.shape[1])
+    for block in in_blocks(samples):
+        meter.add(block)
+    return meter.lufs()
 
 
-def _together(levels: Sequence[float]) -> float:
-    """The loudness in LUFS of channels of these loudnesses."""
-    power = sum(10.0 ** (level / 10.0) for level in levels) / 2.0
-    return 10.0 * float(np.log10(power)) if power > 0.0 else float("-inf")
+class ChannelsMeter:
+    """Measures `channels_lufs` of channels that come in blocks."""
+
+    def __init__(self, sample_rate_hz: int, channels: int) -> None:
+        """Begins with nothing heard."""
+        self._rate_hz = sample_rate_hz
+        self._meters = [LoudnessMeter(max(sample_rate_hz, LEAST_HZ)) for _ in range(channels)]
+        self._slow: list[np.ndarray] = []
+
+    def add(self, block: np.ndarray) -> None:
+        """Takes the next samples, `[n, channels]` float."""
+        if self._rate_hz < LEAST_HZ:
+            # To be resampled as a whole; an hour of it is small.
+            self._slow.append(block)
+            return
+        for meter, channel in zip(self._meters, block.T, strict=True):
+            meter.add(channel)
+
+    def lufs(self) -> float:
+        """The loudness of all samples, after which no more are taken."""
+        if self._slow:
+            channels = np.concatenate(self._slow).T
+            levels = [loudness_lufs(channel, self._rate_hz) for channel in channels]
+        else:
+            levels = [meter.lufs() for meter in self._meters]
+        if len(levels) == 1:
+            return levels[0]
+        power = sum(10.0 ** (level / 10.0) for level in levels) / 2.0
+        return 10.0 * float(np.log10(power)) if power > 0.0 else float("-inf")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import BinaryIO
@@ -195,7 +195,7 @@ def check_target(path: str | os.PathLike[str], sample_rate_hz: int, channels: in
             f"name the file {', '.join(_WRITERS)}."
         )
     check_writable(path)
-    _encode(io.BytesIO(), path, np.zeros((1, channels), np.float32), sample_rate_hz)
+    _encode(io.BytesIO(), path, [np.zeros((1, channels), np.float32)], channels, sample_rate_hz)
 
 
 def write(
@@ -235,26 +235,58 @@ def write(
     samples = samples.reshape(len(samples), -1)
     check_target(path, sample_rate_hz, samples.shape[1])
     peak = max(1.0, float(samples.max()), -float(samples.min()))
-    if path.suffix.lower() == ".wav" and peak > 1.0:
-        with open_file(path) as file:
-            _encode(file, path, samples, sample_rate_hz, "FLOAT", tags)
-        return 0.0
+    is_float = path.suffix.lower() == ".wav" and peak > 1.0
+    peak = 1.0 if is_float else peak
+    channels, subtype = samples.shape[1], "FLOAT" if is_float else ""
     with open_file(path) as file:
-        _encode(file, path, samples, sample_rate_hz, tags=tags, peak=peak)
+        scaled = (samples[i : i + _BLOCK_SAMPLES] / np.float32(peak) for i in _starts(samples))
+        _encode(file, path, scaled, channels, sample_rate_hz, subtype, tags)
     return -20.0 * math.log10(peak)
+
+
+def write_blocks(
+    path: str | os.PathLike[str],
+    blocks: Iterable[np.ndarray],
+    channels: int,
+    sample_rate_hz: int,
+    open_file: OpenFile = atomic_file,
+) -> None:
+    """Writes an audio file, whole or not at all, whose samples come in blocks.
+
+    Args:
+      path: as of `write`.
+      blocks: `[n, channels]` float32, finite and within full scale.
+      channels: how many.
+      sample_rate_hz: samples per second.
+      open_file: as of `write`.
+
+    Raises:
+      InputError: the suffix is unknown, the format does not take this rate or channel count,
+        the folder cannot be written or the disk is full.
+    """
+    path = Path(path)
+    check_target(path, sample_rate_hz, channels)
+    parts = (block[i : i + _BLOCK_SAMPLES] for block in blocks for i in _starts(block))
+    with open_file(path) as file:
+        _encode(file, path, parts, channels, sample_rate_hz)
+
+
+def _starts(samples: np.ndarray) -> range:
+    # libsndfile's Vorbis encoder overflows its stack on long single writes.
+    return range(0, len(samples), _BLOCK_SAMPLES)
 
 
 def _encode(
     file: BinaryIO,
     path: Path,
-    samples: np.ndarray,
+    blocks: Iterable[np.ndarray],
+    channels: int,
     sample_rate_hz: int,
     subtype: str = "",
     tags: Mapping[str, str] = MappingProxyType({}),
-    peak: float = 1.0,
 ) -> None:
     container, usual = _WRITERS[path.suffix.lower()]
-    subtype, channels = subtype or usual, samples.shape[1]
+    subtype = subtype or usual
     try:
         with soundfile.SoundFile(
             file, "w", sample_rate_hz, channels, subtype, format=container
@@ -264,9 +296,8 @@ def _encode(
             for name, value in tags.items():
                 # Names of files need not be text.
                 setattr(encoder, name, value.encode(errors="backslashreplace").decode())
-            # libsndfile's Vorbis encoder overflows its stack on long single writes.
-            for start in range(0, len(samples), _BLOCK_SAMPLES):
-                encoder.write(samples[start : start + _BLOCK_SAMPLES] / np.float32(peak))
+            for block in blocks:
+                encoder.write(block)
     except (soundfile.LibsndfileError, AssertionError) as error:
         raise InputError(
             f"{path}: {container} does not take {channels} channels at {sample_rate_hz} Hz; "

@@ -14,9 +14,10 @@ from typing import Any
 
 import jax
 
-from bassdiff.audio.channels import read_mono_and_level
+from bassdiff.audio.channels import mono_and_level
 from bassdiff.audio.io import SAMPLE_RATE_HZ, probe
 from bassdiff.audio.resampling import resample
+from bassdiff.audio.source import AudioSource
 from bassdiff.batch.fetching import local_copy
 from bassdiff.batch.item import Item, control_files
 from bassdiff.batch.journal import Known
@@ -156,7 +157,7 @@ class Reader:
             try:
                 longest = round(MAX_SECONDS * info.sample_rate_hz)
                 # Of an hour, channels would take more memory than all that is made of them.
-                mono, level_lufs = read_mono_and_level(mix, longest)
+                mono, level_lufs = mono_and_level(AudioSource(mix, longest))
                 check_length(item.mix, len(mono), info.sample_rate_hz)
                 styles = [Style(local(style)) for style in item.styles]
                 control = dict(item.control)
@@ -177,11 +178,11 @@ class Reader:
                     seed=self._order.seed_of(item),
                     sampling=self._defaults.changed(**self._order.settings_of(item)),
                     control=chosen,
+                    level_lufs=level_lufs,
+                    takes_over=True,
                 )
                 with jax.default_device(self._device):
-                    heard = hear(
-                        task, self._defaults, self._preparation, level_lufs, takes_over=True
-                    )
+                    heard = hear(task, self._defaults, self._preparation)
                 about = {**chosen.described(), **found.described()}
             except BaseException:
                 share.give_back()

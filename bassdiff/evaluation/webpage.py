@@ -18,6 +18,7 @@ from PIL import Image
 from bassdiff.audio.io import SAMPLE_RATE_HZ
 from bassdiff.audio.loudness import loudness_lufs
 from bassdiff.inference import picture
+from bassdiff.inference.appearance import appearance
 from bassdiff.runtime.atomic import OpenFile, atomic_file, make_folder
 
 # About 72 kbit/s for a mono mix: twenty clips with four sounds each stay below 20 MB.
@@ -108,9 +109,8 @@ def picture_uri(mix: np.ndarray, bass: np.ndarray) -> str:
     """A data URI of `picture.draw`'s spectrograms, both `[N]` float at 44.1 kHz, as WebP."""
     drawn, small = io.BytesIO(), io.BytesIO()
     picture.draw(
-        mix,
-        bass,
-        SAMPLE_RATE_HZ,
+        appearance(mix, SAMPLE_RATE_HZ, False),
+        appearance(bass, SAMPLE_RATE_HZ, True),
         "picture.png",
         open_file=lambda _: contextlib.nullcontext(drawn),
     )

@@ -112,19 +112,27 @@ class BassGenerator(CodecPair):
             out of range, or the result is not finite.
         """
         task = Task(mix, sample_rate_hz, style, draft, seed, sampling, control, loops)
-        sampling = (sampling or self.defaults).changed(**overrides)
-        if "guidance" in overrides and sampling.guidance_kind == "none":
-            warnings.warn(
-                "guidance does nothing here: these settings have none, or it is in the weights; "
-                "choose a guidance_kind to add some",
-                stacklevel=2,
-            )
-        task = dataclasses.replace(task, sampling=sampling)
+        task = dataclasses.replace(task, sampling=self.settings(sampling, **overrides))
         with contextlib.ExitStack() as stack:
             if progress is True:
                 progress = stack.enter_context(shown_progress("playing"))
             (bass,) = self.generate_batch([task], progress or None)
         return Bass(bass, sample_rate_hz, mix)
+
+    def settings(self, sampling: Sampling | None = None, **overrides: Any) -> Sampling:
+        """Settings, by default those of the weights, with some of them changed.
+
+        Raises:
+          InputError: For an unknown name or a value out of range.
+        """
+        sampling = (sampling or self.defaults).changed(**overrides)
+        if "guidance" in overrides and sampling.guidance_kind == "none":
+            warnings.warn(
+                "guidance does nothing here: these settings have none, or it is in the weights; "
+                "choose a guidance_kind to add some",
+                stacklevel=3,
+            )
+        return sampling
 
     def generate_batch(
         self, tasks: Sequence[Task], progress: Progress | None = None
@@ -144,14 +152,26 @@ class BassGenerator(CodecPair):
         Raises:
           InputError: See `generate`.
         """
-        heard = _side_by_side(self.hear, tasks)
+        return self.play(_side_by_side(self.hear, tasks), progress)
+
+    def play(self, heard: list[Heard], progress: Progress | None = None) -> list[np.ndarray]:
+        """`generate_batch` of tasks that were heard.
+
+        Args:
+          heard: From `hear`. Their waves are forgotten when they are encoded: of long songs, they
+            take much memory.
+          progress: As in `generate`; a function.
+
+        Raises:
+          InputError: The result is not finite.
+        """
         if progress:
-            progress("listening", 0, len(tasks))
+            progress("listening", 0, len(heard))
         # A mix may peak far above its loudness; a codec has no ceiling, so nothing clips.
         mixes = rendition.encoded(self.mix_codec, heard)
-        heard = [one.forgotten() for one in heard]
+        heard[:] = [one.forgotten() for one in heard]
         if progress:
-            progress("listening", len(tasks), len(tasks))
+            progress("listening", len(heard), len(heard))
         # Of short songs there is little to return, and it is soon needed again.
         is_long = sum(map(len, mixes)) > MAX_ONE_PASS_FRAMES
         if is_long:
@@ -161,7 +181,7 @@ class BassGenerator(CodecPair):
         if is_long:
             return_freed()
         if progress:
-            progress("decoding", 0, len(tasks))
+            progress("decoding", 0, len(heard))
         waves = dict(enumerate(rendition.decoded(self.bass_codec, latents, heard)))
 
         def finished(number: int) -> np.ndarray:
@@ -170,7 +190,7 @@ class BassGenerator(CodecPair):
 
         basses = _side_by_side(finished, range(len(heard)))
         if progress:
-            progress("decoding", len(tasks), len(tasks))
+            progress("decoding", len(heard), len(heard))
         return basses
 
     def hear(self, task: Task) -> Heard:

@@ -81,21 +81,13 @@ class Heard:
         return dataclasses.replace(self, wave=np.zeros(0, np.float32))
 
 
-def hear(
-    task: Task,
-    defaults: Sampling,
-    preparation: Preparation,
-    level_lufs: float | None = None,
-    takes_over: bool = False,
-) -> Heard:
+def hear(task: Task, defaults: Sampling, preparation: Preparation) -> Heard:
     """Reads and checks all that a task brings.
 
     Args:
       task: What to play.
       defaults: Settings where it has none.
       preparation: Encodes references and drafts.
-      level_lufs: The loudness of all channels, of a mix that comes as one; None measures it.
-      takes_over: Whether the mix may be overwritten, which of an hour saves a copy.
 
     Raises:
       InputError: A part of the task cannot be used.
@@ -124,10 +116,11 @@ def hear(
         held = pitchless(wave, num_frames, FRAME_SECONDS)
     # A constant is not heard, and would be taken for the lowest of notes.
     constant = wave.mean(dtype=np.float64).astype(np.float32)
-    is_ours = takes_over or not np.may_share_memory(wave, channels)
+    is_ours = task.takes_over or not np.may_share_memory(wave, channels)
     wave = np.subtract(wave, constant, out=wave if is_ours else None)
     # The codec hears one signal; how loud the bass is to be, all channels together decide.
     heard_lufs = loudness_lufs(wave, SAMPLE_RATE_HZ)
+    level_lufs = task.level_lufs
     if level_lufs is None:
         level_lufs = channels_lufs(channels, sample_rate_hz)
     gain = level = 1.0

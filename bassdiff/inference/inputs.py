@@ -137,6 +137,8 @@ class Task:
       sampling: Settings; the weights' defaults when None.
       control: Chords, a key and the like that are decided and not left to the model.
       loops: Whether the mix is a loop, and the end of the bass is to meet its beginning.
+      level_lufs: The loudness of all channels, of a mix that comes as one; None measures it.
+      takes_over: Whether the mix may be overwritten, which of an hour saves a copy.
     """
 
     mix: np.ndarray
@@ -147,6 +149,8 @@ class Task:
     sampling: Sampling | None = None
     control: Control | None = None
     loops: bool = False
+    level_lufs: float | None = None
+    takes_over: bool = False
 
     def __post_init__(self) -> None:
         """Checks what kinds of things are given."""

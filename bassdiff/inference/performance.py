@@ -5,22 +5,26 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
+import functools
 import json
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bassdiff import __version__
-from bassdiff.audio.io import probe, read, write
+from bassdiff.audio.channels import channels_lufs, mono_and_level
+from bassdiff.audio.io import probe, write, write_blocks
+from bassdiff.audio.source import AudioSource
 from bassdiff.diffusion.settings import check_overrides
 from bassdiff.inference.analysis import in_loop, listened, loop_seconds
+from bassdiff.inference.appearance import appearance
 from bassdiff.inference.chords import segments
 from bassdiff.inference.control import Control
 from bassdiff.inference.grid import Grid
-from bassdiff.inference.inputs import MAX_SECONDS, Draft, Style, check_length, check_seed
+from bassdiff.inference.inputs import MAX_SECONDS, Draft, Style, Task, check_length, check_seed
 from bassdiff.inference.outputs import Outputs, check_outputs
 from bassdiff.inference.progress import Progress, shown_progress
 from bassdiff.inference.record import hashes, make_record, tags_of
@@ -85,7 +89,8 @@ def perform(
     Raises:
       InputError: If anything that was given, a setting or an output cannot be used.
     """
-    info = probe(mix_path)
+    source = AudioSource(mix_path, round(MAX_SECONDS * probe(mix_path).sample_rate_hz))
+    info = source.info
     control = control or Control()
     recordings = [style.recording for style in styles] + ([draft.bass] if draft else [])
     files = [Path(recording) for recording in recordings if isinstance(recording, (str, Path))]
@@ -94,22 +99,23 @@ def perform(
     check_seed(seed + len(outputs) - 1)
     if info.num_samples:
         check_length(str(mix_path), info.num_samples, info.sample_rate_hz)
-    mix = read(mix_path, max_samples=round(MAX_SECONDS * info.sample_rate_hz))
-    check_length(str(mix_path), len(mix), info.sample_rate_hz)
+    mono, level_lufs = mono_and_level(source)
+    check_length(str(mix_path), len(mono), info.sample_rate_hz)
+    seconds = len(mono) / info.sample_rate_hz
     if loop_bars and control.bpm != HEARD:
-        loop_seconds(control, loop_bars, len(mix) / info.sample_rate_hz)
+        loop_seconds(control, loop_bars, seconds)
     check_overrides(overrides)
     for file in files:
         if file not in control.files():
             probe(file)
     if draft is not None:
-        draft.check_fits(len(mix) / info.sample_rate_hz)
+        draft.check_fits(seconds)
     # What plays takes a second to import: most of what may be wrong is said before.
     from bassdiff.inference.conditioning import section_starts
     from bassdiff.inference.generator import load
     from bassdiff.pretrained.release import described
 
-    section_starts(styles, overrides.get("grounding"), len(mix) / info.sample_rate_hz)
+    section_starts(styles, overrides.get("grounding"), seconds)
     generator = generator or load(weights, adapter, rows)
     about_weights = described(weights, generator.fingerprints)
     if expected_weights is not None and expected_weights != about_weights:
@@ -117,59 +123,65 @@ def perform(
             f"the weights {weights} are not those that the bass was made with; give those, or "
             "leave out --like"
         )
-    control, estimated = listened(control, mix, info.sample_rate_hz)
+    control, estimated = listened(control, mono, info.sample_rate_hz)
+    first, last = 0, len(mono)
     if loop_bars:
-        seconds = len(mix) / info.sample_rate_hz
         (start, end), control, estimated = in_loop(control, estimated, loop_bars, seconds)
-        mix = mix[round(start * info.sample_rate_hz) : round(end * info.sample_rate_hz)]
-    settings = dataclasses.replace(generator.defaults, **overrides)
-    basses = [
-        _play(
-            generator,
-            mix,
-            info.sample_rate_hz,
-            label,
-            progress,
-            style=styles or None,
-            draft=draft,
-            control=control,
-            seed=seed + number,
-            loops=bool(loop_bars),
-            **overrides,
+        first, last = (round(moment * info.sample_rate_hz) for moment in (start, end))
+        mono, seconds = mono[first:last], (last - first) / info.sample_rate_hz
+        level_lufs = channels_lufs(
+            np.concatenate([*source.blocks(first, last)]), info.sample_rate_hz
         )
-        for number, label in enumerate(_labels(len(outputs)))
-    ]
-    heard = {**control.described(), **estimated.described()}
+    settings = generator.settings(**overrides)
+    # From here on, no more is needed of the mix but to play to it, and its file.
+    pictured = None
+    if any(output.picture for output in outputs):
+        pictured = appearance(mono, info.sample_rate_hz, is_bass=False)
+    basses = []
+    for number, label in enumerate(_labels(len(outputs))):
+        is_last = number + 1 == len(outputs)
+        task = Task(
+            *(mono, info.sample_rate_hz, styles or None, draft, seed + number, settings, control),
+            loops=bool(loop_bars),
+            level_lufs=level_lufs,
+            takes_over=is_last,
+        )
+        heard = [generator.hear(task)]
+        # What is played to is not needed any more: of an hour, it would take much memory.
+        del task
+        if is_last:
+            del mono
+        with contextlib.nullcontext(progress) if progress else shown_progress(label) as show:
+            basses += generator.play(heard, show)
+    about_mix = {**control.described(), **estimated.described()}
     digests = {name_of(Path(path)): digest for path, digest in hashes(files).items()}
     grid = control.grid or estimated.grid
-    seconds = len(mix) / info.sample_rate_hz
-    pictured = mix.mean(axis=1) if any(output.picture for output in outputs) else mix
     with atomic_files() as open_file:
-        for number, (output, bass) in enumerate(zip(outputs, basses, strict=True)):
-            is_last = number + 1 == len(outputs)
+        for number, output in enumerate(outputs):
+            bass = basses.pop(0)
             record = make_record(
                 words,
                 digests,
                 __version__,
                 about_weights,
                 dataclasses.asdict(settings),
-                heard,
+                about_mix,
                 seed + number,
                 bass,
                 rows,
             )
             _write(
                 output,
-                mix,
+                functools.partial(source.blocks, first, last),
+                info.channels,
                 bass,
                 info.sample_rate_hz,
                 record,
                 mix_path,
                 open_file,
-                is_last,
                 grid,
             )
-            if output.picture:
+            if output.picture and pictured is not None:
                 # matplotlib takes a second to import, which --no-plot saves.
                 from bassdiff.inference.picture import draw
                 from bassdiff.inference.picture_marks import Marks
@@ -181,22 +193,23 @@ def perform(
                     or (segments(estimated.chords) if estimated.chords else []),
                     None if region is None or region[0] is None else (region[0], region[1]),
                 )
-                draw(pictured, bass, info.sample_rate_hz, output.picture, open_file, marks)
+                shown = appearance(bass, info.sample_rate_hz, is_bass=True)
+                draw(pictured, shown, output.picture, open_file, marks)
 
 
 def _write(
     output: Outputs,
-    mix: np.ndarray,
+    mix: Callable[[], Iterable[np.ndarray]],
+    channels: int,
     bass: np.ndarray,
     sample_rate_hz: int,
     record: Mapping[str, Any],
     mix_path: Path,
     open_file: OpenFile,
-    is_last: bool,
     grid: Grid | None,
 ) -> None:
-    """Writes the files of one bass, except for its picture; the last one uses the mix up."""
-    from bassdiff.audio.mixdown import mixdown
+    """Writes the files of one bass, except for its picture."""
+    from bassdiff.audio.mixdown import mixdown_blocks
 
     gain_db = write(output.bass, bass, sample_rate_hz, open_file, tags_of(record, mix_path))
     if gain_db < AUDIBLE_GAIN_DB:
@@ -205,8 +218,8 @@ def _write(
             "mixdown has it at its level, and a .wav file would too",
             stacklevel=3,
         )
-    together, limited_db = mixdown(mix, bass, sample_rate_hz, in_place=is_last)
-    write(output.mixdown, together, sample_rate_hz, open_file)
+    together, limited_db = mixdown_blocks(mix, bass, sample_rate_hz)
+    write_blocks(output.mixdown, together, channels, sample_rate_hz, open_file)
     if limited_db > AUDIBLE_LIMITING_DB:
         warnings.warn(
             f"{output.mixdown} had peaks of {limited_db:.1f} dB too much, which were limited; give "
@@ -252,18 +265,6 @@ def write_notes(
     with open_file(path) as file:
         bass_track(notes, score).write(file)
     return len(notes)
-
-
-def _play(
-    generator: BassGenerator,
-    mix: np.ndarray,
-    sample_rate_hz: int,
-    label: str,
-    progress: Progress | None,
-    **how: Any,
-) -> np.ndarray:
-    with contextlib.nullcontext(progress) if progress else shown_progress(label) as show:
-        return generator.generate(mix, sample_rate_hz, progress=show, **how)
 
 
 def _labels(count: int) -> list[str]:

@@ -13,30 +13,20 @@ from matplotlib.patheffects import Normal, Stroke
 from matplotlib.ticker import FuncFormatter, NullLocator
 from PIL import Image
 
-from bassdiff.audio.pitch import PitchTrack, track_pitch
-from bassdiff.audio.resampling import resample
-from bassdiff.audio.spectrogram import decibels, onset_strength, power_blocks
+from bassdiff.audio.pitch import PitchTrack
+from bassdiff.inference.appearance import BASS_HZ, MIX_HZ, Appearance, spectrogram_db
 from bassdiff.inference.picture_marks import Marks, draw_marks, draw_note_names
 from bassdiff.runtime.atomic import OpenFile, atomic_file
 
-_RATE_HZ = 22050
-_WINDOW_SAMPLES = 4096
-_MIN_HOP_SAMPLES = 128
-_ONSET_HOP = 256
-_MAX_COLUMNS = 1400
-_NUM_ROWS = 240
 _RANGE_DB, _MIN_TOP_DB = 70.0, 0.0
-MIX_HZ = (40.0, 10000.0)
-BASS_HZ = (27.5, 2000.0)
 _TICKS_HZ = (30, 50, 100, 200, 500, 1000, 2000, 5000, 10000)
 _MIX_COLOUR, _BASS_COLOUR = "#7a7a7a", "#d1495b"
 _PITCH_COLOUR = "#4df0ff"
 
 
 def draw(
-    mix: np.ndarray,
-    bass: np.ndarray,
-    sample_rate_hz: int,
+    mix: Appearance,
+    bass: Appearance,
     path: str | os.PathLike[str],
     open_file: OpenFile = atomic_file,
     marks: Marks | None = None,
@@ -44,18 +34,16 @@ def draw(
     """Draws the spectrograms of a mix and its bass, the bass's pitch, and both's onsets.
 
     Args:
-      mix: `[N]` float, without the bass.
-      bass: `[N]` float.
-      sample_rate_hz: rate of both.
-      path: the PNG file to write, whole or not at all. Long signals are thinned to the
-        picture's width.
+      mix: the mix without the bass, by `appearance`.
+      bass: the bass, with its pitch.
+      path: the PNG file to write, whole or not at all.
       open_file: opens the file; from `atomic_files`, for several that belong together.
       marks: bars, chords and a region to mark; None for none.
 
     Raises:
       InputError: the file cannot be written.
     """
-    seconds = max(len(mix), len(bass)) / sample_rate_hz
+    seconds = max(mix.seconds, bass.seconds)
 
     # Figure without pyplot: no global state, so that threads may draw side by side.
     figure = Figure(figsize=(12, 8), dpi=110, layout="constrained")
@@ -63,13 +51,14 @@ def draw(
     mix_axes, bass_axes, onset_axes = figure.subplots(
         3, 1, sharex=True, gridspec_kw={"height_ratios": (3, 3, 1.3)}
     )
-    _draw_spectrogram(mix_axes, mix, sample_rate_hz, MIX_HZ)
+    _draw_spectrogram(mix_axes, mix)
     mix_axes.set_title("mix", loc="left")
-    _draw_spectrogram(bass_axes, bass, sample_rate_hz, BASS_HZ)
+    _draw_spectrogram(bass_axes, bass)
     bass_axes.set_title("bass, with its pitch", loc="left")
-    _draw_pitch(bass_axes, track_pitch(bass, sample_rate_hz))
-    draw_note_names(bass_axes, BASS_HZ)
-    _draw_onsets(onset_axes, _onsets(mix, sample_rate_hz), _onsets(bass, sample_rate_hz))
+    if bass.pitch is not None:
+        _draw_pitch(bass_axes, bass.pitch)
+    draw_note_names(bass_axes, bass.range_hz)
+    _draw_onsets(onset_axes, mix, bass)
     onset_axes.set_xlim(0, seconds)
     onset_axes.set_xlabel("seconds")
     if marks is not None:
@@ -93,18 +82,16 @@ def save_spectrogram(
     Raises:
       InputError: The file cannot be written.
     """
-    image = _spectrogram_db(samples, sample_rate_hz, BASS_HZ if is_bass else MIX_HZ)
+    image = spectrogram_db(samples, sample_rate_hz, BASS_HZ if is_bass else MIX_HZ)
     top_db = max(float(image.max()), _MIN_TOP_DB)
     shades = np.clip(1.0 + (image[::-1] - top_db) / _RANGE_DB, 0.0, 1.0)
     with atomic_file(path) as file:
         Image.fromarray(colormaps["magma"](shades, bytes=True)[..., :3]).save(file, "PNG")
 
 
-def _draw_spectrogram(
-    axes: Axes, samples: np.ndarray, sample_rate_hz: int, range_hz: tuple[float, float]
-) -> None:
-    image = _spectrogram_db(samples, sample_rate_hz, range_hz)
-    extent = (0, len(samples) / sample_rate_hz, *np.log2(range_hz))
+def _draw_spectrogram(axes: Axes, shown: Appearance) -> None:
+    image, range_hz = shown.spectrogram_db, shown.range_hz
+    extent = (0, shown.seconds, *np.log2(range_hz))
     # Silence would be painted at full brightness: no level is below this.
     top_db = max(float(image.max()), _MIN_TOP_DB)
     axes.imshow(
@@ -123,32 +110,6 @@ def _draw_spectrogram(
     axes.set_ylabel("Hz")
 
 
-def _spectrogram_db(
-    samples: np.ndarray, sample_rate_hz: int, range_hz: tuple[float, float]
-) -> np.ndarray:
-    """`[_NUM_ROWS, columns]` level on a logarithmic frequency axis."""
-    samples = resample(samples, sample_rate_hz, _RATE_HZ)
-    # Hops of at most half a window, so that thinning skips no sound.
-    hop = int(np.clip(len(samples) // _MAX_COLUMNS, _MIN_HOP_SAMPLES, _WINDOW_SAMPLES // 2))
-    bins = np.geomspace(*range_hz, _NUM_ROWS) * _WINDOW_SAMPLES / _RATE_HZ
-    below = bins.astype(int)
-    part = (bins - below)[:, None].astype(np.float32)
-    power = np.concatenate(
-        [
-            (1 - part) * block[below] + part * block[below + 1]
-            for block in power_blocks(samples, _WINDOW_SAMPLES, hop)
-        ],
-        axis=1,
-    )
-    pool = -(-power.shape[1] // _MAX_COLUMNS)
-    power = np.maximum.reduceat(power, np.arange(0, power.shape[1], pool), axis=1)
-    return decibels(power)
-
-
-def _onsets(samples: np.ndarray, sample_rate_hz: int) -> np.ndarray:
-    return onset_strength(resample(samples, sample_rate_hz, _RATE_HZ), _RATE_HZ, hop=_ONSET_HOP)
-
-
 def _draw_pitch(axes: Axes, pitch: PitchTrack) -> None:
     seconds = np.arange(len(pitch.f0_hz)) * pitch.hop_seconds
     octaves = np.log2(np.where(pitch.voiced, pitch.f0_hz, np.nan))
@@ -160,12 +121,11 @@ def _draw_pitch(axes: Axes, pitch: PitchTrack) -> None:
     )
 
 
-def _draw_onsets(axes: Axes, of_mix: np.ndarray, of_bass: np.ndarray) -> None:
-    curves = ((of_mix, _MIX_COLOUR, "mix", 1), (of_bass, _BASS_COLOUR, "bass", -1))
-    for onsets, colour, name, sign in curves:
-        pool = -(-len(onsets) // _MAX_COLUMNS)
-        peaks = np.maximum.reduceat(onsets, np.arange(0, len(onsets), pool))
-        seconds = np.arange(len(peaks)) * pool * _ONSET_HOP / _RATE_HZ
+def _draw_onsets(axes: Axes, mix: Appearance, bass: Appearance) -> None:
+    curves = ((mix, _MIX_COLOUR, "mix", 1), (bass, _BASS_COLOUR, "bass", -1))
+    for shown, colour, name, sign in curves:
+        peaks = shown.onsets
+        seconds = np.arange(len(peaks)) * shown.onset_seconds
         height = sign * peaks / max(float(peaks.max()), 1e-9)
         axes.fill_between(seconds, height, color=colour, linewidth=0, label=name)
     axes.axhline(0, color="black", linewidth=0.5)

@@ -76,12 +76,14 @@ class Bass(np.ndarray):
           InputError: It is a part of a bass.
         """
         # matplotlib takes a second to import.
+        from bassdiff.inference.appearance import appearance
         from bassdiff.inference.picture import draw
 
         mix, rate = self._whole()
         file = io.BytesIO()
         mono = to_mono(np.asarray(mix, np.float32).reshape(len(mix), -1))
-        draw(mono, self.view(np.ndarray), rate, "", lambda _: contextlib.nullcontext(file))
+        shown = appearance(mono, rate, False), appearance(self.view(np.ndarray), rate, True)
+        draw(*shown, "", lambda _: contextlib.nullcontext(file))
         return Picture(file.getvalue())
 
     def _whole(self) -> tuple[np.ndarray, int]:

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from bassdiff.audio.channels import channels_lufs, read_mono_and_level, to_mono
+from bassdiff.audio.channels import ChannelsMeter, channels_lufs, mono_and_level, to_mono
 from bassdiff.audio.io import read, write
 from bassdiff.audio.loudness import loudness_lufs
+from bassdiff.audio.source import AudioSource
 
 RATE_HZ = 22050
 
@@ -54,7 +55,7 @@ def test_a_file_need_not_be_held_whole(song, tmp_path, name, suffix):
     path = tmp_path / f"song{suffix}"
     write(path, np.resize(channels, (50_001, channels.shape[1])), RATE_HZ)
     samples = read(path)
-    mono, level_lufs = read_mono_and_level(path, len(samples))
+    mono, level_lufs = mono_and_level(AudioSource(path, len(samples)))
     np.testing.assert_array_equal(mono, to_mono(samples))
     assert level_lufs == pytest.approx(channels_lufs(samples, RATE_HZ), abs=1e-6)
 
@@ -62,5 +63,17 @@ def test_a_file_need_not_be_held_whole(song, tmp_path, name, suffix):
 def test_no_more_is_read_than_is_wanted(song, tmp_path):
     path = tmp_path / "song.wav"
     write(path, np.tile(np.stack([song, song], axis=1), (20, 1)), RATE_HZ)
-    mono, _ = read_mono_and_level(path, 1000)
+    mono, _ = mono_and_level(AudioSource(path, 1000))
     assert 1000 < len(mono) < 20 * len(song)
+
+
+@pytest.mark.parametrize("rate_hz", [4000, 44100])
+def test_channels_are_as_loud_in_blocks_as_at_once(song, rate_hz):
+    channels = np.stack([song, np.roll(song, 5) * 0.3], axis=1)
+    meter = ChannelsMeter(rate_hz, 2)
+    for block in np.split(channels, [1, 700, 20_000]):
+        meter.add(block)
+    both = [loudness_lufs(channel, rate_hz) for channel in channels.T]
+    power = sum(10.0 ** (level / 10.0) for level in both) / 2.0
+    assert meter.lufs() == pytest.approx(10.0 * np.log10(power), abs=1e-6)
+    assert channels_lufs(channels, rate_hz) == pytest.approx(meter.lufs(), abs=1e-6)

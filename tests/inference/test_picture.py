@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bassdiff.inference import picture
+from bassdiff.inference.appearance import MAX_COLUMNS, appearance, spectrogram_db
 from bassdiff.inference.chords import Chord
 from bassdiff.inference.picture_marks import Marks, draw_marks, draw_note_names
 from bassdiff.runtime.errors import InputError
@@ -19,11 +20,16 @@ def _sweep(seconds, rate_hz=22050):
     )
 
 
+def _draw(samples, path, **how):
+    shown = (appearance(samples, 22050, is_bass) for is_bass in (False, True))
+    picture.draw(*shown, path, **how)
+
+
 @pytest.mark.parametrize("seconds", [1, 24, 100])
 def test_picture_has_one_size_for_every_length(tmp_path, seconds):
     path = tmp_path / "a.png"
     samples = _sweep(seconds)
-    picture.draw(samples, samples, 22050, path)
+    _draw(samples, path)
     assert matplotlib.image.imread(path).shape == (880, 1320, 4)
     assert os.listdir(tmp_path) == ["a.png"]
 
@@ -31,7 +37,7 @@ def test_picture_has_one_size_for_every_length(tmp_path, seconds):
 def test_spectrogram_shows_a_tone_where_it_sounds():
     seconds = np.arange(2 * 22050) / 22050
     tone = np.where(seconds < 1, np.sin(2 * np.pi * 200 * seconds), 0).astype(np.float32)
-    image = picture._spectrogram_db(tone, 22050, (50.0, 800.0))
+    image = spectrogram_db(tone, 22050, (50.0, 800.0))
     rows, columns = image.shape
     # 200 Hz lies halfway between 50 and 800 Hz on a logarithmic axis.
     loudest = image[:, : columns // 3].argmax(axis=0)
@@ -42,8 +48,8 @@ def test_spectrogram_shows_a_tone_where_it_sounds():
 def test_thinned_spectrogram_keeps_a_click():
     samples = np.zeros(22050 * 300, np.float32)
     samples[22050 * 137 + 5] = 1
-    image = picture._spectrogram_db(samples, 22050, (50.0, 8000.0))
-    assert image.shape[1] <= picture._MAX_COLUMNS
+    image = spectrogram_db(samples, 22050, (50.0, 8000.0))
+    assert image.shape[1] <= MAX_COLUMNS
     assert image.max(axis=0).argmax() == pytest.approx(image.shape[1] * 137 / 300, abs=2)
     assert image.max() > -20
 
@@ -51,7 +57,7 @@ def test_thinned_spectrogram_keeps_a_click():
 def test_silence_and_a_single_sample_are_drawn(tmp_path):
     for num_samples in (1, 22050):
         silence = np.zeros(num_samples, np.float32)
-        picture.draw(silence, silence, 22050, tmp_path / "silence.png")
+        _draw(silence, tmp_path / "silence.png")
     image = matplotlib.image.imread(tmp_path / "silence.png")
     # The middle of each spectrogram is black, not a bright field.
     assert image[200, 600, :3].max() < 0.1 and image[500, 600, :3].max() < 0.1
@@ -59,13 +65,13 @@ def test_silence_and_a_single_sample_are_drawn(tmp_path):
 
 def test_failure_leaves_nothing(tmp_path):
     with pytest.raises(InputError, match="create the folder first"):
-        picture.draw(_sweep(1), _sweep(1), 22050, tmp_path / "no" / "a.png")
+        _draw(_sweep(1), tmp_path / "no" / "a.png")
     assert not os.listdir(tmp_path)
 
 
 def _marked(path, seconds, marks):
     samples = _sweep(seconds)
-    picture.draw(samples, samples, 22050, path, marks=marks)
+    _draw(samples, path, marks=marks)
     return matplotlib.image.imread(path)
 
 
