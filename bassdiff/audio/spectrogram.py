@@ -8,7 +8,7 @@ import numpy as np
 
 from bassdiff.audio.filters import band_filters, hann
 
-_BLOCK_FRAMES = 2048
+_BLOCK_FRAMES = 512
 _FLOOR_POWER = 1e-10
 _ONSET_BANDS, _ONSET_RANGE_HZ = 40, (30.0, 8000.0)
 # Bands further below the loudest are hiss, whose flux would be as large as a note's.
@@ -26,11 +26,14 @@ def power_blocks(samples: np.ndarray, window: int, hop: int) -> Iterator[np.ndar
     Yields:
       `[window // 2 + 1, F]` float32; in all there are 1 + N // hop frames.
     """
-    padded = np.pad(np.asarray(samples, np.float32), window // 2)
+    samples = np.asarray(samples, np.float32)
     num_frames = 1 + len(samples) // hop
     for start in range(0, num_frames, _BLOCK_FRAMES):
         stop = min(start + _BLOCK_FRAMES, num_frames)
-        piece = padded[start * hop : (stop - 1) * hop + window]
+        # Zeros around the signal, but no copy of all of it.
+        first, last = start * hop - window // 2, (stop - 1) * hop + window // 2
+        inside = samples[max(first, 0) : last]
+        piece = np.pad(inside, (max(-first, 0), max(last - len(samples), 0)))
         frames = np.lib.stride_tricks.sliding_window_view(piece, window)[::hop]
         spectrum = np.fft.rfft(frames * hann(window), axis=1)
         yield np.square(np.abs(spectrum)).T.astype(np.float32)
