@@ -5,7 +5,8 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
-AUDIO = ["librosa>=0.11", "soundfile>=0.13", "soxr>=0.5", "av>=17.1"]
+# PyAV changes what it takes from one major version to the next: tested with 17, 18 and 19.
+AUDIO = ["librosa>=0.11", "soundfile>=0.13", "soxr>=0.5", "av>=17.1,<20"]
 LEARNING = [
     "jax>=0.10,<0.12",
     "flax>=0.12.2",

@@ -26,6 +26,8 @@ _DEMUXERS = (
     "mov,mp3,mpc,mpc8,mpeg,mpegts,mxf,nist,nut,ogg,oma,qcp,rm,shn,sox,tak,truehd,tta,voc,w64,wav,"
     "webm,wtv,wv,xwma"
 )
+# Tags need not be text. PyAV 19 takes them as they are, and knows this word no more.
+_TAGS = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 _OPTIONS = {"protocol_whitelist": "none", "format_whitelist": _DEMUXERS}
 # Containers whose duration is stored; libav guesses that of the others from the bit rate.
 _EXACT = ("mov", "matroska", "wv", "ape", "tta", "tak", "wav", "avi", "caf", "aiff", "flv")
@@ -98,7 +100,7 @@ def open_libav(
 
 
 def _open(source: Window, demuxer: str | None) -> Any:
-    return av.open(source, format=demuxer, options=_OPTIONS, metadata_errors="replace")
+    return av.open(source, format=demuxer, options=_OPTIONS, **_TAGS)
 
 
 def _choose(path: Path, container: Any) -> Any:
