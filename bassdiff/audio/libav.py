@@ -27,7 +27,9 @@ _DEMUXERS = (
     "webm,wtv,wv,xwma"
 )
 # Tags need not be text. PyAV 19 takes them as they are, and knows this word no more.
-_TAGS = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+_TAGS: dict[str, Any] = (
+    {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+)
 _OPTIONS = {"protocol_whitelist": "none", "format_whitelist": _DEMUXERS}
 # Containers whose duration is stored; libav guesses that of the others from the bit rate.
 _EXACT = ("mov", "matroska", "wv", "ape", "tta", "tak", "wav", "avi", "caf", "aiff", "flv")

@@ -3,6 +3,7 @@
 import errno
 import io
 import os
+import re
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -215,8 +216,13 @@ def test_bad_file_is_refused_with_its_fault(tmp_path, name):
 @pytest.mark.parametrize(
     ("name", "codec", "options", "words"),
     [
-        ("late_index.m4a", "aac", {}, "the mdat atom says 32393 bytes but 20107 follow, " + CUT),
-        ("early_index.m4a", "aac", {"movflags": "faststart"}, "the mdat atom says 32393 bytes but"),
+        ("late_index.m4a", "aac", {}, rf"the mdat atom says 32\d\d\d bytes but \d+ follow, {CUT}"),
+        (
+            "early_index.m4a",
+            "aac",
+            {"movflags": "faststart"},
+            r"the mdat atom says 32\d\d\d bytes but",
+        ),
         ("stream.aac", "aac", {}, "cannot be decoded beyond sample"),
         ("stream.webm", "libopus", {}, "so it is truncated; export it again"),
     ],
@@ -227,7 +233,7 @@ def test_cut_ffmpeg_file_is_refused_and_the_whole_one_read(tmp_path, name, codec
     assert probe(path).channels == 2
     assert abs(len(read_mono(path, 48000)) - 96000) < 0.05 * 48000
     path.write_bytes(cut(data))
-    assert words in _fault(path)
+    assert re.search(words, _fault(path))
 
 
 def test_video_without_sound_is_refused(tmp_path):
