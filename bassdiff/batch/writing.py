@@ -22,8 +22,8 @@ from bassdiff.batch.patience import Patience, StoreUnavailable
 from bassdiff.batch.storage import Storage
 from bassdiff.batch.workers import Clock, Share
 from bassdiff.inference.generator import BassGenerator
-from bassdiff.inference.performance import write_notes
 from bassdiff.inference.record import make_record, tags_of
+from bassdiff.inference.writing import write_notes
 from bassdiff.runtime.errors import InputError
 
 

@@ -11,7 +11,7 @@ def transcribe(arguments: argparse.Namespace) -> None:
     """Writes the notes of a bass recording as a MIDI file."""
     from bassdiff.audio.channels import to_mono
     from bassdiff.audio.io import probe, read
-    from bassdiff.inference.performance import write_notes
+    from bassdiff.inference.writing import write_notes
     from bassdiff.runtime.atomic import check_writable
 
     path = Path(arguments.bass)

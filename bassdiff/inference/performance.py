@@ -4,40 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import datetime
-import functools
-import json
-import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from bassdiff import __version__
-from bassdiff.audio.channels import channels_lufs, mono_and_level
-from bassdiff.audio.io import probe, write, write_blocks
+from bassdiff.audio.io import probe
 from bassdiff.audio.source import AudioSource
 from bassdiff.diffusion.settings import check_overrides
 from bassdiff.inference.analysis import in_loop, listened, loop_seconds
 from bassdiff.inference.appearance import appearance
 from bassdiff.inference.chords import segments
 from bassdiff.inference.control import Control
-from bassdiff.inference.grid import Grid
 from bassdiff.inference.inputs import MAX_SECONDS, Draft, Style, Task, check_length, check_seed
+from bassdiff.inference.mix import Mix
 from bassdiff.inference.outputs import Outputs, check_outputs
 from bassdiff.inference.progress import Progress, shown_progress
-from bassdiff.inference.record import hashes, make_record, tags_of
+from bassdiff.inference.record import hashes, make_record
 from bassdiff.inference.tempo import HEARD
-from bassdiff.runtime.atomic import OpenFile, atomic_file, atomic_files
+from bassdiff.inference.writing import write_bass
+from bassdiff.runtime.atomic import atomic_files
 from bassdiff.runtime.errors import InputError
 
 if TYPE_CHECKING:
     from bassdiff.inference.generator import BassGenerator
-
-# Mix and bass files no longer add up to the mixdown if a file is softer by more than this.
-AUDIBLE_GAIN_DB = -0.05
-AUDIBLE_LIMITING_DB = 6.0
 
 
 def perform(
@@ -99,23 +89,21 @@ def perform(
     check_seed(seed + len(outputs) - 1)
     if info.num_samples:
         check_length(str(mix_path), info.num_samples, info.sample_rate_hz)
-    mono, level_lufs = mono_and_level(source)
-    check_length(str(mix_path), len(mono), info.sample_rate_hz)
-    seconds = len(mono) / info.sample_rate_hz
+    mix = Mix.read(mix_path, source)
     if loop_bars and control.bpm != HEARD:
-        loop_seconds(control, loop_bars, seconds)
+        loop_seconds(control, loop_bars, mix.seconds)
     check_overrides(overrides)
     for file in files:
         if file not in control.files():
             probe(file)
     if draft is not None:
-        draft.check_fits(seconds)
+        draft.check_fits(mix.seconds)
     # What plays takes a second to import: most of what may be wrong is said before.
     from bassdiff.inference.conditioning import section_starts
     from bassdiff.inference.generator import load
     from bassdiff.pretrained.release import described
 
-    section_starts(styles, overrides.get("grounding"), seconds)
+    section_starts(styles, overrides.get("grounding"), mix.seconds)
     generator = generator or load(weights, adapter, rows)
     about_weights = described(weights, generator.fingerprints)
     if expected_weights is not None and expected_weights != about_weights:
@@ -123,35 +111,33 @@ def perform(
             f"the weights {weights} are not those that the bass was made with; give those, or "
             "leave out --like"
         )
-    control, estimated = listened(control, mono, info.sample_rate_hz)
-    first, last = 0, len(mono)
+    control, estimated = listened(control, mix.mono, mix.sample_rate_hz)
     if loop_bars:
-        (start, end), control, estimated = in_loop(control, estimated, loop_bars, seconds)
-        first, last = (round(moment * info.sample_rate_hz) for moment in (start, end))
-        mono, seconds = mono[first:last], (last - first) / info.sample_rate_hz
-        level_lufs = channels_lufs(
-            np.concatenate([*source.blocks(first, last)]), info.sample_rate_hz
-        )
+        bounds, control, estimated = in_loop(control, estimated, loop_bars, mix.seconds)
+        mix = mix.part(*bounds)
     settings = generator.settings(**overrides)
-    # From here on, no more is needed of the mix but to play to it, and its file.
     pictured = None
     if any(output.picture for output in outputs):
-        pictured = appearance(mono, info.sample_rate_hz, is_bass=False)
+        pictured = appearance(mix.mono, mix.sample_rate_hz, is_bass=False)
     basses = []
     for number, label in enumerate(_labels(len(outputs))):
         is_last = number + 1 == len(outputs)
         task = Task(
-            *(mono, info.sample_rate_hz, styles or None, draft, seed + number, settings, control),
+            mix.taken() if is_last else mix.mono,
+            mix.sample_rate_hz,
+            styles or None,
+            draft,
+            seed + number,
+            settings,
+            control,
             loops=bool(loop_bars),
-            level_lufs=level_lufs,
+            level_lufs=mix.level_lufs,
             takes_over=is_last,
         )
-        heard = [generator.hear(task)]
-        # What is played to is not needed any more: of an hour, it would take much memory.
-        del task
-        if is_last:
-            del mono
         with contextlib.nullcontext(progress) if progress else shown_progress(label) as show:
+            heard = [generator.hear(task)]
+            # With it the mix, which is not needed while the bass is played.
+            del task
             basses += generator.play(heard, show)
     about_mix = {**control.described(), **estimated.described()}
     digests = {name_of(Path(path)): digest for path, digest in hashes(files).items()}
@@ -170,17 +156,7 @@ def perform(
                 bass,
                 rows,
             )
-            _write(
-                output,
-                functools.partial(source.blocks, first, last),
-                info.channels,
-                bass,
-                info.sample_rate_hz,
-                record,
-                mix_path,
-                open_file,
-                grid,
-            )
+            write_bass(output, mix, bass, record, open_file, grid)
             if output.picture and pictured is not None:
                 # matplotlib takes a second to import, which --no-plot saves.
                 from bassdiff.inference.picture import draw
@@ -188,83 +164,13 @@ def perform(
 
                 region = draft.free_seconds if draft else control.notes_region
                 marks = Marks(
-                    grid.bars_until(seconds) if grid else [],
+                    grid.bars_until(mix.seconds) if grid else [],
                     control.chord_segments()
                     or (segments(estimated.chords) if estimated.chords else []),
                     None if region is None or region[0] is None else (region[0], region[1]),
                 )
-                shown = appearance(bass, info.sample_rate_hz, is_bass=True)
+                shown = appearance(bass, mix.sample_rate_hz, is_bass=True)
                 draw(pictured, shown, output.picture, open_file, marks)
-
-
-def _write(
-    output: Outputs,
-    mix: Callable[[], Iterable[np.ndarray]],
-    channels: int,
-    bass: np.ndarray,
-    sample_rate_hz: int,
-    record: Mapping[str, Any],
-    mix_path: Path,
-    open_file: OpenFile,
-    grid: Grid | None,
-) -> None:
-    """Writes the files of one bass, except for its picture."""
-    from bassdiff.audio.mixdown import mixdown_blocks
-
-    gain_db = write(output.bass, bass, sample_rate_hz, open_file, tags_of(record, mix_path))
-    if gain_db < AUDIBLE_GAIN_DB:
-        warnings.warn(
-            f"{output.bass} is {-gain_db:.1f} dB softer than it was played, or it would clip; the "
-            "mixdown has it at its level, and a .wav file would too",
-            stacklevel=3,
-        )
-    together, limited_db = mixdown_blocks(mix, bass, sample_rate_hz)
-    write_blocks(output.mixdown, together, channels, sample_rate_hz, open_file)
-    if limited_db > AUDIBLE_LIMITING_DB:
-        warnings.warn(
-            f"{output.mixdown} had peaks of {limited_db:.1f} dB too much, which were limited; give "
-            "a mix with more headroom",
-            stacklevel=3,
-        )
-    if output.midi:
-        write_notes(bass, sample_rate_hz, output.midi, open_file, grid)
-    if output.record:
-        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        with open_file(output.record) as file:
-            file.write(json.dumps({**record, "date": now}, indent=1).encode())
-
-
-def write_notes(
-    bass: np.ndarray,
-    sample_rate_hz: int,
-    path: Path,
-    open_file: OpenFile = atomic_file,
-    grid: Grid | None = None,
-) -> int:
-    """Writes the notes of a bass as a MIDI file; returns how many there are.
-
-    Args:
-      bass: `[N]` float.
-      sample_rate_hz: Its rate.
-      path: The file.
-      open_file: Opens it; from `atomic_files`, for several that belong together.
-      grid: Beats and bars, for a tempo map; None for 120 bpm.
-
-    Raises:
-      InputError: The file cannot be written.
-    """
-    from bassdiff.audio.transcription import transcribe
-    from bassdiff.synthesis.midi import bass_track
-    from bassdiff.synthesis.tempo_map import tempo_map
-
-    notes = transcribe(bass, sample_rate_hz)
-    score = None
-    if grid is not None:
-        beats = grid.beats_until(len(bass) / sample_rate_hz)
-        score = tempo_map(beats, grid.first_bar, grid.beats_per_bar)
-    with open_file(path) as file:
-        bass_track(notes, score).write(file)
-    return len(notes)
 
 
 def _labels(count: int) -> list[str]:
